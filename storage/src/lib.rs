@@ -4,6 +4,7 @@
 pub mod codec;
 pub mod command;
 pub mod effect;
+pub mod engine;
 pub mod fault;
 pub mod ids;
 pub mod records;
