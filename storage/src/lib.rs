@@ -5,6 +5,7 @@ pub mod capability;
 pub mod codec;
 pub mod command;
 pub mod effect;
+pub mod engine;
 pub mod event;
 pub mod fault;
 pub mod idempotency;
