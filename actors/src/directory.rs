@@ -125,8 +125,7 @@ impl Directory {
         let (supervisor, _) = Actor::spawn(None, Supervisor, node.clone())
             .await
             .map_err(|error| Refusal::unavailable(error.to_string()))?;
-        let inner =
-            Inner { node, supervisor, tenants: DashMap::new(), numbers: DashMap::new() };
+        let inner = Inner { node, supervisor, tenants: DashMap::new(), numbers: DashMap::new() };
         Ok(Self(Arc::new(inner)))
     }
 

@@ -75,8 +75,21 @@ mod tests {
     fn what_is_no_address_is_refused() {
         let long = format!("{}@example.com", "a".repeat(250));
         let foreign = [
-            "", "a", "@", "a@", "@b.c", "a b@c.d", "a@b", "a@b..c", "a@[127.0.0.1]", "a@127.0.0.1",
-            "A <a@b.cd>", "a@b.c\r\nBcc: x@y.z", "\"a b\"@c.de", "a\0@b.cd", &long,
+            "",
+            "a",
+            "@",
+            "a@",
+            "@b.c",
+            "a b@c.d",
+            "a@b",
+            "a@b..c",
+            "a@[127.0.0.1]",
+            "a@127.0.0.1",
+            "A <a@b.cd>",
+            "a@b.c\r\nBcc: x@y.z",
+            "\"a b\"@c.de",
+            "a\0@b.cd",
+            &long,
         ];
         for text in foreign {
             assert_eq!(text.parse::<EmailAddress>(), Err(InvalidEmail), "{text:?}");

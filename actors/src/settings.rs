@@ -270,7 +270,9 @@ mod tests {
     #[test]
     fn a_patch_changes_what_it_names() {
         let changed = Settings::default()
-            .merged(&json!({ "tokens": { "accessTtl": 60 }, "allowedOrigins": ["https://a.example"] }))
+            .merged(
+                &json!({ "tokens": { "accessTtl": 60 }, "allowedOrigins": ["https://a.example"] }),
+            )
             .expect("a good patch");
         assert_eq!((changed.tokens.access_ttl, changed.tokens.session_ttl), (60, 604_800));
         assert_eq!(changed.allowed_origins, ["https://a.example"]);

@@ -149,8 +149,7 @@ impl TenantRef {
         };
         let shown = self.reauthenticate(context, caller, current).await?;
         let rules = Rules::of_user(&self.settings().await?.passwords, &caller.live.user);
-        let password =
-            self.0.node.hashing.hash(new, move |password| rules.check(password)).await?;
+        let password = self.0.node.hashing.hash(new, move |password| rules.check(password)).await?;
         let change = Change {
             user: caller.user(),
             session: caller.session(),
@@ -264,8 +263,15 @@ mod tests {
     fn what_anybody_would_guess_will_not() {
         let long = "aB3$".repeat(65);
         for password in [
-            "short1!", "password", "Password123", "qwertyuiop", "12345678", "aaaaaaaaaaaa",
-            "my wilhelmina 93 gets in", "xq7 FEATHERSTONE zk2", &long,
+            "short1!",
+            "password",
+            "Password123",
+            "qwertyuiop",
+            "12345678",
+            "aaaaaaaaaaaa",
+            "my wilhelmina 93 gets in",
+            "xq7 FEATHERSTONE zk2",
+            &long,
         ] {
             assert!(matches!(judge(password), Err(Refusal::WeakPassword(_))), "{password}");
         }

@@ -70,8 +70,7 @@ impl TenantRef {
         let found = self.0.view(&records).refresh_token(&token.hash())?;
         let found = found.ok_or(Refusal::InvalidToken)?;
         let settings = self.settings().await?;
-        let successor =
-            Secret::new(Purpose::RefreshToken, self.number(), &node.clock.random());
+        let successor = Secret::new(Purpose::RefreshToken, self.number(), &node.clock.random());
         let sealed = sealing_key(token).seal(
             node.clock.random(),
             SUCCESSOR,
@@ -167,8 +166,7 @@ impl TenantRef {
     ) -> Result<NewSession, Refusal> {
         let node = &self.0.node;
         let settings = self.settings().await?;
-        let refresh_token =
-            Secret::new(Purpose::RefreshToken, self.number(), &node.clock.random());
+        let refresh_token = Secret::new(Purpose::RefreshToken, self.number(), &node.clock.random());
         let (ms, random) = node.clock.id_bits();
         let (_, device_random) = node.clock.id_bits();
         let origin = context.origin_of(device);

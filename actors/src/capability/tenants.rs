@@ -125,8 +125,7 @@ impl Directory {
             tenants: vec![(founding.tenant.clone(), TenantNumber::DEFAULT)],
             keys: keys.map(|key| (key.hash(), TenantNumber::DEFAULT)).to_vec(),
         };
-        let shared =
-            Shared::new(founding.tenant.clone(), TenantNumber::CLUSTER, node.clone());
+        let shared = Shared::new(founding.tenant.clone(), TenantNumber::CLUSTER, node.clone());
         write(&shared, tenants::Command::Found(Box::new(found))).await
     }
 
@@ -166,11 +165,7 @@ impl TenantRef {
     }
 
     /// Changes settings by a JSON Merge Patch (RFC 7396), and answers them complete.
-    pub async fn configure(
-        &self,
-        context: &Context,
-        patch: &Value,
-    ) -> Result<Settings, Refusal> {
+    pub async fn configure(&self, context: &Context, patch: &Value) -> Result<Settings, Refusal> {
         // Somebody else may change them meanwhile: then it is done again on top of that.
         for _ in 0..8 {
             let tenant = self.record().await?;

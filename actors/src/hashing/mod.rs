@@ -3,8 +3,8 @@
 
 mod pool;
 
-use argon2::{Algorithm, Argon2, Params, Version};
 use argon2::password_hash::phc::{Output, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Params, Version};
 use janua_storage::capability::passwords::Password;
 use subtle::ConstantTimeEq;
 use unicode_normalization::UnicodeNormalization;
@@ -190,7 +190,9 @@ mod tests {
         let phc = QUICK.hash(&password, &[3; 16], &mut memory).expect("a hash");
         assert!(phc.starts_with("$argon2id$v=19$m=32,t=1,p=1$"), "{phc}");
         let parsed = PasswordHash::new(&phc).expect("a PHC string");
-        Argon2::default().verify_password("P\u{e4}ssword 1".as_bytes(), &parsed).expect("the password");
+        Argon2::default()
+            .verify_password("P\u{e4}ssword 1".as_bytes(), &parsed)
+            .expect("the password");
     }
 
     #[test]

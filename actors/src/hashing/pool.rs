@@ -133,7 +133,8 @@ impl Shared {
         loop {
             let work = self.next(&mut memory);
             let begun = Instant::now();
-            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&mut memory)));
+            let outcome =
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&mut memory)));
             if outcome.is_err() {
                 tracing::error!("a password hash panicked");
                 memory.release();

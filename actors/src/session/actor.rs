@@ -130,11 +130,7 @@ impl State {
     }
 }
 
-fn load(
-    key: SessionKey,
-    tenant: &Shared,
-    records: &janua_storage::engine::View,
-) -> Checked {
+fn load(key: SessionKey, tenant: &Shared, records: &janua_storage::engine::View) -> Checked {
     let view = tenant.view(records);
     let Some(session) = view.session(key.user, key.session)? else {
         return Err(match view.ended(key.session)?.map(|mark| mark.reason) {

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use janua_storage::moment::Moment;
-use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter};
 use ractor::Actor;
 
@@ -21,17 +21,12 @@ pub(crate) struct Registry(Cache<SessionKey, SessionRef, UnitWeighter, DefaultHa
 
 /// Stops the actor of an entry that has to go.
 #[derive(Clone, Default)]
-struct Sleep(DefaultLifecycle<SessionKey, SessionRef>);
+struct Sleep;
 
 impl Lifecycle<SessionKey, SessionRef> for Sleep {
-    type RequestState =
-        <DefaultLifecycle<SessionKey, SessionRef> as Lifecycle<SessionKey, SessionRef>>::RequestState;
+    type RequestState = ();
 
-    fn begin_request(&self) -> Self::RequestState {
-        self.0.begin_request()
-    }
-
-    fn on_evict(&self, _: &mut Self::RequestState, _: SessionKey, session: SessionRef) {
+    fn on_evict(&self, (): &mut (), _: SessionKey, session: SessionRef) {
         session.actor.stop(None);
     }
 }
@@ -39,13 +34,7 @@ impl Lifecycle<SessionKey, SessionRef> for Sleep {
 impl Registry {
     /// Room for so many.
     pub fn new(most: usize) -> Self {
-        Self(Cache::with(
-            most,
-            most as u64,
-            UnitWeighter,
-            DefaultHashBuilder::default(),
-            Sleep::default(),
-        ))
+        Self(Cache::with(most, most as u64, UnitWeighter, DefaultHashBuilder::default(), Sleep))
     }
 
     /// The session's actor, made if there is none.
@@ -82,9 +71,8 @@ async fn activate(key: SessionKey, tenant: &Arc<Shared>) -> Result<SessionRef, R
     let supervisor =
         supervisor.ok_or_else(|| Refusal::unavailable("the tenant's actor is starting"))?;
     let arguments = (key, tenant.clone());
-    let (actor, _) =
-        Actor::spawn_linked(None, SessionActor, arguments, supervisor.get_cell())
-            .await
-            .map_err(|error| Refusal::unavailable(error.to_string()))?;
+    let (actor, _) = Actor::spawn_linked(None, SessionActor, arguments, supervisor.get_cell())
+        .await
+        .map_err(|error| Refusal::unavailable(error.to_string()))?;
     Ok(SessionRef { actor, door: Arc::default() })
 }

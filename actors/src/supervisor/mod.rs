@@ -133,8 +133,7 @@ impl State {
         myself: &ActorRef<SupervisorMessage>,
     ) -> Result<(), ActorProcessingErr> {
         let supervisor = myself.get_cell();
-        let (actor, _) =
-            Actor::spawn_linked(None, TenantActor, tenant.clone(), supervisor).await?;
+        let (actor, _) = Actor::spawn_linked(None, TenantActor, tenant.clone(), supervisor).await?;
         self.watched.insert(actor.get_id(), tenant);
         Ok(())
     }

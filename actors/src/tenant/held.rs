@@ -47,6 +47,7 @@ impl Held {
 
 fn unseal(cluster: &Key, tenant: &Tenant) -> Result<Key, Refusal> {
     let bytes = cluster.open(TENANT_KEY, &tenant.key)?;
-    let bytes = bytes.try_into().map_err(|_| Refusal::unavailable("a tenant key of wrong length"))?;
+    let bytes =
+        bytes.try_into().map_err(|_| Refusal::unavailable("a tenant key of wrong length"))?;
     Ok(Key::new(bytes))
 }

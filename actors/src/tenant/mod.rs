@@ -83,7 +83,8 @@ impl TenantRef {
     ) -> Result<Answer, Refusal> {
         let digest = ticket.as_ref().map(|ticket| ticket.digest);
         let proposal = self.0.proposal(origin, ticket, command);
-        let outcome = self.send(|reply| TenantMessage::Propose(Box::new(proposal), reply)).await??;
+        let outcome =
+            self.send(|reply| TenantMessage::Propose(Box::new(proposal), reply)).await??;
         self.settle(outcome, digest).await
     }
 
@@ -97,7 +98,8 @@ impl TenantRef {
         match outcome.map_err(|rejection| Refusal::from_rejection(rejection, now))? {
             Reply::Recorded(recorded) => {
                 let digest = digest.unwrap_or_default();
-                open(&self.held().await?, &digest, *recorded, now)
+                let held = self.held().await?;
+                open(&held, &digest, *recorded, now)
             }
             reply => Ok(Answer { reply, secrets: None }),
         }
@@ -125,8 +127,7 @@ pub(crate) fn open(
     now: janua_storage::moment::Moment,
 ) -> Result<Answer, Refusal> {
     let secrets = recorded.secrets.map(|sealed| held.key.open(digest, &sealed)).transpose()?;
-    let reply =
-        recorded.outcome.map_err(|rejection| Refusal::from_rejection(rejection, now))?;
+    let reply = recorded.outcome.map_err(|rejection| Refusal::from_rejection(rejection, now))?;
     Ok(Answer { reply, secrets })
 }
 
@@ -156,7 +157,12 @@ impl Shared {
     }
 
     /// Writes without passing through the tenant's mailbox: for actors that have decided already.
-    pub async fn write(&self, origin: Origin, ticket: Option<Ticket>, command: Command) -> Result<Outcome, Refusal> {
+    pub async fn write(
+        &self,
+        origin: Origin,
+        ticket: Option<Ticket>,
+        command: Command,
+    ) -> Result<Outcome, Refusal> {
         Ok(self.shard.write(self.proposal(origin, ticket, command)).await?)
     }
 

@@ -75,8 +75,8 @@ fn material(algorithm: Algorithm, clock: &dyn Clock) -> Result<Material, KeyErro
     let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     match algorithm {
         Algorithm::ES256 => {
-            let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
-                .map_err(KeyError::new)?;
+            let pair =
+                EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(KeyError::new)?;
             let document = pair.to_pkcs8v1().map_err(KeyError::new)?;
             // SEC 1 §2.3.3: an uncompressed point is 4, x, y.
             let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
@@ -158,7 +158,8 @@ impl Keys {
         let mut header = Header::new(jose(signing.algorithm));
         header.kid = Some(signing.kid.clone());
         let header = serde_json::to_vec(&header).map_err(KeyError::new)?;
-        let verifying = stored.iter().map(|key| verifying(key, sealing)).collect::<Result<_, _>>()?;
+        let verifying =
+            stored.iter().map(|key| verifying(key, sealing)).collect::<Result<_, _>>()?;
         Ok(Self {
             issuer: issuer.into(),
             tenant: tenant.into(),
@@ -331,7 +332,9 @@ mod tests {
         assert!(keys.verify(&token, &kid, TENANT, NOW).is_some());
         assert_eq!(keys.verify(&token, &kid, TENANT, Moment(NOW.0 + 1)), None);
         let (_, payload) = token.split_once('.').expect("three parts");
-        for header in [r#"{"alg":"none"}"#.to_owned(), format!(r#"{{"alg":"HS256","kid":"{kid}"}}"#)] {
+        for header in
+            [r#"{"alg":"none"}"#.to_owned(), format!(r#"{{"alg":"HS256","kid":"{kid}"}}"#)]
+        {
             let forged = format!("{}.{payload}", URL_SAFE_NO_PAD.encode(header));
             assert_eq!(keys.verify(&forged, &kid, TENANT, NOW), None);
         }

@@ -11,7 +11,7 @@ use jsonwebtoken::{Algorithm, Validation};
 use serde::{Deserialize, Serialize};
 
 pub use cache::{TokenCache, VerifiedToken};
-pub use keys::{KeyError, Keys, generate};
+pub use keys::{KeyError, Keys, generate, key_of};
 
 /// The claims as they stand in a token (RFC 7519 §4.1, OpenID Connect Core §2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
