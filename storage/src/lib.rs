@@ -2,6 +2,7 @@
 //! translates, node wires.**
 
 pub mod capability;
+pub mod cluster_key;
 pub mod codec;
 pub mod command;
 pub mod effect;

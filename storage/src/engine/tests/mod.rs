@@ -6,13 +6,16 @@ use std::sync::Arc;
 
 use super::files::{Disk, RealDisk};
 use super::*;
-use crate::command::Reply;
+use crate::command::{Command, Reply};
+use crate::event::Origin;
 use crate::ids::TenantNumber;
+use crate::moment::Moment;
 use crate::records::Records;
+use crate::sweep;
 
 mod durability;
 
-/// Writes `proposed_ms` under two keys.
+/// Writes `proposed` under two keys.
 struct Pairs;
 
 fn left(number: u64) -> Vec<u8> {
@@ -29,7 +32,7 @@ impl Logic for Pairs {
         transaction: &mut Transaction<'_>,
         proposal: Proposal,
     ) -> Result<Outcome, Fault> {
-        let number = proposal.proposed_ms;
+        let number = proposal.proposed.0;
         transaction.put(left(number), &number)?;
         transaction.put(right(number), &number)?;
         transaction.accept();
@@ -38,7 +41,14 @@ impl Logic for Pairs {
 }
 
 fn proposal(number: u64) -> Proposal {
-    Proposal { tenant: TenantNumber(1), proposed_ms: number }
+    Proposal {
+        tenant: TenantNumber(1),
+        proposed: Moment(number),
+        seed: [0; 32],
+        origin: Origin::default(),
+        idempotency: None,
+        command: Command::Sweep(sweep::Command { keys: Vec::new() }),
+    }
 }
 
 fn options(dir: &Path, shards: u16) -> Options {
