@@ -4,15 +4,15 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 fn janua(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_janua")).args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_janua")).args(arguments).output().expect("janua runs")
 }
 
 fn stdout(output: &Output) -> &str {
-    std::str::from_utf8(&output.stdout).unwrap()
+    std::str::from_utf8(&output.stdout).expect("text")
 }
 
 fn stderr(output: &Output) -> &str {
-    std::str::from_utf8(&output.stderr).unwrap()
+    std::str::from_utf8(&output.stderr).expect("text")
 }
 
 #[test]

@@ -253,7 +253,7 @@ async fn a_token_that_was_tampered_with_is_invalid() {
 
 #[tokio::test]
 async fn an_access_token_runs_out_and_its_refresh_token_does_not() {
-    let node = Node::with("tokens.access_ttl", "2s").start().await;
+    let node = Node::with("tokens.access_ttl", "10s").start().await;
     let alice = node.register("alice").await;
     let expired = wait::until("the access token has run out", async || {
         let me = alice.session.me().await;
@@ -265,7 +265,8 @@ async fn an_access_token_runs_out_and_its_refresh_token_does_not() {
 
 #[tokio::test]
 async fn a_session_ends_for_good_when_its_time_has_come() {
-    let node = Node::with("tokens.session_ttl", "2s").with("tokens.access_ttl", "2s").start().await;
+    let node =
+        Node::with("tokens.session_ttl", "10s").with("tokens.access_ttl", "10s").start().await;
     let alice = node.register("alice").await;
     let ended = wait::until("the session has run out", async || {
         let answer = alice.session.refresh().await;

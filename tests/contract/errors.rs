@@ -89,7 +89,7 @@ async fn of_tenants() -> Vec<(u16, String)> {
 }
 
 async fn of_sessions() -> Vec<(u16, String)> {
-    let node = Node::with("tokens.access_ttl", "1s").start().await;
+    let node = Node::with("tokens.access_ttl", "10s").start().await;
     let alice = node.register("alice").await;
     let phone = alice.logs_in().await;
     phone.logs_out().await;

@@ -1,2 +1,9 @@
-//! Placeholder.
-fn main() {}
+//! What holds whatever happens: one file for each promise.
+
+mod damage;
+mod disk;
+mod durability;
+mod once;
+mod revocation;
+mod secrets;
+mod startup;

@@ -12,6 +12,8 @@
 //! Nothing here waits for time: every wait is for a condition, with a deadline that fails the test.
 
 pub mod at_once;
+pub mod chance;
+pub mod diary;
 pub mod node;
 pub mod people;
 pub mod process;
@@ -22,6 +24,7 @@ pub mod shell;
 pub mod wait;
 
 pub use at_once::at_once;
+pub use chance::Chance;
 pub use node::{Node, Setup};
 pub use people::{Session, User};
 pub use response::Response;

@@ -92,7 +92,7 @@ impl Process {
     pub fn signal(&self, name: &str) {
         let sent =
             Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status();
-        assert!(sent.expect("kill runs").success(), "signal {name} was not sent");
+        assert!(sent.expect("sh runs").success(), "signal {name} was not sent");
     }
 
     /// Waits until it ends by itself; everything it wrote has been read then.

@@ -9,6 +9,9 @@ use super::{Config, Secret, WebUrl};
 /// The shortest secret that is taken, in characters.
 const SECRET_LENGTH: usize = 32;
 
+/// In seconds.
+const DAY: u64 = 24 * 3600;
+
 /// Remembers every problem that shows only when keys are seen together.
 pub fn together(config: &Config, layers: &mut Layers) {
     http(config, layers);
@@ -28,8 +31,8 @@ pub fn together(config: &Config, layers: &mut Layers) {
 fn http(config: &Config, layers: &mut Layers) {
     let http = &config.http;
     let both = http.tls_certificate.is_some() == http.tls_key.is_some();
-    let missing = if http.tls_key.is_none() { "http.tls_key" } else { "http.tls_certificate" };
-    layers.require(both, missing, "http.tls_certificate and http.tls_key must be given together");
+    let given = if http.tls_key.is_none() { "http.tls_certificate" } else { "http.tls_key" };
+    layers.require(both, given, "http.tls_certificate and http.tls_key must be given together");
     let apart = http.admin_listen.is_none_or(|admin| admin != http.listen || admin.port() == 0);
     layers.require(
         apart,
@@ -95,7 +98,15 @@ fn secrets(config: &Config, layers: &mut Layers) {
 }
 
 fn tokens_and_passwords(config: &Config, layers: &mut Layers) {
-    let ordered = config.tokens.access_ttl <= config.tokens.session_ttl;
+    let tokens = &config.tokens;
+    for (key, span, most, text) in [
+        ("tokens.access_ttl", tokens.access_ttl, DAY, "from 10s to 1d"),
+        ("tokens.session_ttl", tokens.session_ttl, 366 * DAY, "from 10s to 366d"),
+    ] {
+        let good = (10..=most).contains(&span.0.as_secs());
+        layers.require(good, key, format!("must be {text}"));
+    }
+    let ordered = tokens.access_ttl <= tokens.session_ttl;
     layers.require(ordered, "tokens.access_ttl", "must not be longer than tokens.session_ttl");
     let passwords = &config.passwords;
     let enough = passwords.memory_kib.0 >= 8 * passwords.parallelism.0;

@@ -150,9 +150,16 @@ impl Layers {
     /// Remembers a problem with the value of `key` unless `good`.
     pub fn require(&mut self, good: bool, key: &str, message: impl Into<String>) {
         if !good {
-            let source = self.entries.get(key).map_or(&Source::Default, |entry| &entry.source);
-            self.problems.push(Problem::new(key, source, message));
+            self.problems.push(Problem::new(key, self.source_of(key), message));
         }
+    }
+
+    /// Where `key` was set; where it was not, where its neighbours were.
+    fn source_of(&self, key: &str) -> &Source {
+        let section = &key[..=key.rfind('.').unwrap_or(0)];
+        let neighbours = self.entries.iter().filter(|(other, _)| other.starts_with(section));
+        let entry = self.entries.get(key).or_else(|| neighbours.map(|(_, entry)| entry).next());
+        entry.map_or(&Source::Default, |entry| &entry.source)
     }
 
     /// The names for which there is an `[oauth.NAME]`.

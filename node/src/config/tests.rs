@@ -120,13 +120,18 @@ fn a_bad_value_is_named_with_what_is_allowed() {
             "a list, each a CIDR",
         ),
         ("[http]\nmax_body_bytes = 1", "http.max_body_bytes", "a whole number from 1024 to"),
-        ("[http]\ntls_key = \"key.pem\"", "http.tls_certificate", "must be given together"),
+        ("[http]\ntls_key = \"key.pem\"", "http.tls_key", "must be given together"),
         (
             "[tokens]\naccess_ttl = \"soon\"",
             "tokens.access_ttl",
             "a duration, such as 30s, 15min, 1h or 7d",
         ),
-        ("[tokens]\naccess_ttl = \"8d\"", "tokens.access_ttl", "must not be longer than"),
+        (
+            "[tokens]\naccess_ttl = \"1h\"\nsession_ttl = \"1min\"",
+            "tokens.access_ttl",
+            "must not be longer than",
+        ),
+        ("[tokens]\nsession_ttl = \"400d\"", "tokens.session_ttl", "from 10s to 366d"),
         (
             "[tokens]\nsigning_algorithm = \"none\"",
             "tokens.signing_algorithm",
