@@ -8,10 +8,11 @@ use reqwest::tls::TlsInfo;
 
 /// Writes a new self-signed certificate and its key; the certificate.
 fn renew(folder: &Path) -> Vec<u8> {
-    let made =
-        rcgen::generate_simple_self_signed(["localhost".into(), "127.0.0.1".into()]).unwrap();
-    std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
-    std::fs::write(folder.join("certificate.pem"), made.cert.pem()).unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".into(), "127.0.0.1".into()]);
+    let made = made.expect("a certificate");
+    std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem())
+        .expect("it is written");
+    std::fs::write(folder.join("certificate.pem"), made.cert.pem()).expect("it is written");
     made.cert.der().to_vec()
 }
 
@@ -19,7 +20,7 @@ async fn shown(api: &Api) -> Option<Vec<u8>> {
     let client =
         reqwest::Client::builder().tls_danger_accept_invalid_certs(true).tls_info(true).build();
     let url = format!("{}/health/live", api.base());
-    let response = client.unwrap().get(url).send().await.ok()?;
+    let response = client.ok()?.get(url).send().await.ok()?;
     let info = response.extensions().get::<TlsInfo>()?;
     info.peer_certificate().map(<[u8]>::to_vec)
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use janua_tests::diary::{self, Page, Writers};
+use janua_tests::folders::{copy, files};
 use janua_tests::{Chance, Node, Session};
 
 const READY_WITHIN: Duration = Duration::from_secs(10);
@@ -58,27 +59,6 @@ fn state(node: &Node) -> PathBuf {
     state
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut found: Vec<_> =
-        entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect();
-    found.sort();
-    found
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            fs::copy(&path, &target).unwrap();
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_state_may_be_deleted() {
     let history = History::written().await;
@@ -126,10 +106,10 @@ async fn the_state_may_have_flipped_bytes() {
 
 /// Flips one byte in every 16 KiB or so, at least one.
 fn flip(path: &Path, chance: &mut Chance) {
-    let mut bytes = fs::read(path).unwrap();
+    let mut bytes = fs::read(path).expect("a file");
     let length = bytes.len() as u64;
     for _ in 0..(length / 16_384).max(1).min(length) {
         bytes[chance.below(length) as usize] ^= 1 + chance.below(255) as u8;
     }
-    fs::write(path, bytes).unwrap();
+    fs::write(path, bytes).expect("it is written");
 }

@@ -14,7 +14,7 @@ struct SmallDisk(tempfile::TempDir);
 impl SmallDisk {
     /// None where this process may not mount.
     fn of(megabytes: u32) -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a temporary folder");
         let size = format!("size={megabytes}m");
         let mount = Command::new("mount")
             .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
@@ -30,12 +30,12 @@ impl SmallDisk {
     /// Fills it but for `left` bytes; the file that does it.
     fn fill_but(&self, left: u64) -> PathBuf {
         let filler = self.path().join("filler");
-        let output =
-            Command::new("df").args(["--output=avail", "-B1"]).arg(self.path()).output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        let free: u64 = text.lines().nth(1).unwrap().trim().parse().unwrap();
-        let filling = vec![b'x'; usize::try_from(free.saturating_sub(left)).unwrap()];
-        fs::write(&filler, filling).unwrap();
+        let output = Command::new("df").args(["--output=avail", "-B1"]).arg(self.path()).output();
+        let text = String::from_utf8(output.expect("df runs").stdout).expect("text");
+        let free = text.lines().nth(1).and_then(|line| line.trim().parse::<u64>().ok());
+        let free = free.expect("a number");
+        let filling = vec![b'x'; usize::try_from(free.saturating_sub(left)).expect("a size")];
+        fs::write(&filler, filling).expect("it fits");
         filler
     }
 }

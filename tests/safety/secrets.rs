@@ -1,8 +1,8 @@
 //! Secrets: no password, token or key appears in a log line, in a metric, in an error or on disk.
 
 use std::fs;
-use std::path::Path;
 
+use janua_tests::folders::files;
 use janua_tests::node::answer;
 use janua_tests::people::PASSWORD;
 use janua_tests::{Node, Response, User};
@@ -83,9 +83,4 @@ async fn nothing_that_is_shown_or_kept_holds_a_secret() {
         let bytes = fs::read(&file).unwrap();
         holds_none(&file.display().to_string(), &String::from_utf8_lossy(&bytes), &secrets);
     }
-}
-
-fn files(folder: &Path) -> Vec<std::path::PathBuf> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }

@@ -14,6 +14,7 @@
 pub mod at_once;
 pub mod chance;
 pub mod diary;
+pub mod folders;
 pub mod node;
 pub mod people;
 pub mod process;

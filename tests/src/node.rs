@@ -16,12 +16,11 @@ use crate::wait;
 
 /// What tests change about a node. Passwords are hashed quickly and limits are out of the way, but
 /// counting, unless a test sets them.
-const TEST_SETTINGS: [(&str, &str); 8] = [
+const TEST_SETTINGS: [(&str, &str); 7] = [
     ("http.listen", "127.0.0.1:0"),
     ("cluster.listen", "127.0.0.1:0"),
     ("passwords.memory_kib", "64"),
     ("passwords.iterations", "1"),
-    ("passwords.hashing_queue", "1000"),
     ("limits.authentication", "1000000/min"),
     ("limits.api", "1000000/hour"),
     ("log.level", "info"),

@@ -109,7 +109,6 @@ sections! {
         access_ttl: Span,
         session_ttl: Span,
         signing_algorithm: SigningAlgorithm,
-        key_rotation: OrOff<Span>,
     }
     /// How many sessions.
     sessions: Sessions {
@@ -121,8 +120,6 @@ sections! {
         memory_kib: Number<8, 4_194_304>,
         iterations: Number<1, 64>,
         parallelism: Number<1, 16>,
-        hashing_threads: Number<0, 1024>,
-        hashing_queue: Number<0, 100_000>,
     }
     /// Passkeys.
     webauthn: Webauthn {

@@ -35,7 +35,6 @@ impl Filled {
         let node = shipped()
             .with("passwords.memory_kib", 8)
             .with("passwords.iterations", 1)
-            .with("passwords.hashing_queue", 1000)
             .with("tokens.access_ttl", "1d")
             .start()
             .await;
