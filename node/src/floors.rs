@@ -119,5 +119,6 @@ fn rate(limit: OrOff<Limit>) -> Rate {
 
 /// Bounds of the configuration keep this from failing on machines that we build for.
 fn number<T: TryFrom<u64, Error = TryFromIntError>>(value: u64) -> Result<T, Failure> {
-    T::try_from(value).map_err(|_| Failure::Start(format!("{value} is more than this machine can count")))
+    T::try_from(value)
+        .map_err(|_| Failure::Start(format!("{value} is more than this machine can count")))
 }
