@@ -4,16 +4,14 @@
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
+use std::pin::pin;
+use std::sync::{Arc, OnceLock};
 
 use janua_actors::clock::{SharedClock, SystemClock};
 use janua_actors::directory::Directory;
 use janua_http::app::{App, Services};
-use janua_http::limits::ticks::Ticks;
 use janua_http::server;
 use janua_storage::engine::{Parts, Shards};
-use janua_storage::ids::RequestId;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::runtime;
@@ -42,6 +40,12 @@ pub fn run(command: &Serve) -> Result<(), Failure> {
     runtime.block_on(serve(&config, output, metrics))
 }
 
+/// What has been opened below the HTTP floor.
+struct Opened {
+    shards: Arc<Shards>,
+    directory: Directory,
+}
+
 async fn serve(config: &Config, output: Output, metrics: PrometheusHandle) -> Result<(), Failure> {
     let stop = shutdown::watch_signals()?;
     // The ports first: a taken one is found out before the data folder is touched.
@@ -50,30 +54,45 @@ async fn serve(config: &Config, output: Output, metrics: PrometheusHandle) -> Re
         Some(address) => Some(bind(address, "http.admin_listen").await?),
         None => None,
     };
-    let shards = open_storage(config).await?;
-    let served = serve_on(config, output, metrics, &shards, public, admin, stop).await;
-    shards.close().await;
-    served
+    let addresses = (local(&public)?, admin.as_ref().map(local).transpose()?);
+    let clock: SharedClock = Arc::new(SystemClock);
+    let storage = Arc::new(OnceLock::new());
+    let services = services(&clock, &storage, metrics);
+    let app = App::new(floors::http(config)?, services).map_err(Failure::start)?;
+
+    // It answers that it is alive from here on, and everything else once the rest is open.
+    let mut server = pin!(server::serve(app.clone(), public, admin, shutdown::asked(stop)));
+    let opened = tokio::select! {
+        biased;
+        served = &mut server => return served.map_err(Failure::start),
+        opened = open(config, output, &clock, &storage) => opened?,
+    };
+    app.open(opened.directory.clone());
+    output.listening(addresses.0, addresses.1, config.http.tls_key.is_some())?;
+    let served = server.await;
+    opened.directory.stop().await;
+    opened.shards.close().await;
+    served.map_err(Failure::start)
 }
 
-async fn serve_on(
+/// Storage and the actors above it.
+async fn open(
     config: &Config,
     output: Output,
-    metrics: PrometheusHandle,
-    shards: &Arc<Shards>,
-    public: TcpListener,
-    admin: Option<TcpListener>,
-    stop: shutdown::Stop,
-) -> Result<(), Failure> {
-    let clock: SharedClock = Arc::new(SystemClock);
-    let directory = start_actors(config, output, shards, &clock).await?;
-    let services = services(&clock, shards, metrics);
-    let app = App::new(floors::http(config)?, services).map_err(Failure::start)?;
-    let addresses = (local(&public)?, admin.as_ref().map(local).transpose()?);
-    output.listening(addresses.0, addresses.1, config.http.tls_key.is_some())?;
-    let served = server::serve(app, public, admin, shutdown::asked(stop)).await;
-    directory.stop().await;
-    served.map_err(Failure::start)
+    clock: &SharedClock,
+    storage: &OnceLock<Arc<Shards>>,
+) -> Result<Opened, Failure> {
+    make_private(&config.node.data_dir)?;
+    let shards = Shards::open(floors::storage(config)?, Parts::default()).await;
+    let shards = Arc::new(shards.map_err(Failure::start)?);
+    let shards = storage.get_or_init(|| shards).clone();
+    match start_actors(config, output, &shards, clock).await {
+        Ok(directory) => Ok(Opened { shards, directory }),
+        Err(failure) => {
+            shards.close().await;
+            Err(failure)
+        }
+    }
 }
 
 async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, Failure> {
@@ -83,12 +102,6 @@ async fn bind(address: SocketAddr, key: &str) -> Result<TcpListener, Failure> {
 
 fn local(listener: &TcpListener) -> Result<SocketAddr, Failure> {
     listener.local_addr().map_err(Failure::start)
-}
-
-async fn open_storage(config: &Config) -> Result<Arc<Shards>, Failure> {
-    make_private(&config.node.data_dir)?;
-    let opened = Shards::open(floors::storage(config)?, Parts::default()).await;
-    opened.map(Arc::new).map_err(Failure::start)
 }
 
 /// Makes the data folder, if it is not there, for this user alone.
@@ -123,15 +136,17 @@ async fn start_actors(
     Ok(directory)
 }
 
-fn services(clock: &SharedClock, shards: &Arc<Shards>, metrics: PrometheusHandle) -> Services {
-    let (time, ids, shards) = (clock.clone(), clock.clone(), shards.clone());
+fn services(
+    clock: &SharedClock,
+    storage: &Arc<OnceLock<Arc<Shards>>>,
+    metrics: PrometheusHandle,
+) -> Services {
+    let storage = storage.clone();
     Services {
-        ticks: Ticks::new(move || Duration::from_millis(time.now().0)),
-        request_id: Box::new(move || {
-            let (unix_ms, random) = ids.id_bits();
-            RequestId::new(unix_ms, random).to_string()
+        clock: clock.clone(),
+        unready: Box::new(move || {
+            storage.get().map(|shards| shards.health().reasons).unwrap_or_default()
         }),
-        unready: Box::new(move || shards.health().reasons),
         metrics: Box::new(move || metrics.render()),
     }
 }
