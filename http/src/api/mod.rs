@@ -1,0 +1,10 @@
+//! The endpoints, one file for each noun.
+
+pub mod service;
+
+use crate::endpoint::Endpoint;
+
+/// Every endpoint, in the order in which the documents show them.
+pub fn endpoints() -> Vec<Endpoint> {
+    [service::endpoints()].into_iter().flatten().collect()
+}
