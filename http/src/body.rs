@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http::{HeaderMap, HeaderValue};
 use http_body_util::BodyExt;
 use hyper::body::Body;
 
 use crate::error::{Code, Error};
+
+/// How long a client may go on sending what is not read.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// The whole body, when it is JSON, not too large, and arrives in time.
 pub async fn read<B>(
@@ -26,6 +29,9 @@ where
     json_only(headers)?;
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     if announced.and_then(|length| length.parse::<u64>().ok()).is_some_and(|n| n > most as u64) {
+        if !headers.contains_key(EXPECT) {
+            linger(body, most).await;
+        }
         return Err(too_large(most));
     }
     match tokio::time::timeout(within, collect(body, most)).await {
@@ -49,6 +55,7 @@ where
         };
         let Ok(data) = frame.into_data() else { continue };
         if first.len() + all.len() + data.len() > most {
+            linger(body, most).await;
             return Err(too_large(most));
         }
         // Nearly every body is one frame, and that one needs no copy.
@@ -60,6 +67,24 @@ where
         }
     }
     Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+/// Reads on for a moment, keeping nothing: a client that is still sending when the connection closes
+/// sees a reset in place of the answer.
+async fn linger<B>(mut body: B, most: usize)
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let discard = async {
+        let mut left = most.saturating_mul(4);
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            let Some(rest) = left.checked_sub(length) else { return };
+            left = rest;
+        }
+    };
+    // Whether the client finished or not, the answer is the same.
+    tokio::time::timeout(LINGER, discard).await.ok();
 }
 
 fn too_large(most: usize) -> Error {

@@ -148,7 +148,7 @@ mod tests {
 
     use super::*;
 
-    #[derive(Debug, Deserialize)]
+    #[derive(Debug, PartialEq, Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Sample {
         email: String,
@@ -156,10 +156,20 @@ mod tests {
         device_info: Option<Device>,
     }
 
-    #[derive(Debug, Deserialize)]
+    #[derive(Debug, PartialEq, Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Device {
         user_agent: String,
+    }
+
+    #[test]
+    fn what_is_well_formed_is_read_and_unknown_fields_are_ignored() {
+        let body = br#"{"email": "a", "deviceInfo": {"userAgent": "b"}, "role": ["owner"]}"#;
+        let device = Some(Device { user_agent: "b".into() });
+        assert_eq!(
+            decode::<Sample>(body).unwrap(),
+            Sample { email: "a".into(), device_info: device }
+        );
     }
 
     async fn told(body: &[u8]) -> String {

@@ -25,4 +25,5 @@ pub mod output;
 pub mod pipeline;
 mod request_id;
 pub mod router;
+pub mod server;
 pub mod settings;

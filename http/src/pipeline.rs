@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt;
+use http::header::CONNECTION;
 use http::request::Parts;
-use http::{HeaderValue, Method, Request};
+use http::{HeaderValue, Method, Request, Version};
 use hyper::body::Body;
 use tokio::time::Instant;
 
@@ -42,7 +43,7 @@ where
     let (head, body) = request.into_parts();
     let request_id = request_id::of(&head.headers, &app.services.request_id);
     let client = forwarded::client(peer, &head.headers, &app.settings.trusted_proxies);
-    let method = head.method.clone();
+    let (method, version) = (head.method.clone(), head.version);
     let origin = cors::origin(&head.headers).cloned();
 
     let mut trail = Trail::default();
@@ -59,6 +60,10 @@ where
     let anonymous = || Who::anonymous(0, Network::of(client));
     let shown = trail.shown.or_else(|| app.limits.peek(&anonymous()));
     finish(app, &mut response, &request_id, shown, origin.as_ref());
+    if version == Version::HTTP_2 {
+        // Its connections end by GOAWAY; the header is malformed there (RFC 9113 §8.2.2).
+        response.headers_mut().remove(CONNECTION);
+    }
     observe::record(&Finished {
         method: &method,
         route: trail.endpoint.map(|endpoint| &endpoint.metrics),

@@ -1,0 +1,5 @@
+//! The HTTP floor from outside: its pipeline without sockets, its server with them.
+
+mod pipeline;
+mod server;
+mod support;
