@@ -59,7 +59,9 @@ fn explain(error: serde_path_to_error::Error<serde_json::Error>) -> Error {
     }
     let expected = text.rsplit_once(", expected ").map(|(_, expected)| expected);
     let message = match expected {
-        Some(expected) if expected.starts_with("struct ") => "expected an object".into(),
+        Some(expected) if expected.starts_with("struct ") || expected == "a map" => {
+            "expected an object".into()
+        }
         Some(expected) => format!("expected {expected}"),
         None => "is not of the expected form".into(),
     };

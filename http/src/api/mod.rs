@@ -1,5 +1,6 @@
 //! The endpoints, one file for each noun.
 
+mod rules;
 pub mod service;
 
 use crate::endpoint::Endpoint;
