@@ -13,6 +13,7 @@ use http::header::CONNECTION;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Version};
 use hyper::body::Body;
+use janua_storage::ids::TenantNumber;
 use tokio::time::Instant;
 
 use crate::app::{App, Door};
@@ -57,7 +58,7 @@ where
     let answered = guard(app, request.deadline, handle(app, door, request, &mut trail)).await;
     let mut response = answered.unwrap_or_else(Error::into_response);
 
-    let anonymous = || Who::anonymous(0, Network::of(client));
+    let anonymous = || Who::anonymous(TenantNumber::DEFAULT.0, Network::of(client));
     let shown = trail.shown.or_else(|| app.limits.peek(&anonymous()));
     finish(app, &mut response, &request_id, shown, origin.as_ref());
     if version == Version::HTTP_2 {

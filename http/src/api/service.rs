@@ -1,5 +1,7 @@
 //! Health, metrics and documents: what belongs to the service and to no tenant.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
@@ -58,15 +60,15 @@ async fn metrics(call: Call, _: Empty) -> Result<Raw, Error> {
 }
 
 async fn openapi_json(call: Call, _: Empty) -> Result<Raw, Error> {
-    Ok(Raw(documents(&call.app).openapi_json.respond(&call.headers)))
+    Ok(Raw(documents(&call.app).await?.openapi_json.respond(&call.headers)))
 }
 
 async fn openapi_yaml(call: Call, _: Empty) -> Result<Raw, Error> {
-    Ok(Raw(documents(&call.app).openapi_yaml.respond(&call.headers)))
+    Ok(Raw(documents(&call.app).await?.openapi_yaml.respond(&call.headers)))
 }
 
 async fn docs(call: Call, _: Empty) -> Result<Raw, Error> {
-    let mut response = documents(&call.app).page.respond(&call.headers);
+    let mut response = documents(&call.app).await?.page.respond(&call.headers);
     response
         .headers_mut()
         .insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(PAGE_SECURITY_POLICY));
@@ -74,7 +76,7 @@ async fn docs(call: Call, _: Empty) -> Result<Raw, Error> {
 }
 
 async fn docs_file(call: Call, _: Empty) -> Result<Raw, Error> {
-    let documents = documents(&call.app);
+    let documents = documents(&call.app).await?;
     let file = match call.parameters.get("file") {
         Some("swagger-ui.css") => &documents.style,
         Some("swagger-ui-bundle.js") => &documents.script,
@@ -127,13 +129,28 @@ pub struct Documents {
     script: Document,
 }
 
-fn documents(app: &App) -> &Documents {
-    app.documents.get_or_init(|| {
+/// Making them takes a moment of computing, which does not belong among the requests.
+async fn documents(app: &Arc<App>) -> Result<&Documents, Error> {
+    if app.documents.get().is_none() {
+        let app = Arc::clone(app);
+        let making = tokio::task::spawn_blocking(move || {
+            app.documents.get_or_init(|| Documents::of(&app));
+        });
+        making.await.map_err(|error| {
+            tracing::error!(%error, "the documents could not be made");
+            Error::internal()
+        })?;
+    }
+    app.documents.get().ok_or_else(Error::internal)
+}
+
+impl Documents {
+    fn of(app: &App) -> Self {
         let openapi = openapi::document(app.endpoints(), &app.settings.public_url);
         // Both are writable by construction; a test reads them back.
         let json = openapi.to_json().unwrap_or_default();
         let yaml = openapi.to_yaml().unwrap_or_default();
-        Documents {
+        Self {
             openapi_json: Document::new("application/json", json.into()),
             openapi_yaml: Document::new("application/yaml", yaml.into()),
             page: Document::new("text/html; charset=utf-8", Bytes::from_static(PAGE.as_bytes())),
@@ -141,11 +158,11 @@ fn documents(app: &App) -> &Documents {
             style: Document::new("text/css", asset("swagger-ui.css")),
             script: Document::new("text/javascript", asset("swagger-ui-bundle.js")),
         }
-    })
+    }
 }
 
 fn asset(name: &str) -> Bytes {
-    let config = std::sync::Arc::new(utoipa_swagger_ui::Config::default());
+    let config = Arc::new(utoipa_swagger_ui::Config::default());
     match utoipa_swagger_ui::serve(name, config) {
         Ok(Some(file)) => Bytes::from(file.bytes.into_owned()),
         _ => Bytes::new(),
