@@ -9,10 +9,7 @@ pub fn check(access: Access, caller: &Caller) -> Result<(), Error> {
     match (access, &caller.credential) {
         (Access::Service | Access::Public, _) => Ok(()),
         (Access::Session, Credential::Session(_)) => Ok(()),
-        (Access::Session, _) => Err(Error::new(
-            Code::AuthenticationRequired,
-            "Sign in and send the access token as Authorization: Bearer",
-        )),
+        (Access::Session, _) => Err(Error::authentication_required()),
         (Access::Operator, Credential::Operator) => Ok(()),
         (Access::Operator, Credential::Anonymous) => Err(Error::new(
             Code::AuthenticationRequired,

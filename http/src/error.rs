@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
+use janua_actors::refusal::{FieldError, Refusal};
 use serde::Serialize;
 
 /// The codes of the API. `ALL` lists them for the documents and the tests.
@@ -180,6 +181,23 @@ impl Error {
         error
     }
 
+    /// 401, when nobody is signed in where somebody must be.
+    pub fn authentication_required() -> Self {
+        let message = "Sign in and send the access token as Authorization: Bearer";
+        Self::new(Code::AuthenticationRequired, message)
+    }
+
+    /// 401, for a token or key that is unknown, expired, revoked or another tenant's.
+    pub fn invalid_token() -> Self {
+        Self::new(Code::InvalidToken, "The token is unknown, expired or revoked")
+    }
+
+    /// 403, when key, token and `X-Tenant-ID` do not name the same tenant.
+    pub fn tenant_mismatch() -> Self {
+        let message = "API key, access token and X-Tenant-ID must name the same tenant";
+        Self::new(Code::TenantMismatch, message)
+    }
+
     /// 404, for what is not there and for what is not the caller's.
     pub fn not_found() -> Self {
         Self::new(Code::ResourceNotFound, "The requested resource does not exist")
@@ -264,6 +282,67 @@ impl Error {
         response
     }
 }
+
+impl From<FieldError> for Detail {
+    fn from(error: FieldError) -> Self {
+        Self { field: error.field, message: error.message }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        let details = |fields: Vec<FieldError>| fields.into_iter().map(Detail::from).collect();
+        match refusal {
+            Refusal::Invalid(fields) => Self::invalid(details(fields)),
+            Refusal::WeakPassword(fields) => {
+                Self::new(Code::WeakPassword, "Choose a password that is harder to guess")
+                    .with_details(details(fields))
+            }
+            Refusal::EmailAlreadyExists => {
+                Self::new(Code::EmailAlreadyExists, "An account with this address exists already")
+            }
+            Refusal::InvalidCredentials => {
+                Self::new(Code::InvalidCredentials, "The credentials are not right")
+            }
+            Refusal::AccountLocked { retry_after } => {
+                let message = "Too many failed attempts; wait, or reset the password";
+                Self::new(Code::AccountLocked, message).after(retry_after)
+            }
+            Refusal::AccountSuspended => {
+                Self::new(Code::AccountSuspended, "The account is suspended; ask an administrator")
+            }
+            Refusal::AuthenticationRequired => Self::authentication_required(),
+            Refusal::InvalidToken => Self::invalid_token(),
+            Refusal::TokenUsed => {
+                Self::new(Code::TokenUsed, "The token was used before; ask for a new one")
+            }
+            Refusal::SessionRevoked => {
+                Self::new(Code::SessionRevoked, "The session was ended; sign in again")
+            }
+            Refusal::SessionExpired => {
+                Self::new(Code::SessionExpired, "The access token has expired; refresh it")
+            }
+            Refusal::InsufficientPermissions => {
+                Self::new(Code::InsufficientPermissions, "The caller may not do this")
+            }
+            Refusal::NotFound => Self::not_found(),
+            Refusal::TenantMismatch => Self::tenant_mismatch(),
+            Refusal::IdempotencyConflict => Self::new(
+                Code::IdempotencyConflict,
+                "The Idempotency-Key came with another request before; use a new one",
+            ),
+            Refusal::Overloaded { retry_after } => {
+                Self::unavailable("The server is busy; try again shortly", retry_after)
+            }
+            Refusal::Unavailable { reason } => {
+                tracing::warn!(reason, "a request could not be served");
+                Self::unavailable("The service is unavailable; try again shortly", ONE_SECOND)
+            }
+        }
+    }
+}
+
+const ONE_SECOND: Duration = Duration::from_secs(1);
 
 fn whole_seconds(wait: Duration) -> u64 {
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
