@@ -2,9 +2,11 @@
 //! translates, node wires.**
 
 pub mod capability;
+pub mod cluster_key;
 pub mod codec;
 pub mod command;
 pub mod effect;
+pub mod engine;
 pub mod event;
 pub mod fault;
 pub mod idempotency;

@@ -102,6 +102,11 @@ impl<'a> View<'a> {
         self.get(&keys::directory(id.as_str()))
     }
 
+    /// The numbers of all tenants, in the view of the cluster's records.
+    pub fn tenant_numbers(&self) -> Result<Vec<TenantNumber>, Fault> {
+        self.list(&keys::range(self.tenant, Kind::Directory))
+    }
+
     fn get<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, Fault> {
         self.records.get(key)?.map(|bytes| codec::decode(&bytes)).transpose()
     }

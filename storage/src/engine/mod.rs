@@ -1,0 +1,115 @@
+//! The engine: what makes a write durable and a read true. Raft groups (`raft`) over one shared
+//! log with group commit (`log`), the state they lead to in sled (`tree`), and snapshots
+//! (`snapshot`). It knows nothing of tenants, users or sessions: commands come from the logic that
+//! it is given.
+//!
+//! Invariant: log and snapshots are the truth; the tree can always be rebuilt from them.
+
+pub mod error;
+pub mod files;
+mod folder;
+mod health;
+mod lease;
+mod log;
+mod poison;
+mod raft;
+mod restore;
+mod shard;
+mod shards;
+mod snapshot;
+mod supervise;
+mod tree;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use self::error::{OpenError, Unavailable};
+pub use self::health::Health;
+pub use self::shard::{Leadership, Shard, View};
+pub use self::shards::Shards;
+
+use self::files::{Disk, RealDisk};
+use crate::command::{Outcome, Proposal};
+use crate::effect::Effect;
+use crate::fault::Fault;
+use crate::state_machine;
+use crate::transaction::Transaction;
+
+const MIB: u64 = 1024 * 1024;
+
+/// How storage is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The data folder; made if it does not exist.
+    pub data_dir: PathBuf,
+    /// Raft's id of this node.
+    pub node: u64,
+    /// Raft groups. Fixed when the cluster is founded.
+    pub shards: u16,
+    /// Bytes of memory for the cache of the state.
+    pub cache_bytes: u64,
+    /// A snapshot is taken when the log since the last one is larger than it, and than this.
+    pub snapshot_log_bytes: u64,
+    /// Bytes after which the log starts a further file.
+    pub log_file_bytes: u64,
+    /// Bytes above which log files that nothing needs are freed.
+    pub log_purge_bytes: u64,
+}
+
+impl Options {
+    /// The defaults, for node 1 with 16 shards.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            node: 1,
+            shards: 16,
+            cache_bytes: 64 * MIB,
+            snapshot_log_bytes: 64 * MIB,
+            log_file_bytes: 32 * MIB,
+            log_purge_bytes: 128 * MIB,
+        }
+    }
+}
+
+/// What may be put in the place of the real thing.
+pub struct Parts {
+    /// Where log, snapshots and markers go.
+    pub disk: Arc<dyn Disk>,
+    /// What entries do to the records.
+    pub logic: Arc<dyn Logic>,
+}
+
+impl Default for Parts {
+    /// The disk of the operating system, and the state machine.
+    fn default() -> Self {
+        Self { disk: Arc::new(RealDisk), logic: Arc::new(StateMachine) }
+    }
+}
+
+/// What an entry does to the records: a pure function of both.
+pub trait Logic: Send + Sync + 'static {
+    /// Applies one proposal. A fault stops the shard.
+    fn apply(
+        &self,
+        transaction: &mut Transaction<'_>,
+        proposal: Proposal,
+    ) -> Result<Outcome, Fault>;
+}
+
+struct StateMachine;
+
+impl Logic for StateMachine {
+    fn apply(
+        &self,
+        transaction: &mut Transaction<'_>,
+        proposal: Proposal,
+    ) -> Result<Outcome, Fault> {
+        state_machine::apply(transaction, proposal)
+    }
+}
+
+/// Hears of effects.
+pub type Observer = Arc<dyn Fn(&[Effect]) + Send + Sync>;

@@ -1,0 +1,266 @@
+//! The state machine as openraft sees it: runs of entries go through the logic into one batch of
+//! the tree; snapshots are files.
+//!
+//! Invariant: the batch is in place before the observer hears of its effects, and the observer has
+//! heard of them before any caller gets a reply.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use futures::{Stream, StreamExt};
+use openraft::alias::SnapshotOf;
+use openraft::storage::{ApplyResponder, EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
+use openraft::{EntryPayload, OptionalSend};
+use parking_lot::{Mutex, RwLock};
+
+use super::{Entry, LogId, Membership, Proposed, SnapshotMeta, Types};
+use crate::command::Outcome;
+use crate::effect::Effect;
+use crate::engine::log::store::ShardLog;
+use crate::engine::log::writer::panic_text;
+use crate::engine::poison::Poison;
+use crate::engine::snapshot::{SnapshotFile, Snapshots};
+use crate::engine::tree::Tree;
+use crate::engine::tree::store::Store;
+use crate::engine::{Logic, Observer};
+use crate::fault::Fault;
+use crate::ids::ShardId;
+use crate::transaction::Transaction;
+
+/// Entries that go into one batch at most.
+const RUN: usize = 512;
+
+/// What the state machine of a shard works on; it outlives the Raft instance.
+pub struct Core {
+    /// Which shard.
+    pub shard: ShardId,
+    /// The node's database.
+    pub store: Arc<Store>,
+    /// The node's snapshots.
+    pub snapshots: Arc<Snapshots>,
+    /// The shard's log.
+    pub log: ShardLog,
+    /// Whether the node has stopped for good.
+    pub poison: Arc<Poison>,
+    /// What entries do.
+    pub logic: Arc<dyn Logic>,
+    /// The shard's present tree; `None` once it is closed.
+    pub tree: RwLock<Option<Arc<Tree>>>,
+    /// Who hears of effects.
+    pub observer: RwLock<Option<Observer>>,
+    /// Why the shard has stopped, if a fault in applying has stopped it.
+    pub stopped: Mutex<Option<String>>,
+    /// One snapshot is written at a time.
+    pub snapshotting: Mutex<()>,
+    /// The shard is closing: snapshots under way may end early.
+    pub closing: AtomicBool,
+    /// Bytes of the last snapshot.
+    pub snapshot_bytes: AtomicU64,
+    /// A snapshot was asked for and is not there yet.
+    pub snapshot_pending: AtomicBool,
+}
+
+impl Core {
+    /// The present tree.
+    pub fn tree(&self) -> Result<Arc<Tree>, Fault> {
+        self.tree.read().clone().ok_or_else(|| Fault::Io("the shard is closed".into()))
+    }
+
+    /// Puts another tree in the place of the present one, which is dropped.
+    pub fn exchange(&self, tree: Arc<Tree>) {
+        if let Some(old) = self.tree.write().replace(tree) {
+            self.store.drop_tree(&old);
+        }
+    }
+
+    /// A fresh tree; if the database gives none, a fresh database.
+    pub fn fresh_tree(&self) -> Result<Arc<Tree>, Fault> {
+        self.store.fresh(self.shard).or_else(|fault| {
+            tracing::error!(%fault, "the whole state is given up, it will be rebuilt");
+            self.store.replace()?;
+            self.store.fresh(self.shard)
+        })
+    }
+
+    /// Bytes of the last snapshot.
+    pub fn snapshot_bytes(&self) -> u64 {
+        self.snapshot_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether a log grown by so many bytes since the last snapshot wants the next one; says so
+    /// once for each.
+    pub fn wants_snapshot(&self, grown: u64, least: u64) -> bool {
+        grown >= least.max(self.snapshot_bytes())
+            && !self.snapshot_pending.swap(true, Ordering::SeqCst)
+    }
+
+    /// Writes a snapshot, while entries are being applied.
+    pub fn take_snapshot(&self) -> Result<(SnapshotMeta, SnapshotFile), Fault> {
+        let _one_at_a_time = self.snapshotting.lock();
+        let tree = self.tree()?;
+        let grown = self.log.grown();
+        let taken = self.snapshots.take(self.shard, &tree, &self.closing);
+        match &taken {
+            Ok((_, snapshot)) => {
+                self.snapshot_bytes.store(snapshot.bytes(), Ordering::Relaxed);
+                self.log.snapshot_taken(grown);
+                metrics::counter!("janua_storage_snapshots_total").increment(1);
+            }
+            // A disk that fails here fails the log as well; what a failed sync covered is unknown.
+            Err(Fault::Io(reason)) if !self.closing.load(Ordering::SeqCst) => {
+                self.poison.set(&format!("a snapshot cannot be written: {reason}"));
+            }
+            Err(_) => {}
+        }
+        self.snapshot_pending.store(false, Ordering::SeqCst);
+        taken
+    }
+
+    /// Replaces the tree by what a snapshot holds.
+    pub fn load_snapshot(&self, snapshot: &SnapshotFile) -> Result<(), Fault> {
+        let tree = self.fresh_tree()?;
+        snapshot.load(self.shard, &tree)?;
+        self.exchange(tree);
+        Ok(())
+    }
+
+    fn apply_run(&self, tree: &Tree, run: Vec<EntryResponder<Types>>) -> Result<(), Fault> {
+        let mut replies = Vec::with_capacity(run.len());
+        let mut transaction = Transaction::new(tree);
+        let mut last = None;
+        let mut membership = None;
+        for (entry, responder) in run {
+            last = Some(entry.log_id);
+            let outcome = self.apply_entry(&mut transaction, entry, &mut membership)?;
+            replies.push((responder, outcome));
+        }
+        let changes = transaction.finish();
+        tree.commit(&changes.writes, last, membership)?;
+        self.report(&changes.effects);
+        answer(replies);
+        Ok(())
+    }
+
+    fn apply_entry(
+        &self,
+        transaction: &mut Transaction<'_>,
+        entry: Entry,
+        membership: &mut Option<Membership>,
+    ) -> Result<Option<Outcome>, Fault> {
+        match entry.payload {
+            EntryPayload::Blank => Ok(None),
+            EntryPayload::Normal(Proposed(proposal)) => {
+                self.logic.apply(transaction, proposal).map(Some)
+            }
+            EntryPayload::Membership(members) => {
+                *membership = Some(Membership::new(Some(entry.log_id), members));
+                Ok(None)
+            }
+        }
+    }
+
+    fn report(&self, effects: &[Effect]) {
+        if let Some(observer) = self.observer.read().as_ref().filter(|_| !effects.is_empty()) {
+            observer(effects);
+        }
+    }
+
+    /// Notes why no further entry can be applied. Damage of the tree is not a reason: it heals.
+    fn stop(&self, tree: &Tree, fault: &Fault) {
+        if tree.damage().is_none() {
+            let reason = format!("shard {} has stopped: {fault}", self.shard);
+            tracing::error!(shard = self.shard.0, %fault, "an entry cannot be applied");
+            metrics::counter!("janua_storage_stopped_total").increment(1);
+            *self.stopped.lock() = Some(reason);
+        }
+    }
+}
+
+fn answer(replies: Vec<(Option<ApplyResponder<Types>>, Option<Outcome>)>) {
+    for (responder, outcome) in replies {
+        if let Some(responder) = responder {
+            responder.send(outcome);
+        }
+    }
+}
+
+/// The state machine of a shard.
+#[derive(Clone)]
+pub struct Machine(pub Arc<Core>);
+
+impl Machine {
+    fn apply_guarded(&self, run: Vec<EntryResponder<Types>>) -> io::Result<()> {
+        let tree = self.0.tree().map_err(io::Error::other)?;
+        let applied = catch_unwind(AssertUnwindSafe(|| self.0.apply_run(&tree, run)));
+        let fault = match applied {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(fault)) => fault,
+            Err(panic) => Fault::Damaged(format!("a panic: {}", panic_text(&*panic))),
+        };
+        self.0.stop(&tree, &fault);
+        Err(io::Error::other(fault))
+    }
+}
+
+impl RaftStateMachine<Types> for Machine {
+    type SnapshotData = SnapshotFile;
+    type SnapshotBuilder = Machine;
+
+    async fn applied_state(&mut self) -> Result<(Option<LogId>, Membership), io::Error> {
+        let meta = self.0.tree().map_err(io::Error::other)?.meta();
+        Ok((meta.last_applied, meta.membership))
+    }
+
+    async fn apply<Strm>(&mut self, mut entries: Strm) -> Result<(), io::Error>
+    where
+        Strm: Stream<Item = Result<EntryResponder<Types>, io::Error>> + Unpin + OptionalSend,
+    {
+        let mut run = Vec::new();
+        while let Some(entry) = entries.next().await {
+            run.push(entry?);
+            if run.len() == RUN {
+                self.apply_guarded(std::mem::take(&mut run))?;
+            }
+        }
+        match run.is_empty() {
+            true => Ok(()),
+            false => self.apply_guarded(run),
+        }
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Machine {
+        self.clone()
+    }
+
+    /// Blocks while the tree is filled: nothing of this shard can go on before.
+    async fn install_snapshot(
+        &mut self,
+        _meta: &SnapshotMeta,
+        snapshot: SnapshotFile,
+    ) -> Result<(), io::Error> {
+        let core = &self.0;
+        core.load_snapshot(&snapshot).map_err(io::Error::other)?;
+        core.snapshots.adopt(core.shard, &snapshot).map_err(io::Error::other)
+    }
+
+    async fn get_current_snapshot(
+        &mut self,
+    ) -> Result<Option<SnapshotOf<Types, SnapshotFile>>, io::Error> {
+        let Some(snapshot) = self.0.snapshots.current(self.0.shard)? else { return Ok(None) };
+        let meta = snapshot.meta(self.0.shard).map_err(io::Error::other)?;
+        Ok(Some(SnapshotOf::<Types, SnapshotFile> { meta, snapshot }))
+    }
+}
+
+impl RaftSnapshotBuilder<Types> for Machine {
+    type SnapshotData = SnapshotFile;
+
+    async fn build_snapshot(&mut self) -> Result<SnapshotOf<Types, SnapshotFile>, io::Error> {
+        let core = self.0.clone();
+        let taken = tokio::task::spawn_blocking(move || core.take_snapshot()).await;
+        let (meta, snapshot) = taken.map_err(io::Error::other)?.map_err(io::Error::other)?;
+        Ok(SnapshotOf::<Types, SnapshotFile> { meta, snapshot })
+    }
+}

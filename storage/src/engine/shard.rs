@@ -1,0 +1,196 @@
+//! A shard: one Raft group, the log and the tree below it, and what the actors call.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use openraft::RaftMetrics;
+use openraft::alias::WatchReceiverOf;
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::errors::{ClientWriteError, RaftError};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+use super::error::Unavailable;
+use super::raft::machine::Core;
+use super::raft::{Proposed, Raft, Types};
+use super::tree::Tree;
+use super::{Observer, lease};
+use crate::command::{Outcome, Proposal};
+use crate::fault::Fault;
+use crate::ids::ShardId;
+use crate::records::{Records, Visit};
+
+/// Who leads a shard, as this node knows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Leadership {
+    /// The present term.
+    pub term: u64,
+    /// The leader of that term, if one is known.
+    pub leader: Option<u64>,
+    /// Whether this node is the leader and has applied all that came before its term.
+    pub leads: bool,
+}
+
+/// A Raft instance that runs.
+pub(super) struct Running {
+    pub raft: Raft,
+    pub metrics: WatchReceiverOf<Types, RaftMetrics<Types>>,
+}
+
+/// What a shard is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Phase {
+    Starting,
+    Serving,
+    Rebuilding(String),
+    Stopped(String),
+}
+
+/// One shard of this node.
+pub struct Shard {
+    pub(super) core: Arc<Core>,
+    pub(super) running: RwLock<Option<Arc<Running>>>,
+    pub(super) phase: Mutex<Phase>,
+    pub(super) leadership: watch::Sender<Leadership>,
+    pub(super) confirmations: mpsc::Sender<oneshot::Sender<Result<(), Unavailable>>>,
+    pub(super) snapshot_wanted: Arc<Notify>,
+    pub(super) stop: Notify,
+}
+
+impl Shard {
+    /// Which one.
+    pub fn id(&self) -> ShardId {
+        self.core.shard
+    }
+
+    /// Proposes a command, and returns what it came to once it is durable on a quorum and applied
+    /// here. After `Unavailable` the outcome is unknown: ask again with the same operation id.
+    pub async fn write(&self, proposal: Proposal) -> Result<Outcome, Unavailable> {
+        let raft = self.serving()?.raft.clone();
+        match raft.client_write(Proposed(proposal)).await {
+            Ok(answer) => {
+                self.check_poison()?;
+                answer.data.ok_or_else(|| Unavailable::new("a proposal was answered by nothing"))
+            }
+            Err(error) => Err(self.write_failure(error)),
+        }
+    }
+
+    /// The records, as of a moment after this call: under the lease at once, otherwise after a
+    /// quorum has confirmed that this node still leads.
+    pub async fn read(&self) -> Result<View, Unavailable> {
+        if lease::holds(&self.serving()?.metrics.borrow_watched()) {
+            return self.view();
+        }
+        let (sender, confirmed) = oneshot::channel();
+        let queued = self.confirmations.try_send(sender);
+        queued.map_err(|_| Unavailable::new("too many reads wait for a quorum"))?;
+        confirmed.await.unwrap_or_else(|_| Err(self.why()))?;
+        self.check_poison()?;
+        self.view()
+    }
+
+    /// Whether this node leads the shard and has caught up.
+    pub fn is_leader(&self) -> bool {
+        self.leadership.borrow().leads
+    }
+
+    /// The present term.
+    pub fn term(&self) -> u64 {
+        self.leadership.borrow().term
+    }
+
+    /// Follows who leads the shard.
+    pub fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.leadership.subscribe()
+    }
+
+    /// The index of the last entry applied here.
+    pub fn applied_index(&self) -> Option<u64> {
+        let tree = self.core.tree.read();
+        tree.as_ref()?.meta().last_applied.map(|id| id.index)
+    }
+
+    /// Calls `observer` with the effects of each batch after it is in place and before any caller
+    /// hears the reply. There is one observer; it must not block.
+    pub fn observe(&self, observer: Observer) {
+        *self.core.observer.write() = Some(observer);
+    }
+
+    /// Asks for a snapshot, and returns at once.
+    pub fn snapshot(&self) {
+        self.snapshot_wanted.notify_one();
+    }
+
+    /// Why the shard does not serve, if it does not.
+    pub(super) fn problem(&self) -> Option<String> {
+        let shard = self.id();
+        match &*self.phase.lock() {
+            Phase::Starting => Some(format!("shard {shard} is starting")),
+            Phase::Rebuilding(reason) => Some(format!("shard {shard} is being rebuilt: {reason}")),
+            Phase::Stopped(reason) => Some(reason.clone()),
+            Phase::Serving if self.leadership.borrow().leader.is_none() => {
+                Some(format!("shard {shard} has no leader"))
+            }
+            Phase::Serving => None,
+        }
+    }
+
+    fn serving(&self) -> Result<Arc<Running>, Unavailable> {
+        self.check_poison()?;
+        self.running().ok_or_else(|| self.why())
+    }
+
+    /// The Raft instance, if one runs.
+    pub(super) fn running(&self) -> Option<Arc<Running>> {
+        self.running.read().clone()
+    }
+
+    fn check_poison(&self) -> Result<(), Unavailable> {
+        self.core.poison.reason().map_or(Ok(()), |reason| Err(Unavailable::new(reason)))
+    }
+
+    fn view(&self) -> Result<View, Unavailable> {
+        let tree = self.core.tree().map_err(|fault| Unavailable::new(fault.to_string()))?;
+        match tree.damage() {
+            Some(damage) => Err(Unavailable::new(damage)),
+            None => Ok(View(tree)),
+        }
+    }
+
+    fn why(&self) -> Unavailable {
+        let poison = self.core.poison.reason().map(str::to_owned);
+        let reason = poison.or_else(|| self.problem());
+        Unavailable::new(reason.unwrap_or_else(|| format!("shard {} is closed", self.id())))
+    }
+
+    fn write_failure(&self, error: RaftError<Types, ClientWriteError<Types>>) -> Unavailable {
+        match error {
+            RaftError::APIError(error) => Unavailable::new(error.to_string()),
+            RaftError::Fatal(fatal) => match self.core.poison.reason() {
+                Some(reason) => Unavailable::new(reason),
+                None => Unavailable::new(self.problem().unwrap_or_else(|| fatal.to_string())),
+            },
+        }
+    }
+
+    /// Lets a snapshot under way end early.
+    pub(super) fn begin_close(&self) {
+        self.core.closing.store(true, Ordering::SeqCst);
+        self.stop.notify_one();
+    }
+}
+
+/// The records of a shard at a moment when this node led it.
+#[derive(Clone)]
+pub struct View(Arc<Tree>);
+
+impl Records for View {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+        self.0.get(key)
+    }
+
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, visit: Visit<'_>) -> Result<(), Fault> {
+        self.0.scan(prefix, after, visit)
+    }
+}

@@ -1,0 +1,191 @@
+//! One task a shard: starts its Raft instance, publishes who leads, triggers snapshots, and starts
+//! the instance anew on a rebuilt tree when damage is met.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::{BasicNode, Config, RaftMetrics, ReadPolicy};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::error::{OpenError, Unavailable};
+use super::lease;
+use super::raft::machine::Machine;
+use super::raft::network::NoPeers;
+use super::raft::{Raft, Types};
+use super::restore;
+use super::shard::{Leadership, Phase, Running, Shard};
+
+/// How long a read may wait for a quorum.
+const READ_DEADLINE: Duration = Duration::from_secs(1);
+/// Reads that may wait for a quorum.
+pub const WAITING_READS: usize = 4_096;
+
+/// What a Raft instance is started with.
+#[derive(Clone)]
+pub struct Start {
+    /// Raft's id of this node.
+    pub node: u64,
+    /// Its configuration.
+    pub config: Arc<Config>,
+    /// For errors.
+    pub log_dir: PathBuf,
+}
+
+impl Start {
+    /// Starts the shard's Raft instance on its tree. `true` if it had no members yet, and this
+    /// node now is its only one.
+    ///
+    /// A voter that is alone in its group has promised nobody and stands at once. One that has
+    /// peers must first abstain for `ELECTION_MAX`, since a lease it granted may still run; that
+    /// comes with the network to them.
+    pub async fn raft(&self, shard: &Shard) -> Result<bool, OpenError> {
+        restore::restore(&shard.core, &self.log_dir)?;
+        let failed = |problem: String| OpenError::Raft { shard: shard.id().0, problem };
+        let machine = Machine(shard.core.clone());
+        let log = shard.core.log.clone();
+        let raft = Raft::new(self.node, self.config.clone(), NoPeers, log, machine).await;
+        let raft = raft.map_err(|error| failed(error.to_string()))?;
+        let initialized = raft.is_initialized().await.map_err(|error| failed(error.to_string()))?;
+        if initialized {
+            let standing = raft.trigger().elect(false).await;
+            standing.map_err(|error| failed(error.to_string()))?;
+        } else {
+            let members = BTreeMap::from([(self.node, BasicNode::default())]);
+            let founded = raft.initialize(members).await;
+            founded.map_err(|error| failed(error.to_string()))?;
+        }
+        let metrics = raft.metrics();
+        *shard.running.write() = Some(Arc::new(Running { raft, metrics }));
+        *shard.phase.lock() = Phase::Serving;
+        let snapshot = shard.core.snapshots.current(shard.id()).ok().flatten();
+        let bytes = snapshot.map_or(0, |snapshot| snapshot.bytes());
+        shard.core.snapshot_bytes.store(bytes, Ordering::Relaxed);
+        Ok(!initialized)
+    }
+}
+
+enum Happened {
+    Metrics,
+    Damage,
+    SnapshotWanted,
+    Stop,
+}
+
+/// Runs until the shard is stopped.
+pub async fn supervise(shard: Arc<Shard>, start: Start) {
+    while let Some(running) = shard.running() {
+        match follow(&shard, &running).await {
+            Ended::Stop => break,
+            Ended::Damaged(damage) => rebuild(&shard, &start, &running, damage).await,
+            Ended::Fatal(reason) => {
+                let reason = shard.core.stopped.lock().clone().unwrap_or(reason);
+                *shard.phase.lock() = Phase::Stopped(reason);
+                shard.running.write().take();
+            }
+        }
+    }
+    publish(&shard, &Leadership::default());
+}
+
+enum Ended {
+    Stop,
+    Damaged(String),
+    Fatal(String),
+}
+
+async fn follow(shard: &Shard, running: &Running) -> Ended {
+    let mut metrics = running.metrics.clone();
+    loop {
+        let Ok(tree) = shard.core.tree() else { return Ended::Stop };
+        let fatal = {
+            let now = metrics.borrow_and_update();
+            publish(shard, &leadership(&now));
+            now.running_state.as_ref().err().map(ToString::to_string)
+        };
+        if let Some(damage) = tree.damage() {
+            return Ended::Damaged(damage.into());
+        }
+        if let Some(reason) = fatal {
+            return Ended::Fatal(reason);
+        }
+        let happened = tokio::select! {
+            changed = metrics.changed() => match changed {
+                Ok(()) => Happened::Metrics,
+                Err(_) => return Ended::Fatal("Raft has ended".into()),
+            },
+            () = tree.damaged() => Happened::Damage,
+            () = shard.snapshot_wanted.notified() => Happened::SnapshotWanted,
+            () = shard.stop.notified() => Happened::Stop,
+        };
+        match happened {
+            Happened::Metrics | Happened::Damage => {}
+            // Refused only by an instance that has stopped, which the metrics tell as well.
+            Happened::SnapshotWanted => drop(running.raft.trigger().snapshot().await),
+            Happened::Stop => return Ended::Stop,
+        }
+    }
+}
+
+/// Throws the tree away and starts Raft anew on one that snapshot and log fill again.
+async fn rebuild(shard: &Arc<Shard>, start: &Start, running: &Running, damage: String) {
+    tracing::warn!(shard = shard.id().0, %damage, "a shard is being rebuilt");
+    metrics::counter!("janua_storage_rebuilds_total").increment(1);
+    *shard.phase.lock() = Phase::Rebuilding(damage);
+    publish(shard, &Leadership::default());
+    shard.running.write().take();
+    // It ends, one way or the other; a panic in it has been reported by itself.
+    drop(running.raft.shutdown().await);
+    let emptied = shard.core.fresh_tree().map(|tree| shard.core.exchange(tree));
+    let restarted = match emptied {
+        Ok(()) => start.raft(shard).await.map_err(|error| error.to_string()),
+        Err(fault) => Err(fault.to_string()),
+    };
+    if let Err(reason) = restarted {
+        tracing::error!(shard = shard.id().0, reason, "a shard could not be rebuilt");
+        *shard.phase.lock() = Phase::Stopped(reason);
+    }
+}
+
+fn leadership(metrics: &RaftMetrics<Types>) -> Leadership {
+    let leads = lease::leads(metrics);
+    Leadership { term: metrics.current_term, leader: metrics.current_leader, leads }
+}
+
+fn publish(shard: &Shard, now: &Leadership) {
+    shard.leadership.send_if_modified(|before| {
+        let changed = before != now;
+        before.clone_from(now);
+        changed
+    });
+}
+
+/// Confirms leadership for reads whose lease was stale: one round for all that wait when it
+/// starts, so that no read rides on a round that began before it.
+pub async fn confirm_reads(
+    shard: Arc<Shard>,
+    mut waiting: mpsc::Receiver<oneshot::Sender<Result<(), Unavailable>>>,
+) {
+    let mut round = Vec::new();
+    while waiting.recv_many(&mut round, WAITING_READS).await > 0 {
+        let confirmed = confirm(&shard).await;
+        for read in round.drain(..) {
+            // Whoever asked may have gone.
+            drop(read.send(confirmed.clone()));
+        }
+    }
+}
+
+async fn confirm(shard: &Shard) -> Result<(), Unavailable> {
+    let running = shard.running().ok_or_else(|| Unavailable::new("the shard does not run"))?;
+    let asked = running.raft.ensure_linearizable(ReadPolicy::ReadIndex);
+    match timeout(READ_DEADLINE, asked).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(Unavailable::new(error.to_string())),
+        Err(_) => Err(Unavailable::new("no quorum has confirmed the leader in time")),
+    }
+}

@@ -1,0 +1,284 @@
+//! The records of one shard in a sled tree: the materialized state, never the only copy of
+//! anything. What does not check is never served: it is reported, and the tree is rebuilt from
+//! snapshot and log.
+//!
+//! Invariant: records, `last_applied`, membership and digest change in one sled batch.
+
+pub mod digest;
+pub mod store;
+mod walk;
+
+use std::collections::BTreeMap;
+use std::ops::{Bound, ControlFlow};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
+
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+
+use self::digest::Digest;
+pub use self::walk::Walk;
+use super::log::writer::panic_text;
+use super::raft::{LogId, Membership, SnapshotMeta};
+use crate::codec;
+use crate::fault::Fault;
+use crate::ids::ShardId;
+use crate::records::{Records, Visit};
+
+/// Where the tree keeps what it knows of itself; no record may have this key.
+const META: &[u8] = b"\0";
+
+/// What a tree knows of itself.
+#[derive(Debug, Clone, Default)]
+pub struct Meta {
+    /// The last entry whose effect is in the records.
+    pub last_applied: Option<LogId>,
+    /// The members as of then.
+    pub membership: Membership,
+    /// The sum over all records.
+    pub digest: Digest,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredMeta {
+    last_applied: Option<LogId>,
+    membership: Membership,
+    digest: u128,
+}
+
+/// Key and value.
+pub type Record = (Vec<u8>, Vec<u8>);
+
+/// New value under each key; `None` removes it.
+pub type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+type VisitHashed<'a> = &'a mut dyn FnMut(&[u8], &[u8], u128) -> ControlFlow<()>;
+
+struct Progress {
+    meta: Meta,
+    walk: Option<Walk>,
+}
+
+/// One generation of a shard's tree.
+pub struct Tree {
+    shard: ShardId,
+    records: sled::Tree,
+    progress: Mutex<Progress>,
+    damage: OnceLock<String>,
+    damaged: Notify,
+}
+
+impl Tree {
+    /// The tree as it was left, or an empty one.
+    pub fn open(shard: ShardId, records: sled::Tree) -> Result<Self, Fault> {
+        let stored = guarded(|| records.get(META))?;
+        let meta = match stored {
+            Some(stored) => read_meta(shard, &stored)?,
+            None if guarded(|| Ok(records.is_empty()))? => Meta::default(),
+            None => return Err(Fault::Damaged(format!("tree of shard {shard} has lost its head"))),
+        };
+        let progress = Mutex::new(Progress { meta, walk: None });
+        Ok(Self { shard, records, progress, damage: OnceLock::new(), damaged: Notify::new() })
+    }
+
+    /// The name of the sled tree.
+    pub fn name(&self) -> sled::IVec {
+        self.records.name()
+    }
+
+    /// What the tree knows of itself.
+    pub fn meta(&self) -> Meta {
+        self.progress.lock().meta.clone()
+    }
+
+    /// Returns once damage has been met.
+    pub async fn damaged(&self) {
+        loop {
+            let notified = self.damaged.notified();
+            if self.damage.get().is_some() {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    /// The damage that was met, if any was.
+    pub fn damage(&self) -> Option<&str> {
+        self.damage.get().map(String::as_str)
+    }
+
+    /// Whether anything was ever applied.
+    pub fn is_fresh(&self) -> bool {
+        self.progress.lock().meta.last_applied.is_none()
+    }
+
+    /// Reads every record and compares the sum.
+    pub fn verify(&self) -> Result<(), Fault> {
+        let mut found = Digest::default();
+        self.visit(Bound::Unbounded, &mut |_, _, hash| {
+            found.add(hash);
+            ControlFlow::Continue(())
+        })?;
+        if found == self.progress.lock().meta.digest {
+            return Ok(());
+        }
+        Err(self.met("its records do not add up"))
+    }
+
+    /// Puts down the writes of a run of entries, with the position after it, as one batch.
+    pub fn commit(
+        &self,
+        writes: &Writes,
+        last_applied: Option<LogId>,
+        membership: Option<Membership>,
+    ) -> Result<(), Fault> {
+        let mut progress = self.progress.lock();
+        let mut meta = progress.meta.clone();
+        meta.last_applied = last_applied.or(meta.last_applied);
+        meta.membership = membership.unwrap_or(meta.membership);
+        let mut batch = sled::Batch::default();
+        for (key, value) in writes {
+            if key.as_slice() == META {
+                return Err(Fault::Damaged("a record under the tree's own key".into()));
+            }
+            let before = self.stored(key)?;
+            let before = before.as_deref().map(|stored| self.check(key, stored)).transpose()?;
+            if let Some((_, hash)) = before {
+                meta.digest.remove(hash);
+            }
+            if let Some(walk) = &mut progress.walk {
+                walk.keep(key, before.map(|(value, _)| value));
+            }
+            match value {
+                Some(value) => {
+                    let hash = digest::hash(key, value);
+                    meta.digest.add(hash);
+                    batch.insert(key.as_slice(), digest::seal(value, hash));
+                }
+                None => batch.remove(key.as_slice()),
+            }
+        }
+        batch.insert(META, write_meta(&meta)?);
+        self.guard(|| self.records.apply_batch(batch))?;
+        progress.meta = meta;
+        Ok(())
+    }
+
+    /// Fills an empty tree with records that were checked elsewhere, without a position.
+    fn fill(&self, records: &[Record]) -> Result<(), Fault> {
+        let mut batch = sled::Batch::default();
+        for (key, value) in records {
+            batch.insert(key.as_slice(), digest::seal(value, digest::hash(key, value)));
+        }
+        self.guard(|| self.records.apply_batch(batch))
+    }
+
+    /// Ends the filling of a tree: gives it its position.
+    fn finish(&self, meta: Meta) -> Result<(), Fault> {
+        let stored = write_meta(&meta)?;
+        self.guard(|| self.records.insert(META, stored))?;
+        self.progress.lock().meta = meta;
+        Ok(())
+    }
+
+    /// Fills an empty tree from a snapshot: `next` gives runs of records until an empty one.
+    pub fn load(
+        &self,
+        meta: &SnapshotMeta,
+        digest: Digest,
+        mut next: impl FnMut() -> Result<Vec<Record>, Fault>,
+    ) -> Result<(), Fault> {
+        loop {
+            let records = next()?;
+            if records.is_empty() {
+                break;
+            }
+            self.fill(&records)?;
+        }
+        let (last_applied, membership) = (meta.last_log_id, meta.last_membership.clone());
+        self.finish(Meta { last_applied, membership, digest })
+    }
+
+    fn stored(&self, key: &[u8]) -> Result<Option<sled::IVec>, Fault> {
+        self.guard(|| self.records.get(key))
+    }
+
+    fn check<'a>(&self, key: &[u8], stored: &'a [u8]) -> Result<(&'a [u8], u128), Fault> {
+        digest::open(key, stored).ok_or_else(|| self.met("a record does not match its checksum"))
+    }
+
+    fn guard<T>(&self, work: impl FnOnce() -> sled::Result<T>) -> Result<T, Fault> {
+        guarded(work).map_err(|fault| self.met(&fault.to_string()))
+    }
+
+    /// Notes damage, and wakes whoever rebuilds.
+    fn met(&self, what: &str) -> Fault {
+        let text = format!("tree of shard {}: {what}", self.shard);
+        if self.damage.set(text.clone()).is_ok() {
+            tracing::error!(shard = self.shard.0, what, "state damaged, it will be rebuilt");
+            metrics::counter!("janua_storage_damage_total").increment(1);
+        }
+        self.damaged.notify_waiters();
+        Fault::Damaged(text)
+    }
+
+    fn visit(&self, start: Bound<&[u8]>, visit: VisitHashed<'_>) -> Result<(), Fault> {
+        let range = (start, Bound::<&[u8]>::Unbounded);
+        let mut records = self.guard(|| Ok(self.records.range::<&[u8], _>(range)))?;
+        while let Some(record) = self.guard(|| records.next().transpose())? {
+            let (key, stored) = record;
+            if key.as_ref() == META {
+                continue;
+            }
+            let (value, hash) = self.check(&key, &stored)?;
+            if visit(&key, value, hash).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Records for Tree {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+        let Some(stored) = self.stored(key)? else { return Ok(None) };
+        Ok(Some(self.check(key, &stored)?.0.to_vec()))
+    }
+
+    fn scan(&self, prefix: &[u8], after: Option<&[u8]>, visit: Visit<'_>) -> Result<(), Fault> {
+        let start = match after.filter(|after| *after >= prefix) {
+            Some(after) => Bound::Excluded(after),
+            None => Bound::Included(prefix),
+        };
+        self.visit(start, &mut |key, value, _| match key.starts_with(prefix) {
+            true => visit(key, value),
+            false => ControlFlow::Break(()),
+        })
+    }
+}
+
+/// Runs sled, which may panic on damaged files.
+pub fn guarded<T>(work: impl FnOnce() -> sled::Result<T>) -> Result<T, Fault> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => Err(Fault::Damaged(format!("sled: {error}"))),
+        Err(panic) => Err(Fault::Damaged(format!("sled: {}", panic_text(&*panic)))),
+    }
+}
+
+fn write_meta(meta: &Meta) -> Result<Vec<u8>, Fault> {
+    let content = codec::encode(&StoredMeta {
+        last_applied: meta.last_applied,
+        membership: meta.membership.clone(),
+        digest: meta.digest.0,
+    })?;
+    Ok(digest::seal(&content, digest::hash(META, &content)))
+}
+
+fn read_meta(shard: ShardId, stored: &[u8]) -> Result<Meta, Fault> {
+    let damaged = || Fault::Damaged(format!("head of the tree of shard {shard}"));
+    let (content, _) = digest::open(META, stored).ok_or_else(damaged)?;
+    let StoredMeta { last_applied, membership, digest } = codec::decode(content)?;
+    Ok(Meta { last_applied, membership, digest: Digest(digest) })
+}

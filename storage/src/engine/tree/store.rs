@@ -1,0 +1,197 @@
+//! The sled database of a node: one folder, one tree a shard. A tree's name carries a generation,
+//! so that a damaged or replaced tree gives way to a fresh one; a database that does not open
+//! gives way as a whole, to a fresh folder.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use super::{Tree, guarded};
+use crate::fault::Fault;
+use crate::ids::ShardId;
+
+/// How long sled may take to open before it counts as lost in damaged files.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The database.
+pub struct Store {
+    dir: PathBuf,
+    cache_bytes: u64,
+    db: Mutex<Option<sled::Db>>,
+}
+
+impl Store {
+    /// Opens the database in a folder; one that does not open is thrown away.
+    pub fn open(dir: &Path, cache_bytes: u64) -> io::Result<Self> {
+        sweep(dir);
+        let db = match open_guarded(dir, cache_bytes, OPEN_TIMEOUT) {
+            Ok(db) => db,
+            Err(fault) => {
+                tracing::error!(%fault, "state does not open, it will be rebuilt");
+                metrics::counter!("janua_storage_damage_total").increment(1);
+                abandon(dir)?;
+                open_guarded(dir, cache_bytes, OPEN_TIMEOUT).map_err(io::Error::other)?
+            }
+        };
+        Ok(Self { dir: dir.into(), cache_bytes, db: Mutex::new(Some(db)) })
+    }
+
+    /// The newest tree of a shard that can be read at all; a fresh one if there is none.
+    /// Others of the shard are dropped.
+    pub fn tree(&self, shard: ShardId) -> Result<Arc<Tree>, Fault> {
+        let mut generations = self.generations(shard)?;
+        while let Some(generation) = generations.pop() {
+            match self.open_tree(shard, generation) {
+                Ok(tree) if !tree.is_fresh() => {
+                    self.drop_all(shard, &generations);
+                    return Ok(tree);
+                }
+                Ok(_) => self.drop_all(shard, &[generation]),
+                Err(fault) => {
+                    tracing::error!(%fault, "state damaged, it will be rebuilt");
+                    metrics::counter!("janua_storage_damage_total").increment(1);
+                    self.drop_all(shard, &[generation]);
+                }
+            }
+        }
+        self.fresh(shard)
+    }
+
+    /// A further, empty tree of a shard.
+    pub fn fresh(&self, shard: ShardId) -> Result<Arc<Tree>, Fault> {
+        let next = self.generations(shard)?.last().map_or(0, |last| last + 1);
+        self.open_tree(shard, next)
+    }
+
+    /// Removes a tree that another one has replaced.
+    pub fn drop_tree(&self, tree: &Tree) {
+        let name = tree.name();
+        if let Err(fault) = self.with(|db| db.drop_tree(&name)) {
+            tracing::warn!(%fault, "a replaced tree could not be removed");
+        }
+    }
+
+    /// Throws the whole database away and opens a fresh one. Trees of the old one are dead.
+    pub fn replace(&self) -> Result<(), Fault> {
+        let mut db = self.db.lock();
+        drop_guarded(db.take());
+        abandon(&self.dir)?;
+        *db = Some(open_guarded(&self.dir, self.cache_bytes, OPEN_TIMEOUT)?);
+        Ok(())
+    }
+
+    /// Writes everything down and closes the database.
+    pub fn close(&self) {
+        if let Some(db) = self.db.lock().take() {
+            if let Err(fault) = guarded(|| db.flush()) {
+                tracing::warn!(%fault, "state could not be written down, it will be rebuilt");
+            }
+            drop_guarded(Some(db));
+        }
+    }
+
+    /// Bytes on disk.
+    pub fn bytes(&self) -> u64 {
+        self.with(sled::Db::size_on_disk).unwrap_or(0)
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Result<T, Fault> {
+        let db = self.db.lock().clone();
+        let db = db.ok_or_else(|| Fault::Io("the state is closed".into()))?;
+        guarded(|| work(&db))
+    }
+
+    fn open_tree(&self, shard: ShardId, generation: u64) -> Result<Arc<Tree>, Fault> {
+        let records = self.with(|db| db.open_tree(name(shard, generation)))?;
+        Tree::open(shard, records).map(Arc::new)
+    }
+
+    fn drop_all(&self, shard: ShardId, generations: &[u64]) {
+        for generation in generations {
+            if let Err(fault) = self.with(|db| db.drop_tree(name(shard, *generation))) {
+                tracing::warn!(%fault, "an old tree could not be removed");
+            }
+        }
+    }
+
+    fn generations(&self, shard: ShardId) -> Result<Vec<u64>, Fault> {
+        let prefix = format!("shard-{shard}-");
+        let names = self.with(|db| Ok(db.tree_names()))?;
+        let texts = names.iter().filter_map(|name| std::str::from_utf8(name).ok());
+        let numbers = texts.filter_map(|text| text.strip_prefix(&prefix)?.parse().ok());
+        let mut generations: Vec<u64> = numbers.collect();
+        generations.sort_unstable();
+        Ok(generations)
+    }
+}
+
+fn name(shard: ShardId, generation: u64) -> String {
+    format!("shard-{shard}-{generation}")
+}
+
+/// Opens sled on a thread of its own: damaged files make it panic, or never return. A thread that
+/// does not return is left behind with the folder, which then gets another name.
+fn open_guarded(dir: &Path, cache_bytes: u64, timeout: Duration) -> Result<sled::Db, Fault> {
+    let (sender, opened) = mpsc::channel();
+    let config = sled::Config::new().path(dir).cache_capacity(cache_bytes).flush_every_ms(None);
+    std::thread::Builder::new().name("sled-open".into()).spawn(move || {
+        // Nobody waits any more if it took too long.
+        drop(sender.send(guarded(|| config.open())));
+    })?;
+    let timed_out = |_| Err(Fault::Damaged("sled does not come to an end".into()));
+    opened.recv_timeout(timeout).unwrap_or_else(timed_out)
+}
+
+fn drop_guarded(db: Option<sled::Db>) {
+    if let Err(fault) = guarded(move || {
+        drop(db);
+        Ok(())
+    }) {
+        tracing::warn!(%fault, "the abandoned state did not close");
+    }
+}
+
+/// Gives a folder another name, and removes it as far as that works.
+fn abandon(dir: &Path) -> io::Result<()> {
+    let mut number = 0;
+    let aside = loop {
+        let aside = dir.with_extension(format!("damaged-{number}"));
+        if !aside.exists() {
+            break aside;
+        }
+        number += 1;
+    };
+    match fs::rename(dir, &aside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    remove(&aside);
+    Ok(())
+}
+
+/// Removes what earlier runs had to leave behind.
+fn sweep(dir: &Path) {
+    let (Some(parent), Some(stem)) = (dir.parent(), dir.file_name().and_then(|name| name.to_str()))
+    else {
+        return;
+    };
+    let prefix = format!("{stem}.damaged-");
+    let entries = fs::read_dir(parent).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix)) {
+        remove(&entry.path());
+    }
+}
+
+fn remove(dir: &Path) {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(%error, dir = %dir.display(), "damaged state is left behind");
+        }
+        _ => {}
+    }
+}
