@@ -11,12 +11,10 @@ pub fn check(access: Access, caller: &Caller) -> Result<(), Error> {
         (Access::Session, Credential::Session(_)) => Ok(()),
         (Access::Session, _) => Err(Error::authentication_required()),
         (Access::Operator, Credential::Operator) => Ok(()),
+        (Access::Operator, Credential::Session(_)) => Err(Error::only_the_operator()),
         (Access::Operator, Credential::Anonymous) => Err(Error::new(
             Code::AuthenticationRequired,
             "Send the operator token as Authorization: Bearer jop_…",
         )),
-        (Access::Operator, _) => {
-            Err(Error::new(Code::InsufficientPermissions, "Only the operator token may do this"))
-        }
     }
 }

@@ -198,6 +198,12 @@ impl Error {
         Self::new(Code::TenantMismatch, message)
     }
 
+    /// 403, where nobody else may act.
+    pub fn only_the_operator() -> Self {
+        let message = "Only the operator token may do this; send it as Authorization: Bearer jop_…";
+        Self::new(Code::InsufficientPermissions, message)
+    }
+
     /// 404, for what is not there and for what is not the caller's.
     pub fn not_found() -> Self {
         Self::new(Code::ResourceNotFound, "The requested resource does not exist")

@@ -16,6 +16,7 @@ pub mod endpoint;
 pub mod error;
 mod forwarded;
 mod headers;
+mod idempotency;
 pub mod input;
 mod json;
 pub mod limits;

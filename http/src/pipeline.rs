@@ -11,8 +11,9 @@ use bytes::Bytes;
 use futures::FutureExt;
 use http::header::CONNECTION;
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Version};
 use hyper::body::Body;
+use janua_actors::tenant::TenantRef;
 use janua_storage::ids::TenantNumber;
 use tokio::time::Instant;
 
@@ -25,13 +26,14 @@ use crate::limits::key::Network;
 use crate::limits::{Shown, Who};
 use crate::observe::{Finished, Present};
 use crate::output::Response;
-use crate::{access, body, cors, forwarded, headers, observe, request_id};
+use crate::{access, body, cors, forwarded, headers, idempotency, observe, request_id};
 
 /// What the way in leaves for the way back.
 #[derive(Default)]
 struct Trail<'a> {
     endpoint: Option<&'a Endpoint>,
     shown: Option<Shown>,
+    tenant: Option<TenantRef>,
 }
 
 /// The answer to a request that came from `peer` through `door`.
@@ -42,25 +44,22 @@ where
     let started = Instant::now();
     let _present = Present::in_gauge(&app.in_flight);
     let (head, body) = request.into_parts();
-    let request_id = request_id::of(&head.headers, &app.services.request_id);
+    let request_id = request_id::of(&head.headers, || app.request_id());
     let client = forwarded::client(peer, &head.headers, &app.settings.trusted_proxies);
     let (method, version) = (head.method.clone(), head.version);
-    let origin = cors::origin(&head.headers).cloned();
+    let page = cors::origin(&head.headers).is_some().then(|| head.headers.clone());
 
     let mut trail = Trail::default();
-    let request = Incoming {
-        head,
-        body,
-        client,
-        request_id: request_id.clone(),
-        deadline: started + app.settings.timeouts.request,
-    };
-    let answered = guard(app, request.deadline, handle(app, door, request, &mut trail)).await;
+    let deadline = started + app.settings.timeouts.request;
+    let request = Incoming { head, body, client, request_id: request_id.clone() };
+    let answered = guard(app, deadline, handle(app, door, request, &mut trail)).await;
     let mut response = answered.unwrap_or_else(Error::into_response);
 
-    let anonymous = || Who::anonymous(TenantNumber::DEFAULT.0, Network::of(client));
-    let shown = trail.shown.or_else(|| app.limits.peek(&anonymous()));
-    finish(app, &mut response, &request_id, shown, origin.as_ref());
+    let shown = trail.shown.or_else(|| app.limits.peek(&anonymous(Network::of(client))));
+    finish(app, &mut response, &request_id, shown);
+    if let Some(page) = &page {
+        admit(app, page, trail.tenant, &mut response).await;
+    }
     if version == Version::HTTP_2 {
         // Its connections end by GOAWAY; the header is malformed there (RFC 9113 §8.2.2).
         response.headers_mut().remove(CONNECTION);
@@ -81,7 +80,6 @@ struct Incoming<B> {
     body: B,
     client: IpAddr,
     request_id: HeaderValue,
-    deadline: Instant,
 }
 
 async fn handle<'a, B>(
@@ -93,7 +91,7 @@ async fn handle<'a, B>(
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    let Incoming { head, body, client, request_id, deadline } = request;
+    let Incoming { head, body, client, request_id } = request;
     check_head(app, &head)?;
     if head.method == Method::OPTIONS {
         return options(app, door, &head);
@@ -101,11 +99,15 @@ where
     let (endpoint, parameters) = app.router(door).find(&head.method, head.uri.path())?;
     trail.endpoint = Some(endpoint);
 
-    let caller = caller::resolve(&head.headers).await?;
-    let who = caller.who(Network::of(client));
+    let resolved = caller::resolve(app, endpoint.access, &head.headers).await;
+    // Whoever could not be recognised is counted too: recognising costs the most.
+    let network = Network::of(client);
+    let who = resolved.as_ref().map_or_else(|_| anonymous(network), |caller| caller.who(network));
     let (shown, taken) = app.limits.take(endpoint.limit, &who);
     trail.shown = shown;
     taken?;
+    let caller = resolved?;
+    trail.tenant = caller.tenant.clone();
     access::check(endpoint.access, &caller)?;
 
     let body = if endpoint.takes_body {
@@ -114,9 +116,10 @@ where
     } else {
         Bytes::new()
     };
+    let idempotency = idempotency::of(&head, endpoint, &caller, &body)?;
     let headers = head.headers;
     let app = Arc::clone(app);
-    let call = Call { app, caller, headers, parameters, client, request_id, deadline };
+    let call = Call { app, caller, headers, parameters, client, request_id, idempotency };
     endpoint.handle(call, body).await
 }
 
@@ -165,19 +168,30 @@ async fn guard(
     }
 }
 
-fn finish(
-    app: &App,
-    response: &mut Response,
-    request_id: &HeaderValue,
-    shown: Option<Shown>,
-    origin: Option<&HeaderValue>,
-) {
+fn anonymous(network: Network) -> Who {
+    Who::anonymous(TenantNumber::DEFAULT.0, network)
+}
+
+fn finish(app: &App, response: &mut Response, request_id: &HeaderValue, shown: Option<Shown>) {
     let headers = response.headers_mut();
     headers.insert(request_id::HEADER, request_id.clone());
+    headers.insert(headers::NODE, app.node.clone());
     headers::rate_limit(headers, shown);
     headers::secure(headers, app.https);
     cors::vary(headers);
-    if let Some(_origin) = origin {
-        cors::strike_unadmitted(headers);
+}
+
+/// Lets a page read the answer if its tenant says so. A browser asks beforehand without a
+/// credential, so what it asks is judged by the tenant that the request names, or the default one.
+async fn admit(app: &App, page: &HeaderMap, tenant: Option<TenantRef>, response: &mut Response) {
+    let tenant = match tenant {
+        Some(tenant) => Some(tenant),
+        None => caller::named_tenant(app, page).await,
+    };
+    if let (Some(origin), Some(tenant)) = (cors::origin(page), tenant)
+        && let Ok(settings) = tenant.settings().await
+    {
+        cors::admit(response.headers_mut(), origin, &settings.allowed_origins);
     }
+    cors::strike_unadmitted(response.headers_mut());
 }

@@ -1,12 +1,10 @@
 //! The rules that fields share. They judge form alone; whether a well-formed value is acceptable is
 //! for the actors to say.
 
-use email_address::EmailAddress;
+use janua_actors::email::EmailAddress;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-/// The longest address that mail can be sent to (RFC 5321 §4.5.3.1.3, less the brackets).
-const LONGEST_EMAIL: usize = 254;
 const LONGEST_NAME: usize = 100;
 const LONGEST_PASSWORD: usize = 4096;
 const LONGEST_URL: usize = 2048;
@@ -26,8 +24,10 @@ pub fn present(text: &str, _: &()) -> Verdict {
 /// An e-mail address (RFC 5321, RFC 6531).
 pub fn email(text: &str, _: &()) -> Verdict {
     present(text, &())?;
-    let plain = text.len() <= LONGEST_EMAIL && !text.contains(char::is_whitespace);
-    if plain && EmailAddress::is_valid(text) { Ok(()) } else { no("Invalid email format") }
+    match text.parse::<EmailAddress>() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(garde::Error::new(error)),
+    }
 }
 
 /// A password as it may be sent; the policy comes later and has its own status.

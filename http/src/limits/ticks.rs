@@ -4,12 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use governor::clock::Clock;
+use janua_actors::clock::SharedClock;
 
 /// Unix time from the program's clock, in the form that governor asks for.
 #[derive(Clone)]
 pub struct Ticks(Arc<dyn Fn() -> Duration + Send + Sync>);
 
 impl Ticks {
+    /// Time as the program's clock tells it.
+    pub fn of(clock: SharedClock) -> Self {
+        Self::new(move || Duration::from_millis(clock.now().0))
+    }
+
     /// Time as `unix_time` tells it.
     pub fn new(unix_time: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         Self(Arc::new(unix_time))

@@ -34,7 +34,8 @@ async fn every_answer_has_the_headers_that_all_have() {
         ask(&app, get("/notes/1"), "").await,
     ];
     for answer in answers {
-        assert_eq!(answer.header("x-request-id"), "req_test", "{answer:?}");
+        assert!(answer.header("x-request-id").starts_with("req_01"), "{answer:?}");
+        assert_eq!(answer.header("x-janua-node"), "node-1");
         assert_eq!(answer.header("x-content-type-options"), "nosniff");
         assert_eq!(answer.header("x-frame-options"), "DENY");
         assert_eq!(answer.header("referrer-policy"), "no-referrer");
@@ -213,7 +214,7 @@ async fn the_clients_request_id_comes_back() {
     let answer = ask(&app, get("/nowhere").header("x-request-id", "mine-1"), "").await;
     assert_eq!(answer.header("x-request-id"), "mine-1");
     let answer = ask(&app, get("/nowhere").header("x-request-id", "not mine"), "").await;
-    assert_eq!(answer.header("x-request-id"), "req_test");
+    assert!(answer.header("x-request-id").starts_with("req_01"));
 }
 
 #[tokio::test]

@@ -2,21 +2,21 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use garde::Validate;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
+use janua_actors::clock::Clock;
 use janua_http::app::{App, Door, Services};
 use janua_http::call::Call;
 use janua_http::endpoint::{Access, Endpoint, Limit, get, post};
 use janua_http::error::Error;
 use janua_http::input::{Empty, Json};
-use janua_http::limits::ticks::Ticks;
 use janua_http::output::{Data, Done};
 use janua_http::settings::Settings;
 use janua_http::{pipeline, server};
+use janua_storage::moment::Moment;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -62,10 +62,22 @@ pub fn endpoints() -> Vec<Endpoint> {
     endpoints
 }
 
+/// A clock that stands still, and draws the same every time.
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Moment {
+        Moment(1_736_937_000_000)
+    }
+
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill(7);
+    }
+}
+
 pub fn services() -> Services {
     Services {
-        ticks: Ticks::new(|| Duration::from_secs(1_736_937_000)),
-        request_id: Box::new(|| "req_test".into()),
+        clock: Arc::new(Still),
         unready: Box::new(Vec::new),
         metrics: Box::new(|| "janua_up 1\n".into()),
     }
