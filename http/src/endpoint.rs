@@ -192,6 +192,9 @@ impl Endpoint {
                 Code::UnsupportedMediaType,
             ]);
         }
+        if self.method == Method::POST {
+            codes.push(Code::IdempotencyConflict);
+        }
         match self.access {
             Access::Service => {}
             Access::Public => codes.extend([Code::TenantMismatch, Code::InvalidToken]),

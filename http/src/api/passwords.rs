@@ -1,12 +1,19 @@
 //! Registering and logging in with a password.
 
 use garde::Validate;
+use janua_actors::capability::passwords::Credentials;
+use janua_actors::capability::sessions::SignedIn;
+use janua_actors::capability::users::{self, Registered};
+use janua_actors::context;
+use janua_actors::hashing::Plaintext;
+use janua_storage::ids::{DeviceId, UserId};
+use janua_storage::moment::Moment;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::rules;
-use super::sessions::SessionTokens;
+use super::text::SessionTokens;
+use super::{rules, text};
 use crate::call::Call;
 use crate::endpoint::{Access, Endpoint, Limit, post};
 use crate::error::{Code, Error};
@@ -18,7 +25,11 @@ pub fn endpoints() -> Vec<Endpoint> {
     vec![
         post("/auth/register", Access::Public, Limit::Authentication, register)
             .describes("Create a new user account with e-mail and password")
-            .refuses(&[Code::EmailAlreadyExists, Code::WeakPassword, Code::IdempotencyConflict]),
+            .refuses(&[
+                Code::EmailAlreadyExists,
+                Code::WeakPassword,
+                Code::InsufficientPermissions,
+            ]),
         post("/auth/login", Access::Public, Limit::Authentication, log_in)
             .describes("Authenticate with e-mail and password")
             .refuses(&[Code::InvalidCredentials, Code::AccountLocked, Code::AccountSuspended]),
@@ -27,7 +38,7 @@ pub fn endpoints() -> Vec<Endpoint> {
 
 /// The body of a registration. Fields that only the server may set are not among these, so nobody
 /// can set them.
-#[derive(Debug, Default, Deserialize, Validate, ToSchema)]
+#[derive(Default, Deserialize, Validate, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RegisterRequest {
     #[serde(default)]
@@ -48,7 +59,7 @@ pub struct RegisterRequest {
 }
 
 /// The body of a login.
-#[derive(Debug, Default, Deserialize, Validate, ToSchema)]
+#[derive(Default, Deserialize, Validate, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LogInRequest {
     #[serde(default)]
@@ -64,7 +75,7 @@ pub struct LogInRequest {
 }
 
 /// What a client says of its device. Its address is taken from the connection, whatever this says.
-#[derive(Debug, Default, Deserialize, Validate, ToSchema)]
+#[derive(Default, Deserialize, Validate, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeviceInfo {
     #[garde(length(max = 1024))]
@@ -73,6 +84,31 @@ pub struct DeviceInfo {
     ip_address: Option<String>,
     #[garde(length(max = 256))]
     device_fingerprint: Option<String>,
+}
+
+async fn register(
+    call: Call,
+    Json(body): Json<RegisterRequest>,
+) -> Result<Created<Registration>, Error> {
+    let registration = users::Registration {
+        email: rules::address("email", &body.email)?,
+        password: Plaintext::new(&body.password),
+        first_name: body.first_name,
+        last_name: body.last_name,
+        metadata: Value::Object(body.metadata.unwrap_or_default()).to_string(),
+    };
+    let registered = call.tenant()?.register(&call.context(), registration).await?;
+    Ok(Created(registered.into()))
+}
+
+async fn log_in(call: Call, Json(body): Json<LogInRequest>) -> Result<Data<LogIn>, Error> {
+    let credentials = Credentials {
+        email: rules::address("email", &body.email)?,
+        password: Plaintext::new(&body.password),
+        device: body.device_info.unwrap_or_default().into(),
+    };
+    let signed_in = call.tenant()?.log_in(&call.context(), credentials).await?;
+    Ok(Data(signed_in.into()))
 }
 
 /// A new account, and its first session unless the tenant gives newcomers none.
@@ -88,16 +124,19 @@ pub struct Registration {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NewUser {
-    #[schema(example = "usr_01jhmz5ajs9p9tbgc0n4d5x9xq")]
-    id: String,
+    #[serde(serialize_with = "text::of")]
+    #[schema(value_type = String, example = "usr_01jhmz5ajs9p9tbgc0n4d5x9xq")]
+    id: UserId,
     email: String,
     first_name: Option<String>,
     last_name: Option<String>,
     email_verified: bool,
-    #[schema(format = DateTime)]
-    created_at: String,
-    #[schema(format = DateTime)]
-    last_active_at: String,
+    #[serde(serialize_with = "text::of")]
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Moment,
+    #[serde(serialize_with = "text::of")]
+    #[schema(value_type = String, format = DateTime)]
+    last_active_at: Moment,
 }
 
 /// A login.
@@ -113,15 +152,17 @@ pub struct LogIn {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LoggedInUser {
-    #[schema(example = "usr_01jhmz5ajs9p9tbgc0n4d5x9xq")]
-    id: String,
+    #[serde(serialize_with = "text::of")]
+    #[schema(value_type = String, example = "usr_01jhmz5ajs9p9tbgc0n4d5x9xq")]
+    id: UserId,
     email: String,
     first_name: Option<String>,
     last_name: Option<String>,
     email_verified: bool,
     mfa_enabled: bool,
-    #[schema(format = DateTime)]
-    last_active_at: String,
+    #[serde(serialize_with = "text::of")]
+    #[schema(value_type = String, format = DateTime)]
+    last_active_at: Moment,
 }
 
 /// A new session and the device that it is on.
@@ -130,6 +171,48 @@ pub struct LoggedInUser {
 pub struct DeviceSession {
     #[serde(flatten)]
     tokens: SessionTokens,
-    #[schema(example = "dev_01jhmz5ajs9p9tbgc0n4d5x9xq")]
-    device_id: String,
+    #[serde(serialize_with = "text::of")]
+    #[schema(value_type = String, example = "dev_01jhmz5ajs9p9tbgc0n4d5x9xq")]
+    device_id: DeviceId,
+}
+
+impl From<DeviceInfo> for context::DeviceInfo {
+    fn from(info: DeviceInfo) -> Self {
+        let DeviceInfo { user_agent, ip_address, device_fingerprint } = info;
+        Self { user_agent, ip_address, fingerprint: device_fingerprint }
+    }
+}
+
+impl From<Registered> for Registration {
+    fn from(registered: Registered) -> Self {
+        let profile = registered.profile;
+        let user = NewUser {
+            id: profile.id,
+            email: profile.email,
+            first_name: profile.first_name,
+            last_name: profile.last_name,
+            email_verified: profile.email_verified,
+            created_at: profile.created,
+            last_active_at: profile.last_active,
+        };
+        Self { user, session: registered.tokens.map(SessionTokens::from) }
+    }
+}
+
+impl From<SignedIn> for LogIn {
+    fn from(signed_in: SignedIn) -> Self {
+        let profile = signed_in.profile;
+        let user = LoggedInUser {
+            id: profile.id,
+            email: profile.email,
+            first_name: profile.first_name,
+            last_name: profile.last_name,
+            email_verified: profile.email_verified,
+            mfa_enabled: profile.mfa_enabled,
+            last_active_at: profile.last_active,
+        };
+        let tokens = signed_in.tokens.into();
+        let session = DeviceSession { tokens, device_id: signed_in.device };
+        Self { user, session, requires_mfa: false }
+    }
 }

@@ -1,9 +1,11 @@
 //! The rules that fields share. They judge form alone; whether a well-formed value is acceptable is
 //! for the actors to say.
 
-use janua_actors::email::EmailAddress;
+use janua_actors::email::{EmailAddress, InvalidEmail};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
+
+use crate::error::{Detail, Error};
 
 const LONGEST_NAME: usize = 100;
 const LONGEST_PASSWORD: usize = 4096;
@@ -28,6 +30,12 @@ pub fn email(text: &str, _: &()) -> Verdict {
         Ok(_) => Ok(()),
         Err(error) => Err(garde::Error::new(error)),
     }
+}
+
+/// The address that passed the rule, for the actors.
+pub fn address(field: &str, text: &str) -> Result<EmailAddress, Error> {
+    text.parse()
+        .map_err(|error: InvalidEmail| Error::invalid(vec![Detail::new(field, error.to_string())]))
 }
 
 /// A password as it may be sent; the policy comes later and has its own status.
