@@ -6,7 +6,7 @@ mod floors;
 use std::sync::Arc;
 
 use janua_actors::capability::tenants::Bootstrap;
-use janua_actors::clock::{Clock, SharedClock, SystemClock};
+use janua_actors::clock::{SharedClock, SystemClock};
 use janua_actors::directory::Directory;
 use janua_http::app::{App, Services};
 use janua_storage::cluster_key;
