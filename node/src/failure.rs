@@ -16,11 +16,6 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Something outside refused, and has said so in one line.
-    pub fn start(error: impl std::fmt::Display) -> Self {
-        Self::Start(error.to_string())
-    }
-
     /// Says it on standard error, one line each, and gives the exit code.
     pub fn report(&self) -> ExitCode {
         match self {

@@ -2,11 +2,9 @@
 //! floors together and decides nothing about identity.
 
 mod cli;
-mod cluster_key;
 mod config;
 mod config_check;
 mod failure;
-mod floors;
 mod output;
 mod serve;
 mod shutdown;

@@ -1,18 +1,19 @@
 //! Logs and metrics: a subscriber on standard error, and a recorder that `/metrics` renders.
 
-use std::borrow::Cow;
-
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::{Log, LogFormat};
 use crate::failure::Failure;
 
+/// What the engines below say of themselves is of use to those who work on them; `log.level` can ask
+/// for it by name.
+const QUIET: &str = "openraft=error,raft_engine=warn,sled=warn,ractor=warn,hyper=warn,h2=warn";
+
 /// Starts both for the whole process. Called once, before anything else has begun.
 pub fn start(log: &Log) -> Result<PrometheusHandle, Failure> {
     let filter = EnvFilter::builder()
-        .parse(directives(&log.level))
+        .parse(format!("{QUIET},{}", log.level))
         .map_err(|error| Failure::Start(format!("log.level: {error}")))?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match log.format {
@@ -23,13 +24,4 @@ pub fn start(log: &Log) -> Result<PrometheusHandle, Failure> {
     PrometheusBuilder::new()
         .install_recorder()
         .map_err(|error| Failure::Start(format!("the metrics cannot be set up: {error}")))
-}
-
-/// A plain `info` is meant for this program: what the engines below it call information is news of
-/// every vote and every file. Who wants that asks for `debug`, or writes directives.
-fn directives(level: &str) -> Cow<'_, str> {
-    match level.parse::<LevelFilter>() {
-        Ok(LevelFilter::INFO) => "info,openraft=warn,raft_engine=warn,sled=warn".into(),
-        _ => level.into(),
-    }
 }
