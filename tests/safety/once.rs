@@ -43,7 +43,11 @@ async fn one_address_is_registered_once() {
         async move { api.registration("alice@example.com", PASSWORD).await }
     });
     let answers = answers.await;
-    assert_eq!((count(&answers, 201), count(&answers, 409)), (1, MANY - 1));
+    // Hashing may be too busy for some: they are told to come again, and then hear the same no.
+    let (refused, busy) = (count(&answers, 409), count(&answers, 503));
+    assert_eq!((count(&answers, 201), refused + busy), (1, MANY - 1));
+    let again = api.registration("alice@example.com", PASSWORD).await;
+    again.is_no(409, "email_already_exists");
     let winner = answers.iter().find(|answer| answer.status == 201).expect("one");
     let login = node.api.login("alice@example.com", PASSWORD).await.is_yes(200);
     assert_eq!(login.text_of("user.id"), winner.text_of("user.id"));

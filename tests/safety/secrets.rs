@@ -48,9 +48,9 @@ async fn lives(node: &Node, alice: &User) -> (Vec<String>, Vec<Response>) {
         answer(keyed).await,
         operator,
     ];
+    phone.logs_out().await;
     let change = json!({ "currentPassword": PASSWORD, "newPassword": SECOND });
     next.post("/users/me/change-password", change).await.is_yes(200);
-    phone.logs_out().await;
     let tokens = [&next, &phone]
         .map(|session| [session.access_token.clone(), session.refresh_token.clone()]);
     (tokens.concat(), errors)

@@ -8,6 +8,8 @@ use tokio::task::JoinSet;
 
 use crate::node::{Api, answer, send};
 use crate::people::{PASSWORD, Session};
+use crate::response::Response;
+use crate::wait;
 
 /// What one account has been told.
 #[derive(Debug, Clone)]
@@ -132,9 +134,9 @@ async fn page_is_kept(api: &Api, page: &Page) {
 
 /// An unanswered registration: with its password, its name and its session, or not at all.
 async fn is_whole_or_absent(api: &Api, email: &str) {
-    let login = api.login(email, PASSWORD).await;
+    let login = patiently(async || api.login(email, PASSWORD).await).await;
     if login.status == 401 {
-        api.registration(email, PASSWORD).await.is_yes(201);
+        patiently(async || api.registration(email, PASSWORD).await).await.is_yes(201);
         return;
     }
     let login = login.is_yes(200);
@@ -143,6 +145,15 @@ async fn is_whole_or_absent(api: &Api, email: &str) {
     let sessions = answer(session.request(Method::GET, "/sessions")).await.is_yes(200);
     let count = sessions.data()["sessions"].as_array().map(Vec::len);
     assert_eq!(count, Some(2), "{email}: the session of its registration is missing");
+}
+
+/// Asks again for as long as the answer is that hashing is too busy.
+async fn patiently(ask: impl AsyncFn() -> Response) -> Response {
+    wait::until("the node has time to hash", async || {
+        let answer = ask().await;
+        (answer.status != 503).then_some(answer)
+    })
+    .await
 }
 
 /// Lets writers write for a while.

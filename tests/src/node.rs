@@ -229,6 +229,7 @@ fn text(value: &Value) -> String {
 pub fn client() -> reqwest::Client {
     let client = reqwest::Client::builder()
         .no_proxy()
+        .tls_danger_accept_invalid_certs(true)
         .redirect(reqwest::redirect::Policy::none())
         .timeout(Duration::from_secs(60))
         .build();
