@@ -6,6 +6,7 @@ mod limits;
 mod passwords;
 mod service;
 mod sessions;
+mod stopping;
 mod tenants;
 mod tls;
 mod users;

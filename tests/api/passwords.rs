@@ -45,11 +45,14 @@ async fn an_address_is_registered_once_however_it_is_written() {
 #[tokio::test]
 async fn registration_names_every_field_at_fault() {
     let node = Node::start().await;
-    let answer = node.api.post("/auth/register", json!({ "firstName": 7 })).await;
+    let answer = node.api.post("/auth/register", json!({})).await;
     let answer = answer.is_no(400, "validation_error");
-    for field in ["email", "password", "firstName"] {
+    for field in ["email", "password"] {
         assert!(answer.fields_at_fault().contains(field), "{field}: {}", answer.text);
     }
+    let number = json!({ "email": "a@example.com", "password": PASSWORD, "firstName": 7 });
+    let answer = node.api.post("/auth/register", number).await.is_no(400, "validation_error");
+    assert!(answer.fields_at_fault().contains("firstName"), "{}", answer.text);
     for email in ["", "alice", "alice@", "@example.com", "a b@example.com", "a@example.com\n"] {
         let answer = node.api.registration(email, PASSWORD).await.is_no(400, "validation_error");
         assert!(answer.fields_at_fault().contains("email"), "{email:?}: {}", answer.text);

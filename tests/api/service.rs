@@ -231,12 +231,3 @@ async fn a_repeated_idempotency_key_repeats_the_answer() {
     register(&other).await.is_no(409, "idempotency_conflict");
     node.api.registration("bob@example.com", PASSWORD).await.is_yes(201);
 }
-
-#[tokio::test]
-async fn a_node_that_is_asked_to_stop_ends_in_order() {
-    let node = Node::start().await;
-    node.register("alice").await;
-    assert_eq!(node.stops().await, Some(0));
-    node.restart().await;
-    node.api.login("alice@example.com", PASSWORD).await.is_yes(200);
-}

@@ -35,7 +35,10 @@ fn nouns(folder: &str) -> BTreeSet<String> {
     let stems =
         entries.iter().filter_map(|entry| Some(entry.path().file_stem()?.to_str()?.to_owned()));
     stems
-        .filter(|stem| !["mod", "main", "service", "examples", "tls"].contains(&stem.as_str()))
+        .filter(|stem| {
+            !["mod", "main", "rules", "service", "examples", "stopping", "tls"]
+                .contains(&stem.as_str())
+        })
         .collect()
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use janua_tests::diary::{self, Page, Writers};
 use janua_tests::folders::{copy, files};
-use janua_tests::{Chance, Node, Session};
+use janua_tests::{Chance, Node, Session, audit};
 
 const READY_WITHIN: Duration = Duration::from_secs(10);
 
@@ -42,6 +42,8 @@ impl History {
         assert!(took < READY_WITHIN, "ready only after {took:?}");
         diary::is_kept(&self.node.api, &self.pages).await;
         self.ended.is_over().await;
+        self.node.kill_9();
+        audit::chain_is_whole(&self.node.data_dir()).await;
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use janua_tests::diary::{self, Writers};
-use janua_tests::{Chance, Node};
+use janua_tests::{Chance, Node, audit};
 
 const WRITERS: usize = 64;
 const KILLS: u64 = 20;
@@ -27,6 +27,9 @@ async fn every_answered_write_survives_twenty_kills() {
     assert!(answered > 100, "only {answered} writes were answered: this showed nothing");
     let answered: Vec<_> = pages.into_iter().filter(|page| page.registered.is_some()).collect();
     diary::is_kept(&node.api, &answered).await;
+    node.kill_9();
+    let events = audit::chain_is_whole(&node.data_dir()).await;
+    assert!(events >= answered.len() as u64, "{events} events for {} accounts", answered.len());
 }
 
 #[tokio::test]

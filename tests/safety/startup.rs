@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 
 use janua_tests::{Node, Setup};
 
@@ -106,4 +107,45 @@ async fn start_up_warns_of_what_is_left_open() {
         .await;
     assert!(!closed.log.text().contains("requests without a key"), "{}", closed.log.text());
     assert!(!closed.log.text().contains("the cluster key lies"), "{}", closed.log.text());
+}
+
+#[tokio::test]
+async fn the_data_is_for_its_owner_alone() {
+    let node = Node::start().await;
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&node.data_dir()), 0o700);
+    assert_eq!(mode(&node.data_dir().join("cluster.key")), 0o600);
+}
+
+#[tokio::test]
+async fn a_missing_cluster_key_is_no_reason_to_make_another() {
+    let node = Node::start().await;
+    let alice = node.register("alice").await;
+    assert_eq!(node.stops().await, Some(0));
+    let (key, aside) = (node.data_dir().join("cluster.key"), node.folder().join("aside"));
+    fs::rename(&key, &aside).unwrap();
+    let (code, line) = ends(&Node::prepare().with_data_in(node.data_dir())).await;
+    assert_eq!(code, Some(1));
+    assert!(line.contains("cluster.key"), "{line}");
+    assert!(!key.exists());
+    fs::rename(&aside, &key).unwrap();
+    node.restart().await;
+    alice.session.is_alive().await;
+}
+
+#[tokio::test]
+async fn a_wrapped_cluster_key_opens_with_its_own_wrapping_alone() {
+    let secret = "a-secret-of-the-operator-0123456789";
+    let node = Node::with("storage.key_secret", secret).start().await;
+    let alice = node.register("alice").await;
+    assert_eq!(node.stops().await, Some(0));
+    let same_folder = || Node::prepare().with_data_in(node.data_dir());
+    let other = same_folder().with("storage.key_secret", "another-secret-0123456789-0123456789");
+    for setup in [same_folder(), other] {
+        let (code, line) = ends(&setup).await;
+        assert_eq!(code, Some(1));
+        assert!(line.contains("cluster.key"), "{line}");
+    }
+    node.restart().await;
+    alice.session.is_alive().await;
 }

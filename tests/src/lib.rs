@@ -12,6 +12,7 @@
 //! Nothing here waits for time: every wait is for a condition, with a deadline that fails the test.
 
 pub mod at_once;
+pub mod audit;
 pub mod chance;
 pub mod diary;
 pub mod folders;

@@ -190,6 +190,11 @@ impl Node {
     /// Asks it to stop and waits until it has; its exit code.
     pub async fn stops(&self) -> Option<i32> {
         self.signal("TERM");
+        self.ends().await
+    }
+
+    /// Waits until it has ended by itself; its exit code.
+    pub async fn ends(&self) -> Option<i32> {
         self.process.lock().await.ends().await.code()
     }
 

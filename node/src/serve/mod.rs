@@ -3,7 +3,11 @@
 
 mod floors;
 
-use std::sync::Arc;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::pin::pin;
+use std::sync::{Arc, OnceLock};
 
 use janua_actors::capability::tenants::Bootstrap;
 use janua_actors::clock::{SharedClock, SystemClock};
@@ -11,7 +15,9 @@ use janua_actors::directory::Directory;
 use janua_http::app::{App, Services};
 use janua_storage::cluster_key;
 use janua_storage::engine::{Parts, Shards};
+use janua_storage::ids::TenantNumber;
 use janua_storage::seal::Key;
+use janua_storage::view::View;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::runtime;
@@ -41,9 +47,14 @@ pub fn run(command: &Serve) -> Result<(), Failure> {
     runtime.block_on(serve(&config, output, metrics))
 }
 
+/// What lies below the HTTP floor, open.
+struct Opened {
+    shards: Arc<Shards>,
+    directory: Directory,
+}
+
 async fn serve(config: &Config, output: Output, metrics: PrometheusHandle) -> Result<(), Failure> {
     let stop = shutdown::watch_signals()?;
-    let wrapping = floors::wrapping_key(config)?;
     let settings = floors::http(config)?;
     // The ports first: whoever finds them taken must leave the data folder alone.
     let public = listen(config.http.listen).await?;
@@ -52,23 +63,56 @@ async fn serve(config: &Config, output: Output, metrics: PrometheusHandle) -> Re
         None => None,
     };
     let clock: SharedClock = Arc::new(SystemClock);
-    let shards = Shards::open(floors::storage(config), Parts::default()).await.map_err(start)?;
-    let shards = Arc::new(shards);
+    let storage = Arc::new(OnceLock::new());
     let tls = settings.tls.is_some();
     let addresses = (public.local_addr(), admin.as_ref().map(TcpListener::local_addr));
-    let app = App::new(settings, services(&shards, &clock, metrics)).map_err(start)?;
+    let app = App::new(settings, services(&storage, &clock, metrics)).map_err(start)?;
 
-    let directory = open(config, &shards, wrapping.as_ref(), clock, output).await?;
-    app.open(directory.clone());
+    // It says that it is alive from here on, and serves once the rest is open.
+    let mut server =
+        pin!(janua_http::server::serve(app.clone(), public, admin, shutdown::asked(stop)));
+    let unserved = |error| start(format!("the listener cannot be served: {error}"));
+    let opened = tokio::select! {
+        biased;
+        served = &mut server => return served.map_err(unserved),
+        opened = open(config, &storage, clock, output) => opened?,
+    };
+    app.open(opened.directory.clone());
     output.listening(addresses.0.map_err(start)?, addresses.1.transpose().map_err(start)?, tls)?;
-    let served = janua_http::server::serve(app, public, admin, shutdown::asked(stop)).await;
-    directory.stop().await;
-    shards.close().await;
-    served.map_err(|error| start(format!("the listener cannot be served: {error}")))
+    let served = server.await;
+    opened.directory.stop().await;
+    opened.shards.close().await;
+    served.map_err(unserved)
+}
+
+/// Storage, and the actors over it.
+async fn open(
+    config: &Config,
+    storage: &OnceLock<Arc<Shards>>,
+    clock: SharedClock,
+    output: Output,
+) -> Result<Opened, Failure> {
+    let wrapping = floors::wrapping_key(config)?;
+    make_private(&config.node.data_dir)?;
+    let shards = Shards::open(floors::storage(config), Parts::default()).await.map_err(start)?;
+    let shards = storage.get_or_init(|| Arc::new(shards)).clone();
+    match start_actors(config, &shards, wrapping.as_ref(), clock, output).await {
+        Ok(directory) => Ok(Opened { shards, directory }),
+        Err(failure) => {
+            shards.close().await;
+            Err(failure)
+        }
+    }
+}
+
+/// Makes the data folder, if it is not there, for this user alone.
+fn make_private(folder: &Path) -> Result<(), Failure> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| start(format!("data folder {} cannot be used: {error}", folder.display())))
 }
 
 /// The actors over open shards; on an empty folder the cluster is founded first.
-async fn open(
+async fn start_actors(
     config: &Config,
     shards: &Arc<Shards>,
     wrapping: Option<&Key>,
@@ -77,7 +121,8 @@ async fn open(
 ) -> Result<Directory, Failure> {
     let mut random = Zeroizing::new([0; 44]);
     clock.fill(&mut *random);
-    let fresh = shards.founded_now();
+    // The records tell, not the folder: a crash may have come between making it and founding.
+    let fresh = !is_founded(shards).await?;
     let key = cluster_key::open(&config.node.data_dir, wrapping, fresh, &random).map_err(start)?;
     let directory = Directory::start(shards.clone(), key, clock, floors::actors(config))
         .await
@@ -97,11 +142,22 @@ async fn open(
     Ok(directory)
 }
 
-fn services(shards: &Arc<Shards>, clock: &SharedClock, metrics: PrometheusHandle) -> Services {
-    let shards = shards.clone();
+async fn is_founded(shards: &Shards) -> Result<bool, Failure> {
+    let records = shards.of(TenantNumber::CLUSTER).read().await.map_err(start)?;
+    Ok(View::new(&records, TenantNumber::CLUSTER).cluster().map_err(start)?.is_some())
+}
+
+fn services(
+    storage: &Arc<OnceLock<Arc<Shards>>>,
+    clock: &SharedClock,
+    metrics: PrometheusHandle,
+) -> Services {
+    let storage = storage.clone();
     Services {
         clock: clock.clone(),
-        unready: Box::new(move || shards.health().reasons),
+        unready: Box::new(move || {
+            storage.get().map(|shards| shards.health().reasons).unwrap_or_default()
+        }),
         metrics: Box::new(move || metrics.render()),
     }
 }

@@ -1,0 +1,19 @@
+//! The audit chain, verified in the data folder of a node that does not run.
+
+use std::path::Path;
+
+use janua_storage::capability::audit;
+use janua_storage::engine::{Options, Parts, Shards};
+use janua_storage::ids::TenantNumber;
+
+/// Verifies the default tenant's chain from its first event to its last; how many there are.
+pub async fn chain_is_whole(data_dir: &Path) -> u64 {
+    let shards = Shards::open(Options::new(data_dir), Parts::default()).await;
+    let shards = shards.unwrap_or_else(|error| panic!("{error}"));
+    let records = shards.of(TenantNumber::DEFAULT).read().await.expect("the shard serves");
+    let verified = audit::verify(&records, TenantNumber::DEFAULT).expect("the events can be read");
+    drop(records);
+    shards.close().await;
+    assert!(verified.first_invalid.is_none(), "the chain is broken: {verified:?}");
+    verified.checked
+}
