@@ -66,7 +66,8 @@ impl Shards {
             .enable_all()
             .build()
             .map_err(|error| failed(error.to_string()))?;
-        let config = raft::config().map_err(|error| failed(error.to_string()))?;
+        let config = raft::config(opening.options.kept_entries)
+            .map_err(|error| failed(error.to_string()))?;
         let log_dir = opening.log.dir().to_path_buf();
         let start = Start { node: opening.options.node, config, log_dir };
         let opening = Arc::new(opening);

@@ -7,6 +7,7 @@
 use std::io::{Read, Result, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use raft_engine::env::{FileSystem, Handle, Permission, WriteExt};
@@ -17,22 +18,40 @@ use crate::engine::files::{Disk, DiskFile};
 /// The folder of the log.
 pub struct LogFiles {
     disk: Arc<dyn Disk>,
-    damaged: Arc<Mutex<Option<PathBuf>>>,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    damaged: Mutex<Option<PathBuf>>,
+    closing: AtomicBool,
+    failed: AtomicBool,
 }
 
 impl LogFiles {
     /// Files on this disk.
     pub fn new(disk: Arc<dyn Disk>) -> Self {
-        Self { disk, damaged: Arc::default() }
+        Self { disk, state: Arc::default() }
     }
 
     /// A file that lost more than a crash can take, which recovery would have cut in silence.
     pub fn damaged(&self) -> Option<PathBuf> {
-        self.damaged.lock().clone()
+        self.state.damaged.lock().clone()
+    }
+
+    /// From here on a failed sync is noted instead of told: raft-engine panics on it, and while
+    /// its files are dropped a second panic would end the process.
+    pub fn begin_close(&self) {
+        self.state.closing.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether a sync has failed since closing began.
+    pub fn closed_badly(&self) -> bool {
+        self.state.failed.load(Ordering::SeqCst)
     }
 
     fn handle(&self, path: &Path, file: Arc<dyn DiskFile>) -> LogFile {
-        LogFile { path: path.into(), file, damaged: self.damaged.clone() }
+        LogFile { path: path.into(), file, state: self.state.clone() }
     }
 
     fn sync_parent(&self, path: &Path) -> Result<()> {
@@ -44,7 +63,7 @@ impl LogFiles {
 pub struct LogFile {
     path: PathBuf,
     file: Arc<dyn DiskFile>,
-    damaged: Arc<Mutex<Option<PathBuf>>>,
+    state: Arc<State>,
 }
 
 impl Handle for LogFile {
@@ -53,7 +72,7 @@ impl Handle for LogFile {
     fn truncate(&self, offset: usize) -> Result<()> {
         if let Some(at) = tail::batch_after(&self.path, &*self.file, offset as u64)? {
             tracing::error!(file = %self.path.display(), offset, intact = at, "log damaged");
-            *self.damaged.lock() = Some(self.path.clone());
+            *self.state.damaged.lock() = Some(self.path.clone());
             return Err(std::io::Error::other("damaged in the middle"));
         }
         self.file.truncate(offset as u64)
@@ -64,7 +83,13 @@ impl Handle for LogFile {
     }
 
     fn sync(&self) -> Result<()> {
-        self.file.sync()
+        match self.file.sync() {
+            Err(_) if self.state.closing.load(Ordering::SeqCst) => {
+                self.state.failed.store(true, Ordering::SeqCst);
+                Ok(())
+            }
+            synced => synced,
+        }
     }
 }
 

@@ -32,6 +32,7 @@ use crate::ids::ShardId;
 pub struct Log {
     /// For reading; `None` once closed. Reads hold the lock, so that closing waits for them.
     engine: RwLock<Option<Arc<LogEngine>>>,
+    files: Arc<LogFiles>,
     requests: mpsc::Sender<Request>,
     thread: Mutex<Option<JoinHandle<()>>>,
     poison: Arc<Poison>,
@@ -82,7 +83,7 @@ impl Log {
             LogEngine::open_with_file_system(config, files.clone())
         }));
         let problem = match opened {
-            Ok(Ok(engine)) => return Self::start(engine, dir, poison),
+            Ok(Ok(engine)) => return Self::start(engine, files, dir, poison),
             Ok(Err(error)) => error.to_string(),
             Err(panic) => writer::panic_text(&*panic).to_owned(),
         };
@@ -91,7 +92,12 @@ impl Log {
         Err(OpenError::LogDamaged { file, problem })
     }
 
-    fn start(engine: LogEngine, dir: PathBuf, poison: &Arc<Poison>) -> Result<Self, OpenError> {
+    fn start(
+        engine: LogEngine,
+        files: Arc<LogFiles>,
+        dir: PathBuf,
+        poison: &Arc<Poison>,
+    ) -> Result<Self, OpenError> {
         let engine = Arc::new(engine);
         let failed = |error| OpenError::Folder { path: dir.clone(), problem: error };
         let (requests, thread) = writer::spawn(engine.clone(), poison.clone())
@@ -99,6 +105,7 @@ impl Log {
         let (engine, thread) = (RwLock::new(Some(engine)), Mutex::new(Some(thread)));
         Ok(Self {
             engine,
+            files,
             requests,
             thread,
             poison: poison.clone(),
@@ -140,9 +147,11 @@ impl Log {
         // Refused only if the thread has ended already.
         drop(self.requests.blocking_send(Request::Close));
         let ended = self.thread.lock().take().is_none_or(|thread| thread.join().is_ok());
+        self.files.begin_close();
         let engine = self.engine.write().take().and_then(Arc::into_inner);
         let closed = catch_unwind(AssertUnwindSafe(|| engine.map(drop).is_some()));
-        ended && closed.unwrap_or(false) && self.poison.reason().is_none()
+        let closed = closed.unwrap_or(false) && !self.files.closed_badly();
+        ended && closed && self.poison.reason().is_none()
     }
 
     fn read_engine<T>(&self, read: impl FnOnce(&LogEngine) -> T) -> Option<T> {
@@ -198,6 +207,12 @@ impl Log {
 
     fn failure(&self) -> io::Error {
         io::Error::other(self.poison.reason().unwrap_or("the log is closed").to_owned())
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.files.begin_close();
     }
 }
 

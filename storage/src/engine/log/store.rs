@@ -291,6 +291,9 @@ impl RaftLogStorage<Types> for ShardLog {
         let end = last.as_ref().map(|id| id.index());
         {
             let mut state = self.0.state.lock();
+            if state.last <= last {
+                return Ok(());
+            }
             state.recent.truncate_after(end);
             self.0.durable.fetch_min(end.unwrap_or(0), Ordering::AcqRel);
             state.last = last;

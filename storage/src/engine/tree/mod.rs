@@ -200,6 +200,12 @@ impl Tree {
         self.finish(Meta { last_applied, membership, digest })
     }
 
+    /// Puts down something that does not match its checksum.
+    #[cfg(test)]
+    pub fn spoil(&self, key: &[u8]) {
+        self.records.insert(key, b"not what was written").expect("sled takes it");
+    }
+
     fn stored(&self, key: &[u8]) -> Result<Option<sled::IVec>, Fault> {
         self.guard(|| self.records.get(key))
     }
