@@ -139,9 +139,9 @@ impl Shards {
         let (store, log) = (self.store.clone(), self.log.clone());
         let folder = self.folder.lock().take();
         let closing = tokio::task::spawn_blocking(move || {
+            runtime.shutdown_timeout(Duration::from_secs(1));
             store.close();
             let clean = log.close();
-            runtime.shutdown_timeout(Duration::from_secs(1));
             match folder {
                 Some(folder) if clean => folder.mark_clean(),
                 _ => Ok(()),

@@ -3,11 +3,14 @@
 //! Decision: raft-engine syncs its folder only when it starts a further file, and by itself. Here
 //! a created file is durable under its name when the call returns, so the first file is safe as
 //! well. A removal may be forgotten: the file comes back, and is removed again.
+//!
+//! Decision: raft-engine panics on a failed sync, and while its files are dropped a second panic
+//! ends the process. So a failure is noted for good instead of told, and the log thread asks for it
+//! before it acknowledges anything.
 
 use std::io::{Read, Result, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use raft_engine::env::{FileSystem, Handle, Permission, WriteExt};
@@ -24,8 +27,7 @@ pub struct LogFiles {
 #[derive(Default)]
 struct State {
     damaged: Mutex<Option<PathBuf>>,
-    closing: AtomicBool,
-    failed: AtomicBool,
+    failed_sync: OnceLock<String>,
 }
 
 impl LogFiles {
@@ -39,15 +41,9 @@ impl LogFiles {
         self.state.damaged.lock().clone()
     }
 
-    /// From here on a failed sync is noted instead of told: raft-engine panics on it, and while
-    /// its files are dropped a second panic would end the process.
-    pub fn begin_close(&self) {
-        self.state.closing.store(true, Ordering::SeqCst);
-    }
-
-    /// Whether a sync has failed since closing began.
-    pub fn closed_badly(&self) -> bool {
-        self.state.failed.load(Ordering::SeqCst)
+    /// The first sync that failed, if one did.
+    pub fn failed_sync(&self) -> Option<&str> {
+        self.state.failed_sync.get().map(String::as_str)
     }
 
     fn handle(&self, path: &Path, file: Arc<dyn DiskFile>) -> LogFile {
@@ -83,13 +79,11 @@ impl Handle for LogFile {
     }
 
     fn sync(&self) -> Result<()> {
-        match self.file.sync() {
-            Err(_) if self.state.closing.load(Ordering::SeqCst) => {
-                self.state.failed.store(true, Ordering::SeqCst);
-                Ok(())
-            }
-            synced => synced,
+        if let Err(error) = self.file.sync() {
+            // Only the first one matters.
+            drop(self.state.failed_sync.set(error.to_string()));
         }
+        Ok(())
     }
 }
 

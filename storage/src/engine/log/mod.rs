@@ -16,6 +16,7 @@ use std::thread::JoinHandle;
 
 use parking_lot::{Mutex, RwLock};
 use raft_engine::{Config, ReadableSize, RecoveryMode};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use self::files::LogFiles;
@@ -100,7 +101,7 @@ impl Log {
     ) -> Result<Self, OpenError> {
         let engine = Arc::new(engine);
         let failed = |error| OpenError::Folder { path: dir.clone(), problem: error };
-        let (requests, thread) = writer::spawn(engine.clone(), poison.clone())
+        let (requests, thread) = writer::spawn(engine.clone(), files.clone(), poison.clone())
             .map_err(|error: io::Error| failed(error.to_string()))?;
         let (engine, thread) = (RwLock::new(Some(engine)), Mutex::new(Some(thread)));
         Ok(Self {
@@ -144,13 +145,13 @@ impl Log {
     /// Ends the log thread after what it was asked before, and closes the files. `false` if they
     /// could not be closed well. Blocks.
     pub fn close(&self) -> bool {
-        // Refused only if the thread has ended already.
-        drop(self.requests.blocking_send(Request::Close));
+        while let Err(TrySendError::Full(_)) = self.requests.try_send(Request::Close) {
+            std::thread::yield_now();
+        }
         let ended = self.thread.lock().take().is_none_or(|thread| thread.join().is_ok());
-        self.files.begin_close();
         let engine = self.engine.write().take().and_then(Arc::into_inner);
         let closed = catch_unwind(AssertUnwindSafe(|| engine.map(drop).is_some()));
-        let closed = closed.unwrap_or(false) && !self.files.closed_badly();
+        let closed = closed.unwrap_or(false) && self.files.failed_sync().is_none();
         ended && closed && self.poison.reason().is_none()
     }
 
@@ -212,7 +213,7 @@ impl Log {
 
 impl Drop for Log {
     fn drop(&mut self) {
-        self.files.begin_close();
+        self.close();
     }
 }
 

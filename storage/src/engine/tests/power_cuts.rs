@@ -5,7 +5,7 @@
 use super::*;
 
 /// Data folders, each of which goes through many cuts.
-const LIVES: u64 = 50;
+const LIVES: u64 = 5;
 /// Cuts of each.
 const CUTS: u64 = 20;
 /// Writers at once.
