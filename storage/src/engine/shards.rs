@@ -94,7 +94,7 @@ impl Shards {
             return Err(problem);
         }
         // What does not lead in time shows in `health`.
-        drop(timeout(LEAD_DEADLINE, opened.all_lead()).await);
+        drop(timeout(LEAD_DEADLINE, opened.all_settled()).await);
         Ok(opened)
     }
 
@@ -154,11 +154,16 @@ impl Shards {
         }
     }
 
-    async fn all_lead(&self) {
-        for shard in &self.shards {
+    /// Returns once each shard leads, or is known not to.
+    async fn all_settled(&self) {
+        let settled = join_all(self.shards.iter().map(|shard| async {
             let mut leadership = shard.leadership();
-            // The sender lives in the shard, so this ends only once it leads.
-            drop(leadership.wait_for(|now| now.leads).await);
+            // The sender lives in the shard, so waiting cannot fail.
+            drop(leadership.wait_for(|now| now.leads || now.stopped).await);
+        }));
+        tokio::select! {
+            _ = settled => {}
+            () = self.poison.stopped() => {}
         }
     }
 }

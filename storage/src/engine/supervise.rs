@@ -133,7 +133,7 @@ pub async fn supervise(shard: Arc<Shard>, start: Start) {
             }
         }
     }
-    publish(&shard, &Leadership::default());
+    publish(&shard, &Leadership { stopped: true, ..Leadership::default() });
 }
 
 enum Ended {
@@ -197,7 +197,8 @@ async fn rebuild(shard: &Arc<Shard>, start: &Start, running: &Running, damage: S
 
 fn leadership(metrics: &RaftMetrics<Types>) -> Leadership {
     let leads = lease::leads(metrics);
-    Leadership { term: metrics.current_term, leader: metrics.current_leader, leads }
+    let (term, leader) = (metrics.current_term, metrics.current_leader);
+    Leadership { term, leader, leads, stopped: false }
 }
 
 fn publish(shard: &Shard, now: &Leadership) {

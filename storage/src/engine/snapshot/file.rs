@@ -187,7 +187,8 @@ impl Source<'_> {
     fn fill(&mut self, length: usize) -> Result<(), Fault> {
         self.settle();
         let kept = self.buffer.len();
-        self.buffer.resize(kept + length.max(BLOCK), 0);
+        let left = self.file.size()?.saturating_sub(self.at) as usize;
+        self.buffer.resize(kept + length.max(BLOCK.min(left)), 0);
         let read = self.file.read_at(self.at, &mut self.buffer[kept..])?;
         self.at += read as u64;
         self.buffer.truncate(kept + read);

@@ -5,9 +5,9 @@
 use super::*;
 
 /// Data folders, each of which goes through many cuts.
-const LIVES: u64 = 5;
+const LIVES: u64 = 100;
 /// Cuts of each.
-const CUTS: u64 = 20;
+const CUTS: u64 = 10;
 /// Writers at once.
 const WRITERS: u64 = 8;
 
@@ -73,7 +73,7 @@ impl Life {
     }
 
     async fn cut(&mut self) {
-        let operations = 1 + self.dice.roll(400);
+        let operations = 1 + self.dice.roll(120);
         if self.dice.roll(4) == 0 {
             self.disk.cut_power_after(operations / 4);
         }
