@@ -1,1 +1,17 @@
-//! actors
+//! Actors decide. They hold nothing that storage cannot rebuild, take requests through bounded
+//! doors, and meet time and randomness in `clock` alone.
+
+pub mod capability;
+pub mod clock;
+pub mod context;
+pub mod directory;
+pub mod email;
+pub mod hashing;
+mod idempotency;
+pub mod refusal;
+pub mod session;
+pub mod settings;
+mod stamps;
+mod supervisor;
+pub mod tenant;
+pub mod tokens;

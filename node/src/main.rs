@@ -1,2 +1,39 @@
-//! node
-fn main() {}
+//! The program `janua`: command line, configuration, start-up, shutdown, telemetry. It puts the
+//! floors together and decides nothing about identity.
+
+mod cli;
+mod config;
+mod config_check;
+mod failure;
+mod output;
+mod serve;
+mod shutdown;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::cli::{Cli, Command, ConfigCommand};
+
+/// Gives memory back to the system when the node is quiet; tuned in `.cargo/config.toml`.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Serve(serve) => serve::run(&serve),
+        Command::Config(ConfigCommand::Check { settings, json }) => {
+            config_check::run(&settings, json)
+        }
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "janua", &mut script);
+            output::print(&String::from_utf8_lossy(&script))
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -10,8 +10,10 @@ use crate::fault::Fault;
 /// The version that this program writes.
 pub const VERSION: u8 = 1;
 
-const FORMAT: bincode::config::Configuration<bincode::config::LittleEndian, bincode::config::Varint> =
-    bincode::config::standard();
+const FORMAT: bincode::config::Configuration<
+    bincode::config::LittleEndian,
+    bincode::config::Varint,
+> = bincode::config::standard();
 
 /// Version byte and content.
 pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, Fault> {

@@ -1,16 +1,48 @@
-//! What is proposed to a shard, and what comes back.
+//! What is proposed to a shard, and what comes back. Every enum here is append-only: its order is
+//! its encoding.
 
 use serde::{Deserialize, Serialize};
 
+use crate::capability::sessions::{Renewed, SignedIn};
+use crate::capability::users::Profile;
+use crate::capability::{passwords, sessions, tenants, users};
+use crate::event::Origin;
+use crate::fault::Fault;
+use crate::idempotency::{Recorded, Ticket};
 use crate::ids::TenantNumber;
+use crate::moment::Moment;
+use crate::sweep;
 
 /// A command with everything that `apply` may not find out for itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proposal {
     /// Whose records it touches.
     pub tenant: TenantNumber,
-    /// The proposer's clock, Unix milliseconds.
-    pub proposed_ms: u64,
+    /// The proposer's clock. The shard's time is the latest it has seen.
+    pub proposed: Moment,
+    /// Randomness for the ids and salts of events.
+    pub seed: [u8; 32],
+    /// Where the request came from, for its events.
+    pub origin: Origin,
+    /// The request's idempotency key, when it carries one.
+    pub idempotency: Option<Ticket>,
+    /// What to do.
+    pub command: Command,
+}
+
+/// What can be done, by capability.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// Accounts and profiles.
+    Users(users::Command),
+    /// Logging in and changing the password.
+    Passwords(passwords::Command),
+    /// Refresh, revocation, expiry.
+    Sessions(sessions::Command),
+    /// Tenants, their settings and keys, and the cluster itself.
+    Tenants(tenants::Command),
+    /// Removal of what has expired.
+    Sweep(sweep::Command),
 }
 
 /// What a command came to: a reply, or the state's refusal of it.
@@ -21,6 +53,22 @@ pub type Outcome = Result<Reply, Rejection>;
 pub enum Reply {
     /// Done, and there is nothing to say.
     Done,
+    /// So many were affected.
+    Count(u32),
+    /// A new session.
+    SignedIn(Box<SignedIn>),
+    /// A session goes on under a new refresh token.
+    Renewed(Box<Renewed>),
+    /// A user created without a session.
+    Registered(Box<Profile>),
+    /// The user as changed.
+    Profile(Box<Profile>),
+    /// The guess was wrong and has been counted.
+    WrongGuess,
+    /// A spent refresh token came back; its session is revoked.
+    ReuseDetected,
+    /// The same request has been answered before: so.
+    Recorded(Box<Recorded>),
 }
 
 /// The state says no.
@@ -28,4 +76,74 @@ pub enum Reply {
 pub enum Rejection {
     /// The record does not exist.
     NotFound,
+    /// The address belongs to a user already.
+    EmailAlreadyExists,
+    /// The password that was checked is no longer the user's, or there is no such user.
+    InvalidCredentials,
+    /// Too many wrong guesses; `until` then.
+    AccountLocked {
+        /// When guesses are taken again.
+        until: Moment,
+    },
+    /// An administrator has suspended the user.
+    AccountSuspended,
+    /// No session knows this token.
+    InvalidToken,
+    /// The session was ended by somebody.
+    SessionRevoked,
+    /// The session ended by itself.
+    SessionExpired,
+    /// The idempotency key came with another request before.
+    IdempotencyConflict,
+    /// The record has changed since it was read.
+    Stale,
+    /// There is one already.
+    AlreadyExists,
+}
+
+impl Rejection {
+    /// Whether an idempotency record keeps it: what ends in 401 is asked anew.
+    pub(crate) fn is_kept(&self) -> bool {
+        match self {
+            Self::NotFound
+            | Self::EmailAlreadyExists
+            | Self::AccountLocked { .. }
+            | Self::AccountSuspended
+            | Self::AlreadyExists => true,
+            Self::InvalidCredentials
+            | Self::InvalidToken
+            | Self::SessionRevoked
+            | Self::SessionExpired
+            | Self::IdempotencyConflict
+            | Self::Stale => false,
+        }
+    }
+}
+
+impl Reply {
+    /// Whether an idempotency record keeps it.
+    pub(crate) fn is_kept(&self) -> bool {
+        !matches!(self, Self::WrongGuess | Self::ReuseDetected | Self::Recorded(_))
+    }
+}
+
+/// Why a command stops early.
+#[derive(Debug, Clone)]
+pub enum Stop {
+    /// The state says no; nothing of the command stays.
+    Rejected(Rejection),
+    /// Something broke below.
+    Broken(Fault),
+}
+
+impl From<Rejection> for Stop {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
+impl From<Fault> for Stop {
+    fn from(fault: Fault) -> Self {
+        Self::Broken(fault)
+    }
 }

@@ -1,12 +1,22 @@
 //! Records, commands and the Raft shards below them: **storage records, actors decide, http
 //! translates, node wires.**
 
+pub mod capability;
+pub mod cluster_key;
 pub mod codec;
 pub mod command;
 pub mod effect;
 pub mod engine;
+pub mod event;
 pub mod fault;
+pub mod idempotency;
 pub mod ids;
+pub mod keys;
+pub mod moment;
 pub mod records;
+pub mod seal;
+pub mod secret;
 pub mod state_machine;
+pub mod sweep;
 pub mod transaction;
+pub mod view;

@@ -95,8 +95,11 @@ impl Records for Transaction<'_> {
     fn scan(&self, prefix: &[u8], after: Option<&[u8]>, visit: Visit<'_>) -> Result<(), Fault> {
         let mut written: BTreeMap<&[u8], Option<&[u8]>> = BTreeMap::new();
         for overlay in [&self.accepted.writes, &self.pending.writes] {
-            let keys = overlay.range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(prefix));
-            for (key, value) in keys.filter(|(key, _)| after.is_none_or(|after| key.as_slice() > after)) {
+            let keys =
+                overlay.range(prefix.to_vec()..).take_while(|(key, _)| key.starts_with(prefix));
+            for (key, value) in
+                keys.filter(|(key, _)| after.is_none_or(|after| key.as_slice() > after))
+            {
                 written.insert(key, value.as_deref());
             }
         }

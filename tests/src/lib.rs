@@ -1,1 +1,31 @@
-//! tests
+//! The harness: real programs in folders of their own, and people who use them. Tests are meant to
+//! read like prose:
+//!
+//! ```ignore
+//! let node = Node::start().await;
+//! let alice = node.register("alice").await;
+//! let session = alice.logs_in().await;
+//! alice.changes_password("A-second-river-41").await;
+//! session.is_over().await;
+//! ```
+//!
+//! Nothing here waits for time: every wait is for a condition, with a deadline that fails the test.
+
+pub mod at_once;
+pub mod chance;
+pub mod diary;
+pub mod folders;
+pub mod node;
+pub mod people;
+pub mod process;
+pub mod program;
+pub mod reference;
+pub mod response;
+pub mod shell;
+pub mod wait;
+
+pub use at_once::at_once;
+pub use chance::Chance;
+pub use node::{Node, Setup};
+pub use people::{Session, User};
+pub use response::Response;

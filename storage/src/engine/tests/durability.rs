@@ -47,7 +47,7 @@ async fn a_fault_in_applying_stops_its_shard_and_no_other() {
     struct Faulty;
     impl Logic for Faulty {
         fn apply(&self, _: &mut Transaction<'_>, proposal: Proposal) -> Result<Outcome, Fault> {
-            match proposal.proposed_ms {
+            match proposal.proposed.0 {
                 0 => panic!("a bug"),
                 _ => Ok(Ok(Reply::Done)),
             }

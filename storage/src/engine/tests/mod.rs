@@ -10,9 +10,12 @@ use std::sync::Arc;
 use super::files::memory::MemoryDisk;
 use super::files::{Disk, RealDisk};
 use super::*;
-use crate::command::Reply;
+use crate::command::{Command, Reply};
+use crate::event::Origin;
 use crate::ids::TenantNumber;
+use crate::moment::Moment;
 use crate::records::Records;
+use crate::sweep;
 
 mod conformance;
 mod damage;
@@ -39,7 +42,7 @@ impl Logic for Pairs {
         transaction: &mut Transaction<'_>,
         proposal: Proposal,
     ) -> Result<Outcome, Fault> {
-        let number = proposal.proposed_ms;
+        let number = proposal.proposed.0;
         transaction.put(left(number), &number)?;
         transaction.put(right(number), &number)?;
         transaction.accept();
@@ -48,7 +51,14 @@ impl Logic for Pairs {
 }
 
 fn proposal(number: u64) -> Proposal {
-    Proposal { tenant: TenantNumber(1), proposed_ms: number }
+    Proposal {
+        tenant: TenantNumber(1),
+        proposed: Moment(number),
+        seed: [0; 32],
+        origin: Origin::default(),
+        idempotency: None,
+        command: Command::Sweep(sweep::Command { keys: Vec::new() }),
+    }
 }
 
 /// Small files and frequent snapshots, so that few writes meet everything.

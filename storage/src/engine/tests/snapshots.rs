@@ -18,7 +18,7 @@ impl Logic for Churn {
         transaction: &mut Transaction<'_>,
         proposal: Proposal,
     ) -> Result<Outcome, Fault> {
-        let number = proposal.proposed_ms;
+        let number = proposal.proposed.0;
         let key = format!("key-{:03}", xxhash_rust::xxh3::xxh3_64(&number.to_be_bytes()) % 1000);
         match number % 3 {
             0 => transaction.delete(key.into_bytes()),

@@ -1,0 +1,51 @@
+//! API keys: who an application is.
+
+use janua_storage::capability::tenants::{ApiKey, ApiKeyKind};
+use janua_storage::ids::TenantNumber;
+use janua_storage::secret::{Purpose, Secret};
+use janua_storage::view::View;
+
+use crate::directory::Directory;
+use crate::refusal::Refusal;
+use crate::tenant::TenantRef;
+
+/// An API key that was recognised.
+#[derive(Clone)]
+pub struct ApiKeyCaller {
+    /// Whose it is.
+    pub tenant: TenantRef,
+    /// The key.
+    pub key: std::sync::Arc<ApiKey>,
+}
+
+impl Directory {
+    /// Whose API key this is; `None` when it is nobody's, or has expired.
+    pub async fn api_key(&self, secret: &Secret) -> Result<Option<ApiKeyCaller>, Refusal> {
+        let Some(number) = self.tenant_of_key(secret).await? else { return Ok(None) };
+        let Some(tenant) = self.tenant(number).await? else { return Ok(None) };
+        let records = tenant.0.shard.read().await?;
+        let found = View::new(&records, number).api_key(&secret.hash())?;
+        let now = self.node().clock.now();
+        Ok(found
+            .filter(|key| key.expires.is_none_or(|expires| expires > now))
+            .map(|key| ApiKeyCaller { tenant, key: key.into() }))
+    }
+
+    async fn tenant_of_key(&self, secret: &Secret) -> Result<Option<TenantNumber>, Refusal> {
+        let named = [Purpose::PublishableKey, Purpose::SecretKey]
+            .into_iter()
+            .find_map(|purpose| secret.tenant(purpose));
+        if named.is_some() {
+            return Ok(named);
+        }
+        let records = self.node().shards.of(TenantNumber::CLUSTER).read().await?;
+        Ok(View::new(&records, TenantNumber::CLUSTER).bootstrap_key(&secret.hash())?)
+    }
+}
+
+impl ApiKeyCaller {
+    /// Whether it is a server's key.
+    pub fn is_secret(&self) -> bool {
+        self.key.kind == ApiKeyKind::Secret
+    }
+}

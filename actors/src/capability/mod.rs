@@ -1,0 +1,7 @@
+//! The capabilities, one file a noun, by the same name on every floor.
+
+pub mod api_keys;
+pub mod passwords;
+pub mod sessions;
+pub mod tenants;
+pub mod users;

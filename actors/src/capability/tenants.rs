@@ -1,0 +1,207 @@
+//! Tenants: founding the first, settings, signing keys.
+
+use janua_storage::capability::tenants::{
+    self, ApiKey, ApiKeyKind, Cluster, Configure, Create, Found, RotateSigningKey, Tenant,
+};
+use janua_storage::command::{Command, Rejection};
+use janua_storage::event::Origin;
+use janua_storage::ids::{ApiKeyId, TenantId, TenantNumber};
+use janua_storage::seal::Key;
+use janua_storage::secret::{Purpose, Secret};
+use janua_storage::view::View;
+use serde_json::Value;
+
+use crate::context::Context;
+use crate::directory::Directory;
+use crate::refusal::Refusal;
+use crate::settings::{Settings, merge};
+use crate::tenant::{Shared, TENANT_KEY, TenantRef};
+use crate::tokens;
+
+/// Secrets for a cluster to be; those not given are drawn.
+#[derive(Debug, Clone, Default)]
+pub struct Bootstrap {
+    /// `jpk_…`
+    pub publishable_key: Option<Secret>,
+    /// `jsk_…`
+    pub secret_key: Option<Secret>,
+    /// `jop_…`
+    pub operator_token: Option<Secret>,
+}
+
+/// What a new cluster's operator is told, once.
+#[derive(Debug, Clone)]
+pub struct Founding {
+    /// The tenant that was created.
+    pub tenant: TenantId,
+    /// Names the tenant; safe in a browser.
+    pub publishable_key: Secret,
+    /// Server to server.
+    pub secret_key: Secret,
+    /// For `/admin` and the command line.
+    pub operator_token: Secret,
+}
+
+impl Directory {
+    /// Founds the cluster, unless it exists: the default tenant in its shard, then the cluster's own
+    /// records, which end it. Interrupted in between, it is begun again.
+    pub async fn found(&self, bootstrap: Bootstrap) -> Result<Option<Founding>, Refusal> {
+        let records = self.node().shards.of(TenantNumber::CLUSTER).read().await?;
+        if View::new(&records, TenantNumber::CLUSTER).cluster()?.is_some() {
+            return Ok(None);
+        }
+        let founding = self.draw(bootstrap);
+        self.create_default_tenant(&founding).await?;
+        self.record_cluster(&founding).await?;
+        Ok(Some(founding))
+    }
+
+    /// Whether this is the operator's token.
+    pub async fn is_operator(&self, token: &Secret) -> Result<bool, Refusal> {
+        let records = self.node().shards.of(TenantNumber::CLUSTER).read().await?;
+        let cluster = View::new(&records, TenantNumber::CLUSTER).cluster()?;
+        Ok(cluster.is_some_and(|cluster| {
+            use subtle::ConstantTimeEq;
+            cluster.operator_token.0.ct_eq(&token.hash().0).into()
+        }))
+    }
+
+    fn draw(&self, bootstrap: Bootstrap) -> Founding {
+        let clock = &self.node().clock;
+        let draw = |given: Option<Secret>, purpose, tenant| {
+            given.unwrap_or_else(|| Secret::new(purpose, tenant, &clock.random()))
+        };
+        let tenant = TenantNumber::DEFAULT;
+        Founding {
+            tenant: TenantId::default_tenant(),
+            publishable_key: draw(bootstrap.publishable_key, Purpose::PublishableKey, tenant),
+            secret_key: draw(bootstrap.secret_key, Purpose::SecretKey, tenant),
+            operator_token: draw(
+                bootstrap.operator_token,
+                Purpose::OperatorToken,
+                TenantNumber::CLUSTER,
+            ),
+        }
+    }
+
+    async fn create_default_tenant(&self, founding: &Founding) -> Result<(), Refusal> {
+        let node = self.node();
+        let number = TenantNumber::DEFAULT;
+        let key = Key::new(node.clock.random());
+        let algorithm = node.defaults.tokens.signing_algorithm.into();
+        let tenant = Tenant {
+            id: founding.tenant.clone(),
+            number,
+            name: "Default".into(),
+            slug: founding.tenant.as_str().into(),
+            created: node.clock.now(),
+            settings: "{}".into(),
+            revision: 0,
+            key: node.cluster_key.seal(node.clock.random(), TENANT_KEY, key.expose())?,
+            signing_key: 1,
+        };
+        let create = Create {
+            signing_key: tokens::generate(algorithm, number, 1, &key, &*node.clock)?,
+            api_keys: vec![
+                self.api_key_record(&founding.publishable_key, ApiKeyKind::Publishable),
+                self.api_key_record(&founding.secret_key, ApiKeyKind::Secret),
+            ],
+            tenant,
+            replace: true,
+        };
+        let shared = Shared::new(founding.tenant.clone(), number, node.clone());
+        write(&shared, tenants::Command::Create(Box::new(create))).await
+    }
+
+    async fn record_cluster(&self, founding: &Founding) -> Result<(), Refusal> {
+        let node = self.node();
+        let keys = [&founding.publishable_key, &founding.secret_key];
+        let found = Found {
+            cluster: Cluster {
+                id: node.clock.random(),
+                founded: node.clock.now(),
+                operator_token: founding.operator_token.hash(),
+            },
+            tenants: vec![(founding.tenant.clone(), TenantNumber::DEFAULT)],
+            keys: keys.map(|key| (key.hash(), TenantNumber::DEFAULT)).to_vec(),
+        };
+        let shared = Shared::new(founding.tenant.clone(), TenantNumber::CLUSTER, node.clone());
+        write(&shared, tenants::Command::Found(Box::new(found))).await
+    }
+
+    fn api_key_record(&self, secret: &Secret, kind: ApiKeyKind) -> ApiKey {
+        let (ms, random) = self.node().clock.id_bits();
+        ApiKey {
+            id: ApiKeyId::new(ms, random),
+            kind,
+            name: "Bootstrap".into(),
+            scopes: match kind {
+                ApiKeyKind::Publishable => Vec::new(),
+                ApiKeyKind::Secret => vec!["*".into()],
+            },
+            hash: secret.hash(),
+            created: self.node().clock.now(),
+            expires: None,
+            rate_limit: None,
+        }
+    }
+}
+
+async fn write(shared: &Shared, command: tenants::Command) -> Result<(), Refusal> {
+    let outcome = shared.write(Origin::default(), None, Command::Tenants(command)).await?;
+    let now = shared.node.clock.now();
+    outcome.map(drop).map_err(|rejection| Refusal::from_rejection(rejection, now))
+}
+
+impl TenantRef {
+    /// The tenant's record.
+    pub async fn record(&self) -> Result<Tenant, Refusal> {
+        Ok(self.held().await?.tenant.clone())
+    }
+
+    /// The public keys of the tenant (RFC 7517 §5).
+    pub async fn jwks(&self) -> Result<Value, Refusal> {
+        Ok(self.held().await?.keys.jwks(self.0.node.clock.now()))
+    }
+
+    /// Changes settings by a JSON Merge Patch (RFC 7396), and answers them complete.
+    pub async fn configure(&self, context: &Context, patch: &Value) -> Result<Settings, Refusal> {
+        // Somebody else may change them meanwhile: then it is done again on top of that.
+        for _ in 0..8 {
+            let tenant = self.record().await?;
+            let mut changes: Value = serde_json::from_str(&tenant.settings).unwrap_or_default();
+            merge(&mut changes, patch);
+            if !patch.is_object() {
+                return Err(Refusal::field("settings", "must be an object"));
+            }
+            let changes = changes.to_string();
+            let settings = self.0.node.defaults.with(&changes)?;
+            let configure = Configure { revision: tenant.revision, settings: changes };
+            let command = Command::Tenants(tenants::Command::Configure(configure));
+            match self.0.write(context.origin(), None, command).await? {
+                Ok(_) => return Ok(settings),
+                Err(Rejection::Stale) => continue,
+                Err(rejection) => {
+                    return Err(Refusal::from_rejection(rejection, self.0.node.clock.now()));
+                }
+            }
+        }
+        Err(Refusal::unavailable("the settings change faster than they can be read"))
+    }
+
+    /// Signs with a new key from now on; the old one stays published until its last token has
+    /// expired.
+    pub async fn rotate_signing_key(&self, context: &Context) -> Result<String, Refusal> {
+        let held = self.held().await?;
+        let algorithm = held.settings.tokens.signing_algorithm.into();
+        let number = held.tenant.signing_key + 1;
+        let clock = &*self.0.node.clock;
+        let key = tokens::generate(algorithm, self.number(), number, &held.key, clock)?;
+        let kid = key.kid.clone();
+        let longest_ttl_ms = held.settings.tokens.access_ttl * 1000;
+        let rotate = RotateSigningKey { key, longest_ttl_ms };
+        let command = Command::Tenants(tenants::Command::RotateSigningKey(Box::new(rotate)));
+        self.propose(context.origin(), None, command).await?;
+        Ok(kid)
+    }
+}

@@ -1,0 +1,167 @@
+//! Accounts: registering, reading and changing the profile, deleting.
+
+use janua_storage::capability::users::{self, Changes, Profile, Register, Update};
+use janua_storage::command::{Command, Reply};
+use janua_storage::ids::UserId;
+
+use super::passwords;
+use crate::context::{Context, DeviceInfo};
+use crate::directory::Caller;
+use crate::email::EmailAddress;
+use crate::hashing::Plaintext;
+use crate::idempotency::{Attempt, First};
+use crate::refusal::Refusal;
+use crate::settings::Registration as Admission;
+use crate::tenant::{Answer, TenantRef};
+
+use super::sessions::{SignedIn, Tokens, unexpected};
+
+/// Who wants an account.
+#[derive(Debug, Clone)]
+pub struct Registration {
+    /// Their address.
+    pub email: EmailAddress,
+    /// Their password.
+    pub password: Plaintext,
+    /// Given name.
+    pub first_name: Option<String>,
+    /// Family name.
+    pub last_name: Option<String>,
+    /// A JSON object, as text.
+    pub metadata: String,
+}
+
+/// A new account.
+#[derive(Debug, Clone)]
+pub struct Registered {
+    /// As it was created.
+    pub profile: Profile,
+    /// Its first session; `None` where newcomers get none.
+    pub tokens: Option<Tokens>,
+}
+
+impl TenantRef {
+    /// Creates an account with a password, and a session for it.
+    pub async fn register(
+        &self,
+        context: &Context,
+        registration: Registration,
+    ) -> Result<Registered, Refusal> {
+        let settings = self.settings().await?;
+        if settings.registration != Admission::Open {
+            return Err(Refusal::InsufficientPermissions);
+        }
+        match self.attempt(context).await? {
+            Attempt::Repeated(answer) => self.registered(answer, None).await,
+            Attempt::First(first) => {
+                let hidden = settings.hide_existing_accounts;
+                let outcome = self.create(context, registration.clone(), first, hidden).await;
+                match outcome {
+                    Err(Refusal::EmailAlreadyExists) if hidden => {
+                        Ok(self.as_if_registered(registration))
+                    }
+                    outcome => outcome,
+                }
+            }
+        }
+    }
+
+    async fn create(
+        &self,
+        context: &Context,
+        registration: Registration,
+        first: First,
+        hidden: bool,
+    ) -> Result<Registered, Refusal> {
+        let clock = &self.0.node.clock;
+        let rules = passwords::Rules::new(&self.settings().await?.passwords, &registration);
+        let password = self
+            .0
+            .node
+            .hashing
+            .hash(registration.password, move |password| rules.check(password))
+            .await?;
+        let new = self.new_session(context, &DeviceInfo::default()).await?;
+        let (ms, random) = clock.id_bits();
+        let register = Register {
+            id: UserId::new(ms, random),
+            email: registration.email.as_str().into(),
+            first_name: registration.first_name,
+            last_name: registration.last_name,
+            metadata: registration.metadata,
+            password,
+            start: (!hidden).then_some(new.start),
+        };
+        let command = Command::Users(users::Command::Register(Box::new(register)));
+        let ticket = self.ticket(&first, Some(new.refresh_token.expose())).await?;
+        let answer = self.propose(context.origin(), ticket, command).await?;
+        self.registered(answer, Some(new.refresh_token)).await
+    }
+
+    async fn registered(
+        &self,
+        answer: Answer,
+        token: Option<janua_storage::secret::Secret>,
+    ) -> Result<Registered, Refusal> {
+        match answer.reply {
+            Reply::Registered(profile) => Ok(Registered { profile: *profile, tokens: None }),
+            Reply::SignedIn(_) => {
+                let SignedIn { profile, tokens, .. } = self.signed_in(answer, token).await?;
+                Ok(Registered { profile, tokens: Some(tokens) })
+            }
+            reply => Err(unexpected(&reply)),
+        }
+    }
+
+    /// What somebody hears whose address has an account already, where that is hidden: the same as
+    /// anybody else, with an id that nobody has.
+    fn as_if_registered(&self, registration: Registration) -> Registered {
+        let clock = &self.0.node.clock;
+        let (ms, random) = clock.id_bits();
+        let profile = Profile {
+            id: UserId::new(ms, random),
+            email: registration.email.as_str().into(),
+            first_name: registration.first_name,
+            last_name: registration.last_name,
+            email_verified: false,
+            phone_number: None,
+            phone_verified: false,
+            avatar: None,
+            mfa_enabled: false,
+            created: clock.now(),
+            last_active: clock.now(),
+            metadata: registration.metadata,
+        };
+        Registered { profile, tokens: None }
+    }
+
+    /// Changes the caller's profile.
+    pub async fn update_me(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        changes: Changes,
+    ) -> Result<Profile, Refusal> {
+        let update = Update { user: caller.user(), changes };
+        let command = Command::Users(users::Command::Update(Box::new(update)));
+        match self.propose(context.origin(), None, command).await?.reply {
+            Reply::Profile(profile) => Ok(*profile),
+            reply => Err(unexpected(&reply)),
+        }
+    }
+
+    /// Deletes the caller's account, who shows their password once more.
+    pub async fn delete_me(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        password: Plaintext,
+    ) -> Result<(), Refusal> {
+        let user = caller.user();
+        let verified = self.reauthenticate(context, caller, password).await?.generation;
+        let delete = users::Delete { user, verified };
+        let command = Command::Users(users::Command::Delete(delete));
+        self.propose(context.origin(), None, command).await?;
+        Ok(())
+    }
+}

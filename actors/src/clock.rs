@@ -1,0 +1,50 @@
+//! The only source of time and randomness: what is decided from them can be replayed in a test.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use janua_storage::moment::Moment;
+
+/// Time and randomness.
+pub trait Clock: Send + Sync + 'static {
+    /// The present, UTC.
+    fn now(&self) -> Moment;
+
+    /// Fills `bytes` from a cryptographically secure source.
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+/// A clock that is handed around.
+pub type SharedClock = Arc<dyn Clock>;
+
+impl dyn Clock {
+    /// `N` random bytes.
+    pub fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.fill(&mut bytes);
+        bytes
+    }
+
+    /// Random bits for an id of this moment.
+    pub fn id_bits(&self) -> (u64, u128) {
+        (self.now().0, u128::from_be_bytes(self.random()))
+    }
+}
+
+/// The operating system's clock and random source.
+#[derive(Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is where time enters")]
+    fn now(&self) -> Moment {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Moment(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "this is where randomness enters")]
+    #[expect(clippy::expect_used, reason = "a server without randomness must not go on")]
+    fn fill(&self, bytes: &mut [u8]) {
+        getrandom::fill(bytes).expect("the operating system gives random bytes");
+    }
+}

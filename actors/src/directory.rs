@@ -1,0 +1,198 @@
+//! The directory finds tenants, and with them everything else. One a node.
+
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use janua_storage::engine::Shards;
+use janua_storage::ids::{SessionId, TenantId, TenantNumber, UserId};
+use janua_storage::seal::Key;
+use janua_storage::view::View;
+use ractor::{Actor, ActorRef};
+
+use crate::clock::SharedClock;
+use crate::hashing::{Cost, HashingPool};
+use crate::refusal::Refusal;
+use crate::session::{Live, Registry};
+use crate::settings::Settings;
+use crate::stamps::Stamps;
+use crate::supervisor::{Supervisor, SupervisorMessage};
+use crate::tenant::{Shared, TenantRef};
+use crate::tokens::{TokenCache, key_of};
+
+/// How actors are set up.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// What tenants start from.
+    pub defaults: Settings,
+    /// Cost of password hashes.
+    pub cost: Cost,
+    /// `iss` of access tokens.
+    pub issuer: String,
+    /// How many live sessions a user may have.
+    pub sessions_per_user: u32,
+    /// How many sessions may have an actor at once.
+    pub live_sessions: usize,
+    /// How many access tokens are remembered as verified.
+    pub verified_tokens: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            defaults: Settings::default(),
+            cost: Cost::default(),
+            issuer: "http://localhost:3000".into(),
+            sessions_per_user: 200,
+            live_sessions: 10_000,
+            verified_tokens: 50_000,
+        }
+    }
+}
+
+/// What all actors of a node share.
+pub(crate) struct Node {
+    pub shards: Arc<Shards>,
+    pub clock: SharedClock,
+    pub hashing: HashingPool,
+    pub stamps: Arc<Stamps>,
+    pub sessions: Registry,
+    pub tokens: TokenCache,
+    pub defaults: Settings,
+    pub issuer: String,
+    pub cluster_key: Key,
+    pub sessions_per_user: u32,
+}
+
+/// Finds tenants and sessions. Cloning gives another handle on the same directory.
+#[derive(Clone)]
+pub struct Directory(Arc<Inner>);
+
+struct Inner {
+    node: Arc<Node>,
+    supervisor: ActorRef<SupervisorMessage>,
+    tenants: DashMap<TenantNumber, TenantRef>,
+    numbers: DashMap<TenantId, TenantNumber>,
+}
+
+/// Somebody who is logged in, as of the request that asked.
+#[derive(Clone)]
+pub struct Caller {
+    /// Where.
+    pub tenant: TenantRef,
+    /// The session and its user.
+    pub live: Arc<Live>,
+}
+
+impl Caller {
+    /// Who.
+    pub fn user(&self) -> UserId {
+        self.live.session.user
+    }
+
+    /// In which session.
+    pub fn session(&self) -> SessionId {
+        self.live.session.id
+    }
+}
+
+impl Directory {
+    /// Starts the supervisor, and the threads that hash.
+    pub async fn start(
+        shards: Arc<Shards>,
+        cluster_key: Key,
+        clock: SharedClock,
+        options: Options,
+    ) -> Result<Self, Refusal> {
+        let hashing = HashingPool::start(options.cost, clock.clone())
+            .map_err(|error| Refusal::unavailable(error.to_string()))?;
+        let stamps = Arc::new(Stamps::new());
+        for shard in shards.iter() {
+            let stamps = stamps.clone();
+            shard.observe(Arc::new(move |effects| stamps.heed(effects)));
+        }
+        let node = Arc::new(Node {
+            shards,
+            clock,
+            hashing,
+            stamps,
+            sessions: Registry::new(options.live_sessions),
+            tokens: TokenCache::new(options.verified_tokens),
+            defaults: options.defaults,
+            issuer: options.issuer,
+            cluster_key,
+            sessions_per_user: options.sessions_per_user,
+        });
+        let (supervisor, _) = Actor::spawn(None, Supervisor, node.clone())
+            .await
+            .map_err(|error| Refusal::unavailable(error.to_string()))?;
+        let inner = Inner { node, supervisor, tenants: DashMap::new(), numbers: DashMap::new() };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// Stops every actor. What they hold can be rebuilt.
+    pub async fn stop(&self) {
+        let _ = self.0.supervisor.stop_and_wait(None, None).await;
+    }
+
+    pub(crate) fn node(&self) -> &Arc<Node> {
+        &self.0.node
+    }
+
+    /// The clock of the node.
+    pub fn clock(&self) -> &SharedClock {
+        &self.0.node.clock
+    }
+
+    /// The tenant with this number.
+    pub async fn tenant(&self, number: TenantNumber) -> Result<Option<TenantRef>, Refusal> {
+        if let Some(found) = self.0.tenants.get(&number) {
+            return Ok(Some(found.clone()));
+        }
+        if number == TenantNumber::CLUSTER {
+            return Ok(None);
+        }
+        let records = self.0.node.shards.of(number).read().await?;
+        let Some(record) = View::new(&records, number).tenant()? else { return Ok(None) };
+        let shared = Shared::new(record.id, number, self.0.node.clone());
+        let tenant = self.0.tenants.entry(number).or_insert(TenantRef(shared)).clone();
+        Supervisor::watch(&self.0.supervisor, tenant.0.clone()).await?;
+        Ok(Some(tenant))
+    }
+
+    /// The tenant with this public id.
+    pub async fn tenant_by_id(&self, id: &TenantId) -> Result<Option<TenantRef>, Refusal> {
+        let known = self.0.numbers.get(id).map(|number| *number);
+        if let Some(number) = known {
+            return self.tenant(number).await;
+        }
+        let records = self.0.node.shards.of(TenantNumber::CLUSTER).read().await?;
+        let number = View::new(&records, TenantNumber::CLUSTER).tenant_number(id)?;
+        let Some(number) = number else { return Ok(None) };
+        self.0.numbers.insert(id.clone(), number);
+        self.tenant(number).await
+    }
+
+    /// Who holds this access token, if its signature is good, its time is not over, and its session
+    /// is valid at this moment.
+    pub async fn authenticate(&self, token: &str) -> Result<Caller, Refusal> {
+        let now = self.0.node.clock.now();
+        let (tenant, verified) = match self.0.node.tokens.get(token) {
+            Ok(verified) => (self.tenant(verified.tenant).await?, verified),
+            Err(digest) => {
+                let (number, kid) = key_of(token).ok_or(Refusal::InvalidToken)?;
+                let tenant = self.tenant(number).await?.ok_or(Refusal::InvalidToken)?;
+                let keys = tenant.held().await?;
+                let verified = keys.keys.verify(token, &kid, number, now);
+                let verified = verified.ok_or(Refusal::InvalidToken)?;
+                self.0.node.tokens.put(digest, verified);
+                (Some(tenant), verified)
+            }
+        };
+        let tenant = tenant.ok_or(Refusal::InvalidToken)?;
+        if verified.expires <= now {
+            return Err(Refusal::SessionExpired);
+        }
+        let live = tenant.check(verified.user, verified.session).await?;
+        Ok(Caller { tenant, live })
+    }
+}

@@ -1,0 +1,294 @@
+//! What a tenant may settle for itself. The stored form is the JSON object of what differs from the
+//! deployment's configuration; changes are JSON Merge Patches (RFC 7396).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use janua_storage::capability::passwords::LockoutPolicy;
+use janua_storage::capability::tenants::Algorithm;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::refusal::Refusal;
+
+/// Who may create an account.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Registration {
+    /// Anybody.
+    #[default]
+    Open,
+    /// Whoever was invited.
+    Invite,
+    /// Nobody.
+    Closed,
+}
+
+/// The settings of a tenant, complete. Times are whole seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Settings {
+    /// Where magic links and logins may lead back to.
+    pub redirect_urls: Vec<String>,
+    /// Browser origins that may call (CORS).
+    pub allowed_origins: Vec<String>,
+    /// Whether a magic link to an unknown address creates an account.
+    pub magic_link_signup: bool,
+    /// Who may create an account.
+    pub registration: Registration,
+    /// Whether registration hides that an address has an account.
+    pub hide_existing_accounts: bool,
+    /// Lifetimes and signature of tokens.
+    pub tokens: Tokens,
+    /// What a password must be.
+    pub passwords: Passwords,
+    /// When wrong guesses close an account.
+    pub lockout: Lockout,
+    /// Passkeys.
+    pub webauthn: Webauthn,
+    /// Upstream providers, by name.
+    pub oauth: BTreeMap<String, Provider>,
+    /// How mail looks.
+    pub mail: Mail,
+    /// Where text messages go.
+    pub sms: Sms,
+    /// Days that events are kept; 0 for ever.
+    pub audit_retention_days: u32,
+}
+
+/// Lifetimes and signature of tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Tokens {
+    /// Of an access token, seconds.
+    pub access_ttl: u64,
+    /// Of a session, seconds.
+    pub session_ttl: u64,
+    /// Whether use moves the end of a session.
+    pub sliding_session: bool,
+    /// How new signing keys sign.
+    pub signing_algorithm: AlgorithmName,
+}
+
+/// The name of an algorithm as `alg` has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names are those of RFC 7518 §3.1 and RFC 8037")]
+pub enum AlgorithmName {
+    ES256,
+    EdDSA,
+    RS256,
+    HS256,
+}
+
+/// What a password must be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Passwords {
+    /// Fewest characters.
+    pub min_length: u32,
+    /// Lowest zxcvbn score, 0 to 4.
+    pub min_score: u8,
+    /// Whether breached passwords are looked up online.
+    pub breach_check: bool,
+}
+
+/// When wrong guesses close an account. Times are seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Lockout {
+    /// So many wrong guesses; 0 never.
+    pub attempts: u32,
+    /// Within this time of the first.
+    pub window: u64,
+    /// Close it for so long.
+    pub duration: u64,
+}
+
+/// Passkeys (WebAuthn Level 3 §4).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Webauthn {
+    /// Relying party id: a domain.
+    pub rp_id: String,
+    /// What authenticators show.
+    pub rp_name: String,
+    /// Where ceremonies may take place.
+    pub origins: Vec<String>,
+}
+
+/// An upstream provider.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Provider {
+    /// Our name there.
+    pub client_id: String,
+    /// For OpenID Connect discovery.
+    pub issuer: String,
+    /// Whether users see it.
+    pub enabled: bool,
+}
+
+/// How mail looks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Mail {
+    /// Sender.
+    pub from: String,
+    /// Language, as a BCP 47 tag.
+    pub locale: String,
+    /// What the product is called.
+    pub brand: String,
+}
+
+/// Where text messages go.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Sms {
+    /// Called for each message.
+    pub webhook_url: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            redirect_urls: Vec::new(),
+            allowed_origins: Vec::new(),
+            magic_link_signup: false,
+            registration: Registration::Open,
+            hide_existing_accounts: false,
+            tokens: Tokens {
+                access_ttl: 3600,
+                session_ttl: 7 * 24 * 3600,
+                sliding_session: false,
+                signing_algorithm: AlgorithmName::ES256,
+            },
+            passwords: Passwords { min_length: 8, min_score: 3, breach_check: false },
+            lockout: Lockout { attempts: 5, window: 15 * 60, duration: 15 * 60 },
+            webauthn: Webauthn {
+                rp_id: "localhost".into(),
+                rp_name: "Janua".into(),
+                origins: vec!["http://localhost:3000".into()],
+            },
+            oauth: BTreeMap::new(),
+            mail: Mail::default(),
+            sms: Sms::default(),
+            audit_retention_days: 0,
+        }
+    }
+}
+
+impl Settings {
+    /// The deployment's defaults with what the tenant has changed.
+    pub fn with(&self, changes: &str) -> Result<Self, Refusal> {
+        let changes = serde_json::from_str(changes)
+            .map_err(|error| Refusal::unavailable(format!("stored settings: {error}")))?;
+        self.merged(&changes)
+    }
+
+    /// The same as changed by a merge patch, if what comes of it is right.
+    pub fn merged(&self, patch: &Value) -> Result<Self, Refusal> {
+        if !patch.is_object() {
+            return Err(Refusal::field("settings", "must be an object"));
+        }
+        let mut all = serde_json::to_value(self).unwrap_or_default();
+        merge(&mut all, patch);
+        let settings: Self = serde_json::from_value(all)
+            .map_err(|error| Refusal::field("settings", error.to_string()))?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// When wrong guesses close an account.
+    pub fn lockout_policy(&self) -> LockoutPolicy {
+        LockoutPolicy {
+            attempts: self.lockout.attempts,
+            window: Duration::from_secs(self.lockout.window),
+            duration: Duration::from_secs(self.lockout.duration),
+        }
+    }
+
+    fn check(&self) -> Result<(), Refusal> {
+        const YEAR: u64 = 366 * 24 * 3600;
+        let within = |field: &str, value: u64, least: u64, most: u64| {
+            if (least..=most).contains(&value) {
+                Ok(())
+            } else {
+                Err(Refusal::field(field, format!("must be from {least} to {most}")))
+            }
+        };
+        within("settings.tokens.accessTtl", self.tokens.access_ttl, 10, 24 * 3600)?;
+        within("settings.tokens.sessionTtl", self.tokens.session_ttl, 10, YEAR)?;
+        within("settings.passwords.minLength", self.passwords.min_length.into(), 8, 256)?;
+        within("settings.passwords.minScore", self.passwords.min_score.into(), 0, 4)?;
+        within("settings.lockout.attempts", self.lockout.attempts.into(), 0, 1000)?;
+        within("settings.lockout.window", self.lockout.window, 1, YEAR)?;
+        within("settings.lockout.duration", self.lockout.duration, 1, YEAR)?;
+        if self.passwords.breach_check {
+            return Err(Refusal::field("settings.passwords.breachCheck", "is not available yet"));
+        }
+        Ok(())
+    }
+}
+
+impl From<AlgorithmName> for Algorithm {
+    fn from(name: AlgorithmName) -> Self {
+        match name {
+            AlgorithmName::ES256 => Self::ES256,
+            AlgorithmName::EdDSA => Self::EdDSA,
+            AlgorithmName::RS256 => Self::RS256,
+            AlgorithmName::HS256 => Self::HS256,
+        }
+    }
+}
+
+/// RFC 7396 §2. Applied to the stored changes, a null takes a change back: the deployment's setting
+/// holds again.
+pub fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    if let Value::Object(target) = target {
+        for (name, value) in patch {
+            if value.is_null() {
+                target.remove(name);
+            } else {
+                merge(target.entry(name).or_insert(Value::Null), value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_patch_changes_what_it_names() {
+        let changed = Settings::default()
+            .merged(
+                &json!({ "tokens": { "accessTtl": 60 }, "allowedOrigins": ["https://a.example"] }),
+            )
+            .expect("a good patch");
+        assert_eq!((changed.tokens.access_ttl, changed.tokens.session_ttl), (60, 604_800));
+        assert_eq!(changed.allowed_origins, ["https://a.example"]);
+    }
+
+    #[test]
+    fn unknown_keys_and_wrong_values_are_refused() {
+        for patch in [
+            json!({ "colour": "red" }),
+            json!({ "tokens": { "accessTtl": 1 } }),
+            json!({ "tokens": { "signingAlgorithm": "none" } }),
+            json!({ "registration": "maybe" }),
+            json!([]),
+        ] {
+            let refused = Settings::default().merged(&patch);
+            assert!(matches!(refused, Err(Refusal::Invalid(_))), "{patch} gave {refused:?}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The command line: what can be asked of `janua`, and which flags stand for which keys.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::config::Flags;
+
+/// An identity server in one program: registration, login and sessions for many tenants.
+#[derive(Debug, Parser)]
+#[command(name = "janua", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    after_help = "`janua serve` alone starts a node on 127.0.0.1:3000 with its data in ./data.\n\
+    Exit codes: 0 done, 1 failed, 2 wrong command line or configuration."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What `janua` can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a node and serve until SIGTERM or SIGINT; a second signal ends it at once
+    Serve(Serve),
+    /// Look at the configuration without starting anything
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print the completion script of a shell
+    Completions {
+        /// The shell to print it for
+        shell: Shell,
+    },
+}
+
+/// `janua serve`
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub settings: Settings,
+    /// Print one JSON line for each thing to know, instead of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `janua config …`
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Check file, environment and flags; name every key that must be mended
+    Check {
+        /// Where the configuration comes from.
+        #[command(flatten)]
+        settings: Settings,
+        /// Print one JSON object: valid, problems, warnings, settings
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Where the configuration comes from: flags beat JANUA_SECTION__KEY beats the file.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Configuration")]
+pub struct Settings {
+    /// The file to read; without it, the defaults
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The folder that keeps everything [node.data_dir; default: data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// The node's name [node.name; default: node-1]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Address and port of the API [http.listen; default: 127.0.0.1:3000]
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// Address and port of /admin and /metrics [http.admin_listen; default: as --listen]
+    #[arg(long, value_name = "ADDR")]
+    admin_listen: Option<String>,
+    /// How clients reach the cluster [http.public_url; default: http://localhost:3000]
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+    /// How much to log [log.level; default: info]
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+    /// text or json [log.format; default: text]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+    /// Any other key, such as --set limits.api=0; may be repeated
+    #[arg(long, value_name = "SECTION.KEY=VALUE", value_parser = key_and_value)]
+    set: Vec<(String, String)>,
+}
+
+impl Settings {
+    /// The flags that were given, with the keys that they stand for.
+    pub fn flags(&self) -> Flags {
+        let named = [
+            ("--data-dir", "node.data_dir", &self.data_dir),
+            ("--name", "node.name", &self.name),
+            ("--listen", "http.listen", &self.listen),
+            ("--admin-listen", "http.admin_listen", &self.admin_listen),
+            ("--public-url", "http.public_url", &self.public_url),
+            ("--log-level", "log.level", &self.log_level),
+            ("--log-format", "log.format", &self.log_format),
+        ];
+        let named = named.into_iter().filter_map(|(flag, key, value)| {
+            Some((flag.to_owned(), key.to_owned(), value.clone()?))
+        });
+        let set = self.set.iter().map(|(key, value)| ("--set".into(), key.clone(), value.clone()));
+        set.chain(named).collect()
+    }
+}
+
+fn key_and_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("must be SECTION.KEY=VALUE")?;
+    Ok((key.trim().into(), value.trim().into()))
+}

@@ -1,0 +1,198 @@
+//! What no single value can tell: keys that need each other, texts with a form of their own, and
+//! what start-up should warn about.
+
+use tracing_subscriber::EnvFilter;
+
+use super::layers::Layers;
+use super::{Config, Secret, WebUrl};
+
+/// The shortest secret that is taken, in characters.
+const SECRET_LENGTH: usize = 32;
+
+/// In seconds.
+const DAY: u64 = 24 * 3600;
+
+/// Remembers every problem that shows only when keys are seen together.
+pub fn together(config: &Config, layers: &mut Layers) {
+    http(config, layers);
+    cluster(config, layers);
+    secrets(config, layers);
+    tokens_and_passwords(config, layers);
+    mail_and_passkeys(config, layers);
+    oauth(config, layers);
+    let level = EnvFilter::builder().parse(&config.log.level).is_ok();
+    layers.require(
+        level,
+        "log.level",
+        "must be off, error, warn, info, debug, trace, or directives such as info,janua_http=debug",
+    );
+}
+
+fn http(config: &Config, layers: &mut Layers) {
+    let http = &config.http;
+    let both = http.tls_certificate.is_some() == http.tls_key.is_some();
+    let given = if http.tls_key.is_none() { "http.tls_certificate" } else { "http.tls_key" };
+    layers.require(both, given, "http.tls_certificate and http.tls_key must be given together");
+    let apart = http.admin_listen.is_none_or(|admin| admin != http.listen || admin.port() == 0);
+    layers.require(
+        apart,
+        "http.admin_listen",
+        "must differ from http.listen, or be empty to share it",
+    );
+}
+
+fn cluster(config: &Config, layers: &mut Layers) {
+    let cluster = &config.cluster;
+    let odd = cluster.replicas.0 % 2 == 1;
+    layers.require(odd, "cluster.replicas", "must be 1, 3 or 5");
+    let advertise = cluster.advertise.as_deref().is_none_or(is_host_and_port);
+    layers.require(
+        advertise,
+        "cluster.advertise",
+        "must be a host and a port, such as node-1.internal:7000, or empty",
+    );
+    let join = cluster.join.iter().all(|member| is_host_and_port(member));
+    layers.require(
+        join,
+        "cluster.join",
+        "must be a list, each a host and a port, such as node-1.internal:7000",
+    );
+    let name = is_plain(&config.node.name, b"-_.") && config.node.name.len() <= 64;
+    layers.require(
+        name,
+        "node.name",
+        "must be at most 64 letters, digits, dots, dashes and underscores",
+    );
+    let tenant = config
+        .tenancy
+        .default_tenant
+        .as_deref()
+        .is_none_or(|id| is_plain(id, b"_-") && id.len() <= 64);
+    layers.require(
+        tenant,
+        "tenancy.default_tenant",
+        "must be a tenant's id, such as default, or empty",
+    );
+}
+
+fn secrets(config: &Config, layers: &mut Layers) {
+    let bootstrap = &config.bootstrap;
+    for (key, prefix, secret) in [
+        ("bootstrap.publishable_key", "jpk_", &bootstrap.publishable_key),
+        ("bootstrap.secret_key", "jsk_", &bootstrap.secret_key),
+        ("bootstrap.operator_token", "jop_", &bootstrap.operator_token),
+        ("cluster.secret", "", &config.cluster.secret),
+        ("storage.key_secret", "", &config.storage.key_secret),
+    ] {
+        let good = secret.as_ref().is_none_or(|secret| is_secret(secret, prefix));
+        let beginning =
+            if prefix.is_empty() { String::new() } else { format!("begin with {prefix} and ") };
+        layers.require(good, key, format!("must {beginning}have at least {SECRET_LENGTH} characters, none of them blank, or be empty"));
+    }
+    let one = config.storage.key_file.is_none() || config.storage.key_secret.is_none();
+    layers.require(
+        one,
+        "storage.key_file",
+        "only one of storage.key_file and storage.key_secret may be given",
+    );
+}
+
+fn tokens_and_passwords(config: &Config, layers: &mut Layers) {
+    let tokens = &config.tokens;
+    for (key, span, most, text) in [
+        ("tokens.access_ttl", tokens.access_ttl, DAY, "from 10s to 1d"),
+        ("tokens.session_ttl", tokens.session_ttl, 366 * DAY, "from 10s to 366d"),
+    ] {
+        let good = (10..=most).contains(&span.0.as_secs());
+        layers.require(good, key, format!("must be {text}"));
+    }
+    let ordered = tokens.access_ttl <= tokens.session_ttl;
+    layers.require(ordered, "tokens.access_ttl", "must not be longer than tokens.session_ttl");
+    let passwords = &config.passwords;
+    let enough = passwords.memory_kib.0 >= 8 * passwords.parallelism.0;
+    layers.require(
+        enough,
+        "passwords.memory_kib",
+        "must be at least 8 times passwords.parallelism",
+    );
+}
+
+fn mail_and_passkeys(config: &Config, layers: &mut Layers) {
+    let smtp = config.mail.smtp_url.as_ref().is_none_or(|url| {
+        let url = url::Url::parse(url.expose());
+        url.is_ok_and(|url| matches!(url.scheme(), "smtp" | "smtps") && url.has_host())
+    });
+    layers.require(smtp, "mail.smtp_url", "must be smtp:// or smtps:// with a host, or empty");
+    let address =
+        config.mail.from.trim_end_matches('>').rsplit(['<', ' ']).next().unwrap_or_default();
+    let from =
+        address.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
+    layers.require(
+        from,
+        "mail.from",
+        "must be an address, or a name and an address such as Janua <no-reply@example.com>",
+    );
+    let rp_id = &config.webauthn.rp_id;
+    let below =
+        |origin: &WebUrl| origin.host() == *rp_id || origin.host().ends_with(&format!(".{rp_id}"));
+    let origins = !config.webauthn.origins.is_empty() && config.webauthn.origins.iter().all(below);
+    layers.require(
+        origins,
+        "webauthn.origins",
+        format!("must name at least one origin, each at {rp_id} (webauthn.rp_id) or below it"),
+    );
+}
+
+fn oauth(config: &Config, layers: &mut Layers) {
+    for (name, provider) in &config.oauth {
+        let key = |key: &str| format!("oauth.{name}.{key}");
+        layers.require(
+            is_plain(name, b"-_"),
+            &format!("oauth.{name}"),
+            "the name must be letters, digits, dashes and underscores",
+        );
+        layers.require(provider.client_id.is_some(), &key("client_id"), "must be given");
+        layers.require(provider.client_secret.is_some(), &key("client_secret"), "must be given");
+        let known = matches!(name.as_str(), "google" | "github" | "microsoft");
+        layers.require(
+            known || provider.issuer.is_some(),
+            &key("issuer"),
+            "must be given for every provider but google, github and microsoft",
+        );
+    }
+}
+
+fn is_secret(secret: &Secret, prefix: &str) -> bool {
+    let text = secret.expose();
+    text.starts_with(prefix)
+        && text.chars().count() >= SECRET_LENGTH
+        && !text.contains(char::is_whitespace)
+}
+
+fn is_host_and_port(text: &str) -> bool {
+    let parts = text.rsplit_once(':');
+    parts.is_some_and(|(host, port)| {
+        !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0)
+    })
+}
+
+fn is_plain(text: &str, also: &[u8]) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || also.contains(&byte))
+}
+
+/// What is allowed but should be known before the node serves.
+pub fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Some(tenant) = &config.tenancy.default_tenant
+        && !config.http.public_url.is_loopback()
+    {
+        let url = config.http.public_url.as_str();
+        warnings.push(format!("requests without a key are accepted, as the tenant {tenant}'s, although {url} is no loopback address: empty tenancy.default_tenant to refuse them"));
+    }
+    if config.storage.key_file.is_none() && config.storage.key_secret.is_none() {
+        let folder = config.node.data_dir.display();
+        warnings.push(format!("the cluster key lies in the data folder ({folder}): whoever copies the folder can read every sealed secret; set storage.key_file or storage.key_secret to wrap it"));
+    }
+    warnings
+}

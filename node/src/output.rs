@@ -1,0 +1,110 @@
+//! What the program says on standard output: where it listens, and the keys of a cluster that has
+//! just been founded. The keys are shown here once and nowhere else, least of all in the log.
+
+use std::io::Write;
+use std::net::SocketAddr;
+
+use serde_json::json;
+
+use crate::failure::Failure;
+
+/// The keys that founding made or took from `[bootstrap]`.
+pub struct Founded {
+    /// Names the default tenant; safe in a browser.
+    pub publishable_key: String,
+    /// Acts for the default tenant, server to server.
+    pub secret_key: String,
+    /// Acts for the operator, on `/admin`.
+    pub operator_token: String,
+}
+
+/// How standard output is written.
+#[derive(Debug, Clone, Copy)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Output {
+    /// Shows the keys of a new cluster.
+    pub fn founded(self, keys: &Founded) -> Result<(), Failure> {
+        print(&match self {
+            Self::Text => founded_text(keys),
+            Self::Json => line(&json!({
+                "event": "founded",
+                "tenant": "default",
+                "publishableKey": keys.publishable_key,
+                "secretKey": keys.secret_key,
+                "operatorToken": keys.operator_token,
+            })),
+        })
+    }
+
+    /// Says where the node can be reached.
+    pub fn listening(
+        self,
+        api: SocketAddr,
+        admin: Option<SocketAddr>,
+        tls: bool,
+    ) -> Result<(), Failure> {
+        let scheme = if tls { "https" } else { "http" };
+        print(&match self {
+            Self::Text => {
+                let admin = admin.map(|admin| format!("admin and metrics at {scheme}://{admin}\n"));
+                let admin = admin.unwrap_or_default();
+                format!(
+                    "janua listens at {scheme}://{api} (documents at {scheme}://{api}/docs)\n{admin}"
+                )
+            }
+            Self::Json => line(&json!({
+                "event": "listening",
+                "address": api,
+                "adminAddress": admin,
+                "scheme": scheme,
+            })),
+        })
+    }
+}
+
+fn founded_text(keys: &Founded) -> String {
+    format!(
+        "A new cluster with the tenant \"default\". These keys are shown this once; keep them:\n\
+         \n\
+         \x20 publishable key  {}\n\
+         \x20 secret key       {}\n\
+         \x20 operator token   {}\n\n",
+        keys.publishable_key, keys.secret_key, keys.operator_token
+    )
+}
+
+fn line(value: &serde_json::Value) -> String {
+    format!("{value}\n")
+}
+
+/// Writes to standard output, whole and at once.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|error| Failure::Start(format!("standard output cannot be written: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_shows_every_key_on_a_line_of_its_own() {
+        let keys = Founded {
+            publishable_key: "jpk_1".into(),
+            secret_key: "jsk_2".into(),
+            operator_token: "jop_3".into(),
+        };
+        let text = founded_text(&keys);
+        for key in ["jpk_1", "jsk_2", "jop_3"] {
+            assert!(text.lines().any(|line| line.ends_with(key)), "{text}");
+        }
+    }
+}

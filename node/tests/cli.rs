@@ -1,0 +1,75 @@
+//! The command line as scripts meet it: output, exit codes, one clear line for each mistake.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn janua(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_janua")).args(arguments).output().expect("janua runs")
+}
+
+fn stdout(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).expect("text")
+}
+
+fn stderr(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).expect("text")
+}
+
+#[test]
+fn the_help_names_every_command_and_the_exit_codes() {
+    let help = janua(&["--help"]);
+    assert!(help.status.success());
+    for word in ["serve", "config", "completions", "Exit codes"] {
+        assert!(stdout(&help).contains(word), "{word}");
+    }
+    let serve = janua(&["serve", "--help"]);
+    for flag in ["--config", "--data-dir", "--listen", "--set", "--json"] {
+        assert!(stdout(&serve).contains(flag), "{flag}");
+    }
+    assert_eq!(stdout(&janua(&["--version"])), concat!("janua ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn a_good_configuration_is_called_good() {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../cluster.toml");
+    let checked = janua(&["config", "check", "--config", shipped.to_str().unwrap()]);
+    assert!(checked.status.success(), "{}", stderr(&checked));
+    assert!(stdout(&checked).contains("the configuration is good"));
+    let checked = janua(&["config", "check", "--json"]);
+    let verdict: serde_json::Value = serde_json::from_slice(&checked.stdout).unwrap();
+    assert_eq!(verdict["valid"], true);
+    assert_eq!(verdict["settings"]["http"]["listen"], "127.0.0.1:3000");
+}
+
+#[test]
+fn a_bad_configuration_ends_with_code_2_and_a_line_for_each_problem() {
+    let arguments = ["--listen", "nowhere", "--set", "limits.api=often"];
+    for command in [&["config", "check"][..], &["serve"]] {
+        let output = janua(&[command, &arguments].concat());
+        assert_eq!(output.status.code(), Some(2));
+        let lines: Vec<_> = stderr(&output).lines().collect();
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(lines.iter().any(|line| line.starts_with("janua: http.listen (flag --listen): ")));
+        assert!(lines.iter().any(|line| line.starts_with("janua: limits.api (flag --set): ")));
+    }
+    let output = janua(&[&["config", "check", "--json"][..], &arguments].concat());
+    assert_eq!(output.status.code(), Some(2));
+    let verdict: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(verdict["valid"], false);
+    assert_eq!(verdict["problems"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn an_unknown_command_ends_with_code_2() {
+    assert_eq!(janua(&["sreve"]).status.code(), Some(2));
+    assert_eq!(janua(&[]).status.code(), Some(2));
+}
+
+#[test]
+fn every_shell_gets_its_completions() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = janua(&["completions", shell]);
+        assert!(script.status.success());
+        assert!(stdout(&script).contains("janua"), "{shell}");
+    }
+}

@@ -1,0 +1,263 @@
+//! The audit chain: every event of a tenant, each bound to all before it, personal values by digest
+//! alone, so that they can be erased and the chain still verifies.
+
+use std::ops::ControlFlow;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::codec;
+use crate::event::{Detail, Draft, Event, Origin, Personal};
+use crate::fault::Fault;
+use crate::ids::{EventId, TenantNumber};
+use crate::keys::{self, Kind};
+use crate::moment::Moment;
+use crate::records::Records;
+use crate::seal;
+use crate::transaction::Transaction;
+
+/// The end of a tenant's chain.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// Sequence of the last event; 0 before the first.
+    pub sequence: u64,
+    /// Hash of the last event; 32 zero bytes before the first.
+    pub hash: [u8; 32],
+}
+
+/// What a walk of the chain found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verification {
+    /// How many events were checked.
+    pub checked: u64,
+    /// The first event that does not follow from those before it.
+    pub first_invalid: Option<u64>,
+    /// Where the chain ends.
+    pub head: Head,
+}
+
+/// What all events of one command share.
+pub(crate) struct Circumstances<'a> {
+    pub tenant: TenantNumber,
+    pub time: Moment,
+    pub origin: &'a Origin,
+    pub seed: &'a [u8; 32],
+}
+
+/// Appends the events of one command to the tenant's chain, as one record.
+pub(crate) fn append(
+    transaction: &mut Transaction<'_>,
+    circumstances: &Circumstances<'_>,
+    drafts: Vec<Draft>,
+) -> Result<(), Fault> {
+    if drafts.is_empty() {
+        return Ok(());
+    }
+    let tenant = circumstances.tenant;
+    let head_key = keys::single(tenant, Kind::AuditHead);
+    let mut head: Head = transaction.get(&head_key)?.unwrap_or_default();
+    let first = head.sequence + 1;
+    let mut events = Vec::with_capacity(drafts.len());
+    for draft in drafts {
+        let event = link(&head, circumstances, draft)?;
+        head = Head { sequence: event.sequence, hash: event.hash };
+        events.push(event);
+    }
+    transaction.put(keys::events(tenant, first), &events)?;
+    transaction.put(head_key, &head)
+}
+
+/// Walks the whole chain of a tenant.
+pub fn verify(records: &dyn Records, tenant: TenantNumber) -> Result<Verification, Fault> {
+    let mut reached = Head::default();
+    let mut first_invalid = None;
+    let mut fault = None;
+    records.scan(
+        &keys::range(tenant, Kind::Events),
+        None,
+        &mut |_, value| match codec::decode::<Vec<Event>>(value) {
+            Ok(events) => {
+                for event in events {
+                    let follows = event.sequence == reached.sequence + 1
+                        && chain_hash(&reached.hash, &event).is_ok_and(|hash| hash == event.hash);
+                    if !follows && first_invalid.is_none() {
+                        first_invalid = Some(reached.sequence + 1);
+                    }
+                    reached = Head { sequence: event.sequence, hash: event.hash };
+                }
+                ControlFlow::Continue(())
+            }
+            Err(damage) => {
+                fault = Some(damage);
+                ControlFlow::Break(())
+            }
+        },
+    )?;
+    if let Some(fault) = fault {
+        return Err(fault);
+    }
+    let head = records
+        .get(&keys::single(tenant, Kind::AuditHead))?
+        .map(|bytes| codec::decode::<Head>(&bytes))
+        .transpose()?
+        .unwrap_or_default();
+    if head != reached && first_invalid.is_none() {
+        first_invalid = Some(reached.sequence + 1);
+    }
+    Ok(Verification { checked: reached.sequence, first_invalid, head })
+}
+
+/// The event as `/audit/events` shows it, `hashChain` and `verified` left out.
+pub fn to_json(event: &Event) -> Value {
+    render(event, &|value| match value {
+        Personal::Kept(text) => Value::String(text.clone()),
+        Personal::Erased(digest) => json!({ "digest": URL_SAFE_NO_PAD.encode(digest) }),
+    })
+}
+
+fn link(head: &Head, circumstances: &Circumstances<'_>, draft: Draft) -> Result<Event, Fault> {
+    let sequence = head.sequence + 1;
+    let random = seal::mac(circumstances.seed, &sequence.to_be_bytes());
+    let (salt, id) = random.split_at(16);
+    let kept = |value: &Option<String>| value.clone().map(Personal::Kept);
+    let mut event = Event {
+        id: EventId::new(circumstances.time.0, u128::from_be_bytes(sixteen(id))),
+        sequence,
+        kind: draft.kind,
+        user: draft.user,
+        time: circumstances.time,
+        ip_address: kept(&circumstances.origin.ip_address),
+        user_agent: kept(&circumstances.origin.user_agent),
+        details: draft.details,
+        salt: Some(sixteen(salt)),
+        hash: [0; 32],
+    };
+    event.hash = chain_hash(&head.hash, &event)?;
+    Ok(event)
+}
+
+fn sixteen(bytes: &[u8]) -> [u8; 16] {
+    let mut array = [0; 16];
+    array.copy_from_slice(&bytes[..16]);
+    array
+}
+
+/// SHA-256 of the previous hash and the event's canonical JSON (RFC 8785), personal values entering
+/// by digest.
+fn chain_hash(previous: &[u8; 32], event: &Event) -> Result<[u8; 32], Fault> {
+    let salt = event.salt.unwrap_or_default();
+    let digested = render(event, &|value| {
+        let digest = match value {
+            Personal::Kept(text) => {
+                let canonical = Value::String(text.clone()).to_string();
+                seal::mac(&salt, canonical.as_bytes())
+            }
+            Personal::Erased(digest) => *digest,
+        };
+        json!({ "digest": URL_SAFE_NO_PAD.encode(digest) })
+    });
+    let canonical = serde_json_canonicalizer::to_vec(&digested)
+        .map_err(|error| Fault::Damaged(format!("an event without canonical form: {error}")))?;
+    Ok(Sha256::new().chain_update(previous).chain_update(&canonical).finalize().into())
+}
+
+fn render(event: &Event, personal: &dyn Fn(&Personal) -> Value) -> Value {
+    let details: Map<String, Value> = event
+        .details
+        .iter()
+        .map(|(name, detail)| {
+            let value = match detail {
+                Detail::Text(text) => Value::String(text.clone()),
+                Detail::Number(number) => json!(number),
+                Detail::Flag(flag) => Value::Bool(*flag),
+                Detail::Personal(value) => personal(value),
+            };
+            (name.clone(), value)
+        })
+        .collect();
+    json!({
+        "id": event.id.to_string(),
+        "sequence": event.sequence,
+        "eventType": event.kind.audit_name(),
+        "userId": event.user.map(|user| user.to_string()),
+        "organizationId": null,
+        "ipAddress": event.ip_address.as_ref().map(personal),
+        "userAgent": event.user_agent.as_ref().map(personal),
+        "timestamp": event.time.to_string(),
+        "details": details,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::event::EventKind;
+
+    type Memory = BTreeMap<Vec<u8>, Vec<u8>>;
+    const TENANT: TenantNumber = TenantNumber(1);
+
+    fn chain_of_three() -> Memory {
+        let origin = Origin { ip_address: Some("192.0.2.1".into()), user_agent: None };
+        let seed = [9; 32];
+        let circumstances = Circumstances {
+            tenant: TENANT,
+            time: Moment(1_736_937_000_000),
+            origin: &origin,
+            seed: &seed,
+        };
+        let mut memory = Memory::new();
+        for drafts in [
+            vec![Draft::new(EventKind::UserCreated, None).with_personal("email", "a@example.com")],
+            vec![Draft::new(EventKind::LoggedIn, None), Draft::new(EventKind::LoggedOut, None)],
+        ] {
+            let mut transaction = Transaction::new(&memory);
+            append(&mut transaction, &circumstances, drafts).expect("an append");
+            transaction.accept();
+            for (key, value) in transaction.finish().writes {
+                memory.insert(key, value.expect("appends remove nothing"));
+            }
+        }
+        memory
+    }
+
+    fn change(memory: &mut Memory, first: u64, change: impl Fn(&mut Vec<Event>)) {
+        let key = keys::events(TENANT, first);
+        let mut events: Vec<Event> = codec::decode(&memory[&key]).expect("events");
+        change(&mut events);
+        memory.insert(key, codec::encode(&events).expect("events"));
+    }
+
+    #[test]
+    fn a_chain_verifies_until_an_event_is_changed() {
+        let mut memory = chain_of_three();
+        let sound = verify(&memory, TENANT).expect("a walk");
+        assert_eq!((sound.checked, sound.first_invalid), (3, None));
+        change(&mut memory, 2, |events| events[0].kind = EventKind::LoginFailed);
+        assert_eq!(verify(&memory, TENANT).expect("a walk").first_invalid, Some(2));
+    }
+
+    #[test]
+    fn a_cut_tail_shows() {
+        let mut memory = chain_of_three();
+        memory.remove(&keys::events(TENANT, 2));
+        assert_eq!(verify(&memory, TENANT).expect("a walk").first_invalid, Some(2));
+    }
+
+    #[test]
+    fn erasing_a_value_and_its_salt_leaves_the_chain_whole() {
+        let mut memory = chain_of_three();
+        change(&mut memory, 1, |events| {
+            let salt = events[0].salt.take().expect("a salt");
+            let erase =
+                |text: &str| Personal::Erased(seal::mac(&salt, format!("{text:?}").as_bytes()));
+            events[0].ip_address = Some(erase("192.0.2.1"));
+            events[0].details[0].1 = Detail::Personal(erase("a@example.com"));
+        });
+        assert_eq!(verify(&memory, TENANT).expect("a walk").first_invalid, None);
+    }
+}

@@ -1,0 +1,228 @@
+//! Logging in with a password, counting wrong guesses, changing the password. Hashing never happens
+//! here: the commands carry what a node has checked, and the generation of what it checked.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::capability::sessions::{self, EndReason, Start};
+use crate::capability::users::{Status, User};
+use crate::command::{Rejection, Reply, Stop};
+use crate::event::{Draft, EventKind};
+use crate::fault::Fault;
+use crate::ids::{SessionId, UserId};
+use crate::keys;
+use crate::moment::Moment;
+use crate::state_machine::Step;
+
+/// A stored password.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Password {
+    /// Argon2id in the PHC string format, its parameters with it.
+    pub phc: String,
+    /// How many passwords came before, plus one.
+    pub generation: u32,
+    /// When it was set.
+    pub changed: Moment,
+}
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Password(generation {})", self.generation)
+    }
+}
+
+/// When wrong guesses close an account, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockoutPolicy {
+    /// So many wrong guesses; 0 never.
+    pub attempts: u32,
+    /// Within this time of the first.
+    pub window: Duration,
+    /// Close it for so long.
+    pub duration: Duration,
+}
+
+/// The wrong guesses at one address, whether it has an account or not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lockout {
+    /// How many so far.
+    pub failures: u32,
+    /// When the first was counted.
+    pub first: Moment,
+    /// Closed until then.
+    pub locked_until: Option<Moment>,
+    /// When the record means nothing any more.
+    pub expires: Moment,
+}
+
+/// What can be done with passwords.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// The password was right.
+    LogIn(Box<LogIn>),
+    /// The password was wrong.
+    Fail(Fail),
+    /// A new password.
+    Change(Box<Change>),
+}
+
+/// A login whose password was right.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogIn {
+    /// Who.
+    pub user: UserId,
+    /// Generation of the password that was checked.
+    pub verified: u32,
+    /// The same password under the parameters of today, as a PHC string.
+    pub rehashed: Option<String>,
+    /// The session to be.
+    pub start: Start,
+}
+
+/// A wrong guess.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fail {
+    /// Normalised address that was guessed at.
+    pub email: String,
+    /// Its user, if it has one.
+    pub user: Option<UserId>,
+    /// When to lock.
+    pub policy: LockoutPolicy,
+}
+
+/// A new password, by somebody who has just shown the old one.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// Whose.
+    pub user: UserId,
+    /// The session it is changed from, which stays.
+    pub session: SessionId,
+    /// Generation of the password that was checked.
+    pub verified: u32,
+    /// The new one, as a PHC string.
+    pub password: String,
+    /// Whether every other session ends.
+    pub log_out_others: bool,
+}
+
+impl std::fmt::Debug for Change {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Change").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+impl Lockout {
+    /// Until when the address is closed, if it is.
+    pub fn closed(&self, now: Moment) -> Option<Moment> {
+        self.locked_until.filter(|until| *until > now)
+    }
+}
+
+impl User {
+    /// Invariant: what was decided by a password holds only while it is still the password.
+    pub(crate) fn password_is(&self, verified: u32) -> Result<(), Rejection> {
+        match &self.password {
+            Some(password) if password.generation == verified => Ok(()),
+            _ => Err(Rejection::InvalidCredentials),
+        }
+    }
+}
+
+pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, Stop> {
+    match command {
+        Command::LogIn(command) => command.apply(step),
+        Command::Fail(command) => command.apply(step),
+        Command::Change(command) => command.apply(step),
+    }
+}
+
+impl LogIn {
+    fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
+        let mut user = User::load(step, self.user)?.ok_or(Rejection::InvalidCredentials)?;
+        refuse_if_locked(step, &user.profile.email)?;
+        user.password_is(self.verified)?;
+        if user.status == Status::Suspended {
+            return Err(Rejection::AccountSuspended.into());
+        }
+        clear(step, &user.profile.email)?;
+        if let (Some(password), Some(phc)) = (&mut user.password, self.rehashed) {
+            password.phc = phc;
+        }
+        step.record(
+            Draft::new(EventKind::LoggedIn, self.user)
+                .with("method", "password")
+                .with("success", true),
+        );
+        let signed_in = sessions::start(step, &mut user, self.start)?;
+        user.save(step)?;
+        Ok(Reply::SignedIn(Box::new(signed_in)))
+    }
+}
+
+impl Fail {
+    fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
+        let closed = refuse_if_locked(step, &self.email)?;
+        let now = step.now;
+        let mut lockout = closed
+            .filter(|old| old.locked_until.is_none() && now.since(old.first) < self.policy.window)
+            .unwrap_or(Lockout { failures: 0, first: now, locked_until: None, expires: now });
+        lockout.failures += 1;
+        lockout.expires = lockout.first.after(self.policy.window);
+        step.record(
+            Draft::new(EventKind::LoginFailed, self.user)
+                .with("method", "password")
+                .with("success", false)
+                .with_personal("email", &self.email),
+        );
+        if self.policy.attempts > 0 && lockout.failures >= self.policy.attempts {
+            let until = now.after(self.policy.duration);
+            lockout.locked_until = Some(until);
+            lockout.expires = until;
+            step.record(
+                Draft::new(EventKind::AccountLocked, self.user)
+                    .with("until", until.to_string().as_str())
+                    .with_personal("email", &self.email),
+            );
+        }
+        step.put(keys::lockout(step.tenant, &self.email), &lockout)?;
+        Ok(Reply::WrongGuess)
+    }
+}
+
+impl Change {
+    fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
+        let mut user = User::load(step, self.user)?.ok_or(Rejection::NotFound)?;
+        refuse_if_locked(step, &user.profile.email)?;
+        user.password_is(self.verified)?;
+        clear(step, &user.profile.email)?;
+        let generation = self.verified + 1;
+        user.password = Some(Password { phc: self.password, generation, changed: step.now });
+        step.record(Draft::new(EventKind::UserPasswordChanged, self.user));
+        let ended = if self.log_out_others {
+            sessions::end_all(step, &mut user, Some(self.session), EndReason::PasswordChanged)?
+        } else {
+            0
+        };
+        user.save(step)?;
+        Ok(Reply::Count(ended))
+    }
+}
+
+/// Invariant: while an address is closed no guess at it is told right from wrong.
+fn refuse_if_locked(step: &Step<'_, '_>, email: &str) -> Result<Option<Lockout>, Stop> {
+    let lockout: Option<Lockout> = step.get(&keys::lockout(step.tenant, email))?;
+    match lockout.as_ref().and_then(|lockout| lockout.closed(step.now)) {
+        Some(until) => Err(Rejection::AccountLocked { until }.into()),
+        None => Ok(lockout),
+    }
+}
+
+/// The right password forgives the wrong ones before it.
+fn clear(step: &mut Step<'_, '_>, email: &str) -> Result<(), Fault> {
+    let key = keys::lockout(step.tenant, email);
+    if step.contains(&key)? {
+        step.delete(key);
+    }
+    Ok(())
+}

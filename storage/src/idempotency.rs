@@ -1,0 +1,85 @@
+//! Idempotency keys: the first answer to a request is kept for a while and given again to the same
+//! request. The record goes down in the same entry as the work, so that a retried request happens
+//! once, whatever failed in between.
+
+use serde::{Deserialize, Serialize};
+
+use crate::command::{Outcome, Rejection, Reply};
+use crate::fault::Fault;
+use crate::ids::TenantNumber;
+use crate::keys;
+use crate::moment::Moment;
+use crate::seal::Sealed;
+use crate::transaction::Transaction;
+
+/// What a request with an `Idempotency-Key` brings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ticket {
+    /// Digest of caller, route and key.
+    pub digest: [u8; 32],
+    /// HMAC of the request under the tenant's key: equal requests have equal ones.
+    pub request: [u8; 32],
+    /// The secrets that the answer will hold, sealed under the tenant's key.
+    pub secrets: Option<Sealed>,
+    /// When the record may go.
+    pub expires: Moment,
+}
+
+/// The first answer, kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// What the command came to.
+    pub outcome: Outcome,
+    /// The secrets that the answer held, sealed.
+    pub secrets: Option<Sealed>,
+}
+
+/// As it lies in the records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    request: [u8; 32],
+    recorded: Recorded,
+    /// When the record may go.
+    pub expires: Moment,
+}
+
+/// The answer that was given before, when one was.
+pub(crate) fn recall(
+    transaction: &Transaction<'_>,
+    tenant: TenantNumber,
+    ticket: &Ticket,
+    now: Moment,
+) -> Result<Option<Outcome>, Fault> {
+    let record: Option<Record> = transaction.get(&keys::idempotency(tenant, &ticket.digest))?;
+    Ok(record.filter(|record| record.expires > now).map(|record| record.answer(ticket)))
+}
+
+/// Keeps the first answer, unless it is one to be asked anew.
+pub(crate) fn keep(
+    transaction: &mut Transaction<'_>,
+    tenant: TenantNumber,
+    ticket: Ticket,
+    outcome: &Outcome,
+) -> Result<(), Fault> {
+    let kept = match outcome {
+        Ok(reply) => reply.is_kept(),
+        Err(rejection) => rejection.is_kept(),
+    };
+    if !kept {
+        return Ok(());
+    }
+    let recorded = Recorded { outcome: outcome.clone(), secrets: ticket.secrets };
+    let record = Record { request: ticket.request, recorded, expires: ticket.expires };
+    transaction.put(keys::idempotency(tenant, &ticket.digest), &record)
+}
+
+impl Record {
+    /// What the same request is told, or another with the same key.
+    pub fn answer(self, ticket: &Ticket) -> Outcome {
+        if self.request == ticket.request {
+            Ok(Reply::Recorded(Box::new(self.recorded)))
+        } else {
+            Err(Rejection::IdempotencyConflict)
+        }
+    }
+}

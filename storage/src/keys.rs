@@ -1,0 +1,137 @@
+//! Where records lie: `tenant number · kind · rest`, so that a tenant is one range and each kind of
+//! record one range in it. Numbers are big-endian, so that bytes order as numbers do.
+
+use crate::ids::{ApiKeyId, SessionId, TenantNumber, UserId};
+use crate::secret::SecretHash;
+
+/// The kind of a record. Append-only: a number once used keeps its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// The shard's clock (cluster range).
+    Clock = 1,
+    /// The cluster (cluster range).
+    Cluster = 2,
+    /// Number of a tenant, by its id (cluster range).
+    Directory = 3,
+    /// Tenant of a bootstrap key, by hash (cluster range).
+    BootstrapKey = 4,
+    /// The tenant.
+    Tenant = 16,
+    /// A signing key, by its number.
+    SigningKey = 17,
+    /// An API key, by hash.
+    ApiKey = 18,
+    /// Hash of an API key, by its id.
+    ApiKeyById = 19,
+    /// A user, by id.
+    User = 32,
+    /// Id of a user, by e-mail address.
+    Email = 33,
+    /// Failed logins of an address.
+    Lockout = 34,
+    /// A live session, by user and id.
+    Session = 48,
+    /// Session of a refresh token, by hash.
+    RefreshToken = 49,
+    /// Spent refresh tokens, by session and generation.
+    Spent = 50,
+    /// A session that has ended, until its tokens would have expired.
+    Ended = 51,
+    /// First answer to an idempotency key.
+    Idempotency = 64,
+    /// Events of one command, by the sequence of the first.
+    Events = 80,
+    /// The end of the audit chain.
+    AuditHead = 81,
+}
+
+/// Every record of `kind` that `tenant` has begins so.
+pub fn range(tenant: TenantNumber, kind: Kind) -> Vec<u8> {
+    key(tenant, kind, &[])
+}
+
+/// The record of which there is one a tenant.
+pub fn single(tenant: TenantNumber, kind: Kind) -> Vec<u8> {
+    key(tenant, kind, &[])
+}
+
+/// A record named by the hash of a secret.
+pub fn by_hash(tenant: TenantNumber, kind: Kind, hash: &SecretHash) -> Vec<u8> {
+    key(tenant, kind, &[&hash.0])
+}
+
+/// The number of the tenant with this id.
+pub fn directory(id: &str) -> Vec<u8> {
+    key(TenantNumber::CLUSTER, Kind::Directory, &[id.as_bytes()])
+}
+
+/// A signing key.
+pub fn signing_key(tenant: TenantNumber, number: u32) -> Vec<u8> {
+    key(tenant, Kind::SigningKey, &[&number.to_be_bytes()])
+}
+
+/// The hash under which an API key lies.
+pub fn api_key(tenant: TenantNumber, id: ApiKeyId) -> Vec<u8> {
+    key(tenant, Kind::ApiKeyById, &[id.as_bytes()])
+}
+
+/// A user.
+pub fn user(tenant: TenantNumber, id: UserId) -> Vec<u8> {
+    key(tenant, Kind::User, &[id.as_bytes()])
+}
+
+/// The id of the user with this normalised address.
+pub fn email(tenant: TenantNumber, address: &str) -> Vec<u8> {
+    key(tenant, Kind::Email, &[address.as_bytes()])
+}
+
+/// The failed logins of a normalised address.
+pub fn lockout(tenant: TenantNumber, address: &str) -> Vec<u8> {
+    key(tenant, Kind::Lockout, &[address.as_bytes()])
+}
+
+/// A live session.
+pub fn session(tenant: TenantNumber, user: UserId, id: SessionId) -> Vec<u8> {
+    key(tenant, Kind::Session, &[user.as_bytes(), id.as_bytes()])
+}
+
+/// The live sessions of a user.
+pub fn sessions_of(tenant: TenantNumber, user: UserId) -> Vec<u8> {
+    key(tenant, Kind::Session, &[user.as_bytes()])
+}
+
+/// A spent refresh token of a session.
+pub fn spent(tenant: TenantNumber, session: SessionId, generation: u32) -> Vec<u8> {
+    key(tenant, Kind::Spent, &[session.as_bytes(), &generation.to_be_bytes()])
+}
+
+/// The spent refresh tokens of a session.
+pub fn spent_of(tenant: TenantNumber, session: SessionId) -> Vec<u8> {
+    key(tenant, Kind::Spent, &[session.as_bytes()])
+}
+
+/// A session that has ended.
+pub fn ended(tenant: TenantNumber, session: SessionId) -> Vec<u8> {
+    key(tenant, Kind::Ended, &[session.as_bytes()])
+}
+
+/// The first answer to an idempotency key.
+pub fn idempotency(tenant: TenantNumber, digest: &[u8; 32]) -> Vec<u8> {
+    key(tenant, Kind::Idempotency, &[digest])
+}
+
+/// The events of one command.
+pub fn events(tenant: TenantNumber, first_sequence: u64) -> Vec<u8> {
+    key(tenant, Kind::Events, &[&first_sequence.to_be_bytes()])
+}
+
+fn key(tenant: TenantNumber, kind: Kind, parts: &[&[u8]]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(5 + parts.iter().map(|part| part.len()).sum::<usize>());
+    key.extend_from_slice(&tenant.0.to_be_bytes());
+    key.push(kind as u8);
+    for part in parts {
+        key.extend_from_slice(part);
+    }
+    key
+}

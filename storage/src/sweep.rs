@@ -1,0 +1,101 @@
+//! Removal of what has expired. The shard's leader walks the records at leisure and proposes what it
+//! found; whether it has expired is decided here, by the shard's own time.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::capability::passwords::Lockout;
+use crate::capability::sessions::{self, Ended, Expire, Session};
+use crate::capability::tenants::SigningKey;
+use crate::codec;
+use crate::command::{Reply, Stop};
+use crate::fault::Fault;
+use crate::idempotency;
+use crate::ids::SessionId;
+use crate::keys::{self, Kind};
+use crate::moment::Moment;
+use crate::state_machine::Step;
+
+/// The kinds of record that expire.
+pub const KINDS: [Kind; 5] =
+    [Kind::Session, Kind::Ended, Kind::Lockout, Kind::Idempotency, Kind::SigningKey];
+
+/// Records that the sweeper took for expired.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// Their keys.
+    pub keys: Vec<Vec<u8>>,
+}
+
+/// When the record of this kind may go, if it ever may.
+pub fn expiry(kind: Kind, value: &[u8]) -> Result<Option<Moment>, Fault> {
+    Ok(match kind {
+        Kind::Session => Some(codec::decode::<Session>(value)?.expires),
+        Kind::Ended => Some(codec::decode::<Ended>(value)?.expires),
+        Kind::Lockout => Some(codec::decode::<Lockout>(value)?.expires),
+        Kind::Idempotency => Some(codec::decode::<idempotency::Record>(value)?.expires),
+        Kind::SigningKey => codec::decode::<SigningKey>(value)?.retires,
+        _ => None,
+    })
+}
+
+pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, Stop> {
+    let mut removed = 0;
+    for key in command.keys {
+        removed += u32::from(remove(step, key)?);
+    }
+    Ok(Reply::Count(removed))
+}
+
+fn remove(step: &mut Step<'_, '_>, key: Vec<u8>) -> Result<bool, Stop> {
+    let Some(kind) =
+        KINDS.into_iter().find(|kind| key.starts_with(&keys::range(step.tenant, *kind)))
+    else {
+        return Ok(false);
+    };
+    match kind {
+        Kind::Session => expire_session(step, &key),
+        Kind::Ended => forget_session(step, &key),
+        Kind::Lockout => delete_if(step, key, |record: &Lockout| Some(record.expires)),
+        Kind::SigningKey => delete_if(step, key, |record: &SigningKey| record.retires),
+        _ => delete_if(step, key, |record: &idempotency::Record| Some(record.expires)),
+    }
+}
+
+fn delete_if<T: DeserializeOwned>(
+    step: &mut Step<'_, '_>,
+    key: Vec<u8>,
+    expires: impl Fn(&T) -> Option<Moment>,
+) -> Result<bool, Stop> {
+    let Some(record) = step.get::<T>(&key)? else { return Ok(false) };
+    let over = expires(&record).is_some_and(|expires| expires <= step.now);
+    if over {
+        step.delete(key);
+        step.tenant_changed();
+    }
+    Ok(over)
+}
+
+fn expire_session(step: &mut Step<'_, '_>, key: &[u8]) -> Result<bool, Stop> {
+    let Some(session) = step.get::<Session>(key)? else { return Ok(false) };
+    if session.expires > step.now {
+        return Ok(false);
+    }
+    sessions::apply(
+        step,
+        sessions::Command::Expire(Expire { user: session.user, session: session.id }),
+    )?;
+    Ok(true)
+}
+
+fn forget_session(step: &mut Step<'_, '_>, key: &[u8]) -> Result<bool, Stop> {
+    let Some(mark) = step.get::<Ended>(key)? else { return Ok(false) };
+    let mut id = [0; 16];
+    let Some(bytes) = key.len().checked_sub(16).map(|at| &key[at..]) else { return Ok(false) };
+    id.copy_from_slice(bytes);
+    if mark.expires > step.now {
+        return Ok(false);
+    }
+    sessions::forget(step, SessionId::from_bytes(id), &mark)?;
+    Ok(true)
+}

@@ -1,0 +1,122 @@
+//! Queries. A view reads the records of one tenant and cannot write.
+
+use std::ops::ControlFlow;
+
+use serde::de::DeserializeOwned;
+
+use crate::capability::passwords::Lockout;
+use crate::capability::sessions::{Ended, RefreshToken, Session};
+use crate::capability::tenants::{ApiKey, Cluster, SigningKey, Tenant};
+use crate::capability::users::User;
+use crate::codec;
+use crate::fault::Fault;
+use crate::idempotency;
+use crate::ids::{SessionId, TenantId, TenantNumber, UserId};
+use crate::keys::{self, Kind};
+use crate::records::Records;
+use crate::secret::SecretHash;
+
+/// The records of one tenant, read only.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    records: &'a dyn Records,
+    tenant: TenantNumber,
+}
+
+impl<'a> View<'a> {
+    /// The records of `tenant` among those of its shard.
+    pub fn new(records: &'a dyn Records, tenant: TenantNumber) -> Self {
+        Self { records, tenant }
+    }
+
+    /// The tenant itself.
+    pub fn tenant(&self) -> Result<Option<Tenant>, Fault> {
+        self.get(&keys::single(self.tenant, Kind::Tenant))
+    }
+
+    /// Every signing key whose tokens may still be valid, oldest first.
+    pub fn signing_keys(&self) -> Result<Vec<SigningKey>, Fault> {
+        self.list(&keys::range(self.tenant, Kind::SigningKey))
+    }
+
+    /// The API key with this hash.
+    pub fn api_key(&self, hash: &SecretHash) -> Result<Option<ApiKey>, Fault> {
+        self.get(&keys::by_hash(self.tenant, Kind::ApiKey, hash))
+    }
+
+    /// A user.
+    pub fn user(&self, id: UserId) -> Result<Option<User>, Fault> {
+        self.get(&keys::user(self.tenant, id))
+    }
+
+    /// The user with this normalised address.
+    pub fn user_by_email(&self, address: &str) -> Result<Option<User>, Fault> {
+        match self.get(&keys::email(self.tenant, address))? {
+            Some(id) => self.user(id),
+            None => Ok(None),
+        }
+    }
+
+    /// The wrong guesses at a normalised address.
+    pub fn lockout(&self, address: &str) -> Result<Option<Lockout>, Fault> {
+        self.get(&keys::lockout(self.tenant, address))
+    }
+
+    /// A live session.
+    pub fn session(&self, user: UserId, id: SessionId) -> Result<Option<Session>, Fault> {
+        self.get(&keys::session(self.tenant, user, id))
+    }
+
+    /// The live sessions of a user, oldest first.
+    pub fn sessions(&self, user: UserId) -> Result<Vec<Session>, Fault> {
+        self.list(&keys::sessions_of(self.tenant, user))
+    }
+
+    /// The mark of a session that has ended.
+    pub fn ended(&self, id: SessionId) -> Result<Option<Ended>, Fault> {
+        self.get(&keys::ended(self.tenant, id))
+    }
+
+    /// Where a refresh token belongs.
+    pub fn refresh_token(&self, hash: &SecretHash) -> Result<Option<RefreshToken>, Fault> {
+        self.get(&keys::by_hash(self.tenant, Kind::RefreshToken, hash))
+    }
+
+    /// The first answer to an idempotency key.
+    pub fn idempotency(&self, digest: &[u8; 32]) -> Result<Option<idempotency::Record>, Fault> {
+        self.get(&keys::idempotency(self.tenant, digest))
+    }
+
+    /// The cluster, in the view of its own records.
+    pub fn cluster(&self) -> Result<Option<Cluster>, Fault> {
+        self.get(&keys::single(self.tenant, Kind::Cluster))
+    }
+
+    /// The tenant that a bootstrap key belongs to, in the view of the cluster's records.
+    pub fn bootstrap_key(&self, hash: &SecretHash) -> Result<Option<TenantNumber>, Fault> {
+        self.get(&keys::by_hash(self.tenant, Kind::BootstrapKey, hash))
+    }
+
+    /// The number of a tenant, in the view of the cluster's records.
+    pub fn tenant_number(&self, id: &TenantId) -> Result<Option<TenantNumber>, Fault> {
+        self.get(&keys::directory(id.as_str()))
+    }
+
+    /// The numbers of all tenants, in the view of the cluster's records.
+    pub fn tenant_numbers(&self) -> Result<Vec<TenantNumber>, Fault> {
+        self.list(&keys::range(self.tenant, Kind::Directory))
+    }
+
+    fn get<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, Fault> {
+        self.records.get(key)?.map(|bytes| codec::decode(&bytes)).transpose()
+    }
+
+    fn list<T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Vec<T>, Fault> {
+        let mut found = Vec::new();
+        self.records.scan(prefix, None, &mut |_, value| {
+            found.push(codec::decode(value));
+            ControlFlow::Continue(())
+        })?;
+        found.into_iter().collect()
+    }
+}

@@ -1,0 +1,103 @@
+//! The reference's examples, sent as pasted curl lines: each is answered with the documented status
+//! and exactly the documented fields.
+
+use janua_tests::reference::{self, Section, differences};
+use janua_tests::shell::paste;
+use janua_tests::{Node, Session};
+use serde_json::Value;
+
+/// The owner of the example, who has registered unless the example is the registration.
+async fn signed_in(node: &Node, section: &Section) -> Option<Session> {
+    if section.path == "/auth/register" {
+        return None;
+    }
+    let request = section.request.as_ref();
+    let given = |name: &str| request.and_then(|request| request[name].as_str());
+    let password = given("currentPassword").or(given("password"));
+    let password = password.unwrap_or("SecurePassword123!");
+    let registered = node.api.registration("user@example.com", password).await.is_yes(201);
+    Some(Session::of(&node.api, registered.data()))
+}
+
+/// The curl lines of a section, with the tokens and ids of a real session in place of the samples.
+async fn lines(section: &Section, session: Option<&Session>) -> String {
+    let mut path = section.path.clone();
+    let mut body = section.request.clone();
+    if let Some(session) = session {
+        if path.contains("{sessionId}") {
+            path = path.replace("{sessionId}", &session.id().await);
+        }
+        if let Some(token) = body.as_mut().and_then(|body| body.get_mut("refreshToken")) {
+            *token = session.refresh_token.clone().into();
+        }
+    }
+    let mut lines = format!("curl -X {} http://localhost:3000{path}", section.method);
+    if let Some(session) = session {
+        lines += &format!(" \\\n  -H \"Authorization: Bearer {}\"", session.access_token);
+    }
+    if let Some(body) = body {
+        let body = serde_json::to_string_pretty(&body).expect("JSON");
+        lines += &format!(" \\\n  -H \"Content-Type: application/json\" \\\n  -d '{body}'");
+    }
+    lines
+}
+
+/// What is wrong with the answer to an example.
+async fn try_example(section: &Section) -> Vec<String> {
+    let Some((status, example)) = &section.response else {
+        return vec![];
+    };
+    let node = Node::start().await;
+    let session = signed_in(&node, section).await;
+    let answer = paste(&lines(section, session.as_ref()).await, &node.api.address()).await;
+    if answer.status != *status {
+        return vec![format!("{} instead of {status}: {}", answer.status, answer.body)];
+    }
+    let mut wrong = differences(example, &answer.body, "");
+    if let Some(message) =
+        example.get("message").filter(|message| **message != answer.body["message"])
+    {
+        wrong.push(format!(".message is not {message}"));
+    }
+    wrong
+}
+
+#[tokio::test]
+async fn every_example_of_the_reference_is_answered_as_documented() {
+    let declared = janua_http::api::endpoints();
+    let mut tried = 0;
+    let mut wrong = Vec::new();
+    for section in reference::sections() {
+        let known = declared.iter().any(|endpoint| {
+            endpoint.path == section.path && endpoint.method.as_str() == section.method
+        });
+        if known {
+            tried += 1;
+            let found = try_example(&section).await;
+            wrong.extend(
+                found.iter().map(|what| format!("{} {}: {what}", section.method, section.path)),
+            );
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(tried >= 11, "only {tried} examples were tried");
+}
+
+#[tokio::test]
+async fn the_curl_examples_of_the_reference_work_as_pasted() {
+    let node = Node::start().await;
+    let text = include_str!("../contract/reference.md");
+    let (_, examples) = text.split_once("### cURL Examples").expect("the section");
+    let (_, block) = examples.split_once("```bash\n").expect("the block");
+    let (block, _) = block.split_once("\n```").expect("its end");
+    let block = block.replace("https://api.janua.dev", "http://localhost:3000");
+    let block = block.replace("your-api-key", &node.keys().publishable);
+    let commands: Vec<_> = block.split("\n\n").collect();
+    let mut answers: Vec<(u16, Value)> = Vec::new();
+    for command in commands {
+        let answer = paste(command, &node.api.address()).await;
+        answers.push((answer.status, answer.body));
+    }
+    let statuses: Vec<_> = answers.iter().map(|(status, _)| *status).collect();
+    assert_eq!(statuses, [201, 200], "{answers:?}");
+}

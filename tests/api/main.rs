@@ -1,0 +1,11 @@
+//! The behaviour of every endpoint, seen from outside.
+
+mod api_keys;
+mod examples;
+mod limits;
+mod passwords;
+mod service;
+mod sessions;
+mod tenants;
+mod tls;
+mod users;

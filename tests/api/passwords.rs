@@ -1,0 +1,223 @@
+//! Registration, login and the change of passwords.
+
+use janua_tests::people::PASSWORD;
+use janua_tests::response::{has_exactly, unix_seconds};
+use janua_tests::{Node, Session};
+use serde_json::json;
+
+#[tokio::test]
+async fn registration_opens_an_account_and_a_session() {
+    let node = Node::start().await;
+    let request = json!({
+        "email": "user@example.com", "password": PASSWORD, "firstName": "John", "lastName": "Doe",
+        "metadata": { "source": "web_app" },
+    });
+    let answer = node.api.post("/auth/register", request).await.is_yes(201);
+    has_exactly(answer.data(), &["user", "session"]);
+    let user = &answer.data()["user"];
+    has_exactly(
+        user,
+        &["id", "email", "firstName", "lastName", "emailVerified", "createdAt", "lastActiveAt"],
+    );
+    assert!(user["id"].as_str().unwrap().starts_with("usr_"));
+    assert_eq!(user["email"], "user@example.com");
+    assert_eq!(user["firstName"], "John");
+    assert_eq!(user["emailVerified"], false);
+    assert_eq!(user["createdAt"], user["lastActiveAt"]);
+    let session = &answer.data()["session"];
+    has_exactly(session, &["accessToken", "refreshToken", "expiresAt"]);
+    assert!(session["refreshToken"].as_str().unwrap().starts_with("rt_"));
+    let life = unix_seconds(&session["expiresAt"]) - unix_seconds(&user["createdAt"]);
+    assert!((3599..=3601).contains(&life), "an access token lives an hour, not {life} s");
+    assert_eq!(answer.header("cache-control"), "no-store");
+    Session::of(&node.api, answer.data()).is_alive().await;
+}
+
+#[tokio::test]
+async fn an_address_is_registered_once_however_it_is_written() {
+    let node = Node::start().await;
+    node.register("alice").await;
+    for address in ["alice@example.com", "Alice@Example.COM", "alice@EXAMPLE.com"] {
+        node.api.registration(address, PASSWORD).await.is_no(409, "email_already_exists");
+    }
+}
+
+#[tokio::test]
+async fn registration_names_every_field_at_fault() {
+    let node = Node::start().await;
+    let answer = node.api.post("/auth/register", json!({ "firstName": 7 })).await;
+    let answer = answer.is_no(400, "validation_error");
+    for field in ["email", "password", "firstName"] {
+        assert!(answer.fields_at_fault().contains(field), "{field}: {}", answer.text);
+    }
+    for email in ["", "alice", "alice@", "@example.com", "a b@example.com", "a@example.com\n"] {
+        let answer = node.api.registration(email, PASSWORD).await.is_no(400, "validation_error");
+        assert!(answer.fields_at_fault().contains("email"), "{email:?}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn a_weak_password_is_refused() {
+    let node = Node::start().await;
+    for password in ["Ab1!xyz", "password1", "qwertyuiop", "aaaaaaaaaaaa", "margaret.hale7!"] {
+        let answer = node.api.registration("margaret.hale@example.com", password).await;
+        answer.is_no(422, "weak_password");
+    }
+    node.api.registration("margaret.hale@example.com", PASSWORD).await.is_yes(201);
+}
+
+#[tokio::test]
+async fn a_password_may_hold_any_unicode_in_either_normal_form() {
+    let node = Node::start().await;
+    let (composed, decomposed) = ("Caf\u{e9} sous la pluie 39", "Cafe\u{301} sous la pluie 39");
+    node.api.registration("zoe@example.com", composed).await.is_yes(201);
+    node.api.login("zoe@example.com", decomposed).await.is_yes(200);
+}
+
+#[tokio::test]
+async fn privileged_fields_are_ignored_at_registration() {
+    let node = Node::start().await;
+    let request = json!({
+        "email": "eve@example.com", "password": PASSWORD, "emailVerified": true,
+        "role": "owner", "plan": "enterprise", "id": "usr_mine", "mfaEnabled": true,
+    });
+    let answer = node.api.post("/auth/register", request).await.is_yes(201);
+    assert_eq!(answer.data()["user"]["emailVerified"], false);
+    assert_ne!(answer.data()["user"]["id"], "usr_mine");
+}
+
+#[tokio::test]
+async fn login_opens_a_session_on_a_device() {
+    let node = Node::start().await;
+    let alice = node.register("alice").await;
+    let request = json!({
+        "email": alice.email, "password": alice.password,
+        "deviceInfo": {
+            "userAgent": "Mozilla/5.0", "ipAddress": "192.168.1.1", "deviceFingerprint": "fp_1",
+        },
+    });
+    let answer = node.api.post("/auth/login", request.clone()).await.is_yes(200);
+    has_exactly(answer.data(), &["user", "session", "requiresMfa"]);
+    assert_eq!(answer.data()["requiresMfa"], false);
+    let user =
+        ["id", "email", "firstName", "lastName", "emailVerified", "mfaEnabled", "lastActiveAt"];
+    has_exactly(&answer.data()["user"], &user);
+    has_exactly(
+        &answer.data()["session"],
+        &["accessToken", "refreshToken", "expiresAt", "deviceId"],
+    );
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let device = answer.text_of("session.deviceId");
+    assert!(device.starts_with("dev_"));
+    let again = node.api.post("/auth/login", request).await.is_yes(200);
+    assert_eq!(again.text_of("session.deviceId"), device, "the same device keeps its id");
+    let other = alice.logs_in().await;
+    assert_ne!(other.list().await[0]["deviceId"], json!(null));
+}
+
+#[tokio::test]
+async fn a_wrong_password_and_an_unknown_address_get_the_same_answer() {
+    let node = Node::start().await;
+    let alice = node.register("alice").await;
+    let known = alice.guesses("Wrong-river-11!").await.is_no(401, "invalid_credentials");
+    let unknown = node.api.login("nobody@example.com", "Wrong-river-11!").await;
+    assert_eq!(unknown.is_no(401, "invalid_credentials").body, known.body);
+}
+
+#[tokio::test]
+async fn five_failures_lock_an_account_even_for_the_right_password() {
+    let node = Node::start().await;
+    let alice = node.register("alice").await;
+    for _ in 0..5 {
+        alice.guesses("Wrong-river-11!").await.is_no(401, "invalid_credentials");
+    }
+    alice.guesses("Wrong-river-11!").await.is_no(423, "account_locked");
+    alice.guesses(&alice.password).await.is_no(423, "account_locked");
+    alice.session.is_alive().await;
+    node.register("bob").await.logs_in().await;
+}
+
+#[tokio::test]
+async fn an_address_without_an_account_locks_alike() {
+    let node = Node::start().await;
+    for _ in 0..5 {
+        node.api.login("nobody@example.com", PASSWORD).await.is_no(401, "invalid_credentials");
+    }
+    node.api.login("nobody@example.com", PASSWORD).await.is_no(423, "account_locked");
+}
+
+#[tokio::test]
+async fn a_lock_outlives_a_kill() {
+    let node = Node::start().await;
+    let alice = node.register("alice").await;
+    for _ in 0..3 {
+        alice.guesses("Wrong-river-11!").await.is_no(401, "invalid_credentials");
+    }
+    node.restart().await;
+    for _ in 0..2 {
+        alice.guesses("Wrong-river-11!").await.is_no(401, "invalid_credentials");
+    }
+    alice.guesses(&alice.password).await.is_no(423, "account_locked");
+}
+
+#[tokio::test]
+async fn a_login_in_between_starts_the_count_anew() {
+    let node = Node::start().await;
+    let alice = node.register("alice").await;
+    for _ in 0..2 {
+        for _ in 0..4 {
+            alice.guesses("Wrong-river-11!").await.is_no(401, "invalid_credentials");
+        }
+        alice.logs_in().await;
+    }
+}
+
+#[tokio::test]
+async fn a_changed_password_replaces_the_old_one_and_ends_other_sessions() {
+    let node = Node::start().await;
+    let mut alice = node.register("alice").await;
+    let (phone, tablet) = (alice.logs_in().await, alice.logs_in().await);
+    let old = alice.password.clone();
+    let answer = alice.changes_password("A-second-river-41!").await;
+    assert_eq!(answer.body["message"], "Password changed successfully");
+    has_exactly(&answer.body, &["success", "message", "data"]);
+    has_exactly(answer.data(), &["sessionsInvalidated"]);
+    assert_eq!(answer.data()["sessionsInvalidated"], 2);
+    phone.is_over().await;
+    tablet.is_over().await;
+    alice.session.is_alive().await;
+    alice.guesses(&old).await.is_no(401, "invalid_credentials");
+    alice.logs_in().await;
+}
+
+#[tokio::test]
+async fn a_password_can_change_without_ending_other_sessions() {
+    let node = Node::start().await;
+    let alice = node.register("alice").await;
+    let phone = alice.logs_in().await;
+    let request = json!({
+        "currentPassword": alice.password, "newPassword": "A-second-river-41!",
+        "logoutOtherSessions": false,
+    });
+    let answer = alice.session.post("/users/me/change-password", request).await.is_yes(200);
+    assert_eq!(answer.data()["sessionsInvalidated"], 0);
+    phone.is_alive().await;
+}
+
+#[tokio::test]
+async fn a_change_needs_the_present_password_and_a_strong_new_one() {
+    let node = Node::start().await;
+    let alice = node.register("alice").await;
+    let change = async |current: &str, new: &str| {
+        let request = json!({ "currentPassword": current, "newPassword": new });
+        alice.session.post("/users/me/change-password", request).await
+    };
+    change("Wrong-river-11!", "A-second-river-41!").await.is_no(401, "invalid_credentials");
+    change(&alice.password, "password1").await.is_no(422, "weak_password");
+    let missing = alice.session.post("/users/me/change-password", json!({})).await;
+    let missing = missing.is_no(400, "validation_error");
+    for field in ["currentPassword", "newPassword"] {
+        assert!(missing.fields_at_fault().contains(field), "{}", missing.text);
+    }
+    alice.logs_in().await;
+}

@@ -1,0 +1,42 @@
+//! `POST /auth/refresh`, durable, against a lone etcd's put of 500 bytes through its JSON gateway.
+
+use super::clients::Refresh;
+use super::{CONNECTIONS, sessions, shipped};
+use crate::Effort;
+use crate::etcd::Etcd;
+use crate::load::{Pace, run};
+use crate::table::{Table, median, spread};
+
+/// Measures the row.
+pub async fn measure(effort: Effort, table: &mut Table) {
+    let Some(etcd) = Etcd::start().await else {
+        eprintln!("etcd cannot be had: the row is left out");
+        return;
+    };
+    let node = shipped().start().await;
+    let sessions = sessions(&node, CONNECTIONS).await;
+    let mut clients: Vec<_> =
+        sessions.into_iter().map(|session| Refresh::with(vec![session.refresh_token])).collect();
+    let mut putters = etcd.clients(CONNECTIONS);
+    let (mut ratios, mut middles) = (vec![], vec![]);
+    let (mut ours, mut theirs) = (String::new(), String::new());
+    for _ in 0..effort.rounds {
+        let (reference, measured);
+        (reference, putters) =
+            run(&etcd.address, etcd.process_id(), putters, effort.time, Pace::Flat).await;
+        (measured, clients) =
+            run(&node.api.address(), node.process_id(), clients, effort.time, Pace::Flat).await;
+        assert_eq!((reference.bad, measured.bad), (0, 0), "every request is accepted");
+        ratios.push(measured.rate() / reference.rate());
+        middles.push(measured.quantile(0.5) / reference.quantile(0.5));
+        (ours, theirs) = (measured.summary(), reference.summary());
+    }
+    let ratio = format!("{}; p50 {:.2} of its", spread(&ratios), median(middles));
+    table.add(
+        "`POST /auth/refresh`, 64 connections",
+        ours,
+        theirs,
+        ratio,
+        "1.0, p50 no higher (aim 1.5)",
+    );
+}

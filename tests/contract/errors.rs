@@ -1,0 +1,133 @@
+//! Every error that the endpoints document can be met: one scenario for each code, and none missing.
+
+use std::collections::BTreeSet;
+
+use janua_http::error::Code;
+use janua_tests::node::answer;
+use janua_tests::people::PASSWORD;
+use janua_tests::{Node, Response};
+use reqwest::Method;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Codes that no request can bring about on a healthy node of this version, each with its reason.
+const OUT_OF_REACH: [(&str, &str); 3] = [
+    ("internal_error", "a bug; there is none to show"),
+    ("account_suspended", "suspension is no endpoint yet"),
+    ("token_used", "the tokens for one use come with mails"),
+];
+
+#[tokio::test]
+async fn every_documented_error_can_be_met_with_its_status() {
+    let met = [
+        of_bodies().await,
+        of_credentials().await,
+        of_tenants().await,
+        of_sessions().await,
+        of_overload().await,
+    ];
+    let met: BTreeSet<(u16, String)> = met.into_iter().flatten().collect();
+    let documented: BTreeSet<_> = janua_http::api::endpoints()
+        .iter()
+        .flat_map(|endpoint| endpoint.codes())
+        .filter(|code| OUT_OF_REACH.iter().all(|(known, _)| *known != code.as_str()))
+        .map(|code: Code| (code.status().as_u16(), code.as_str().to_owned()))
+        .collect();
+    let unmet: Vec<_> = documented.difference(&met).collect();
+    assert!(unmet.is_empty(), "documented, but never met: {unmet:?}");
+}
+
+fn met(answer: Response) -> (u16, String) {
+    assert!(!answer.code().is_empty(), "{}", answer.text);
+    (answer.status, answer.code().to_owned())
+}
+
+async fn of_bodies() -> Vec<(u16, String)> {
+    let node =
+        Node::with("http.max_body_bytes", 1024).with("http.body_timeout", "300ms").start().await;
+    let alice = node.register("alice").await;
+    let post = || node.api.request(Method::POST, "/auth/login");
+    vec![
+        met(node.api.post("/auth/login", json!({})).await),
+        met(answer(post().body("{}")).await),
+        met(answer(post().json(&json!({ "email": "x".repeat(2000) }))).await),
+        unfinished_body(&node).await,
+        met(alice.session.delete("/sessions/nobodys").await),
+        met(node.api.get("/auth/login").await),
+        met(node.api.registration(&alice.email, PASSWORD).await),
+        met(node.api.registration("bob@example.com", "password1").await),
+        idempotency_conflict(&node).await,
+    ]
+}
+
+async fn idempotency_conflict(node: &Node) -> (u16, String) {
+    let login = |email: &str| {
+        let request =
+            node.api.request(Method::POST, "/auth/login").header("Idempotency-Key", "one");
+        request.json(&json!({ "email": email, "password": PASSWORD }))
+    };
+    answer(login("alice@example.com")).await.is_yes(200);
+    met(answer(login("bob@example.com")).await)
+}
+
+async fn of_credentials() -> Vec<(u16, String)> {
+    let node = Node::start().await;
+    let alice = node.register("alice").await;
+    let mut found = vec![met(node.api.get("/users/me").await), met(node.api.me("nonsense").await)];
+    for _ in 0..6 {
+        found.push(met(alice.guesses("Wrong-river-11!").await));
+    }
+    found
+}
+
+async fn of_tenants() -> Vec<(u16, String)> {
+    let node = Node::start().await;
+    let alice = node.register("alice").await;
+    let request = alice.session.request(Method::GET, "/users/me");
+    vec![met(answer(request.header("X-Tenant-ID", "ten_other")).await)]
+}
+
+async fn of_sessions() -> Vec<(u16, String)> {
+    let node = Node::with("tokens.access_ttl", "10s").start().await;
+    let alice = node.register("alice").await;
+    let phone = alice.logs_in().await;
+    phone.logs_out().await;
+    let revoked = met(phone.refresh().await);
+    let expired = janua_tests::wait::until("the access token has run out", async || {
+        let me = alice.session.me().await;
+        (me.status == 401).then_some(me)
+    });
+    vec![revoked, met(expired.await)]
+}
+
+async fn of_overload() -> Vec<(u16, String)> {
+    let limited = Node::with("limits.api", "1/day").start().await;
+    let alice = limited.register("alice").await;
+    alice.session.me().await;
+    // A hash takes so long here that two dozen of them wait longer than anybody should.
+    let busy = Node::with("passwords.memory_kib", 131_072).start().await;
+    busy.register("alice").await;
+    let api = busy.api.clone();
+    let answers = janua_tests::at_once(24, |number| {
+        let api = api.clone();
+        async move { api.login(&format!("nobody-{number}@example.com"), PASSWORD).await }
+    });
+    let refused = answers.await.into_iter().find(|answer| answer.status == 503);
+    let refused = refused.expect("two dozen hashes do not fit");
+    assert!(!refused.header("retry-after").is_empty(), "{:?}", refused.headers);
+    vec![met(alice.session.me().await), met(refused)]
+}
+
+/// A body that is announced and does not come.
+async fn unfinished_body(node: &Node) -> (u16, String) {
+    let mut slow = TcpStream::connect(node.api.address()).await.expect("a connection");
+    let head = "POST /auth/login HTTP/1.1\r\nHost: janua\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n";
+    slow.write_all(head.as_bytes()).await.expect("it is sent");
+    let mut text = String::new();
+    slow.read_to_string(&mut text).await.expect("an answer");
+    let (head, body) = text.split_once("\r\n\r\n").expect("an answer");
+    let status = head.split(' ').nth(1).expect("a status").parse().expect("a number");
+    let body: serde_json::Value = serde_json::from_str(body).expect("an envelope");
+    (status, body["error"]["code"].as_str().expect("a code").to_owned())
+}

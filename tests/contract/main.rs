@@ -1,0 +1,6 @@
+//! What holds for every endpoint because it is declared, and what keeps the house in order.
+
+mod access;
+mod errors;
+mod layout;
+mod reference;

@@ -1,0 +1,67 @@
+//! The reference and the declarations speak of the same endpoints.
+
+use std::collections::BTreeSet;
+
+use janua_tests::reference;
+
+/// The endpoints of this version, as the reference and its completion name them.
+const SERVED: [(&str, &str); 20] = [
+    ("POST", "/auth/register"),
+    ("POST", "/auth/login"),
+    ("POST", "/auth/refresh"),
+    ("POST", "/auth/logout"),
+    ("GET", "/users/me"),
+    ("PUT", "/users/me"),
+    ("DELETE", "/users/me"),
+    ("POST", "/users/me/change-password"),
+    ("GET", "/sessions"),
+    ("DELETE", "/sessions"),
+    ("DELETE", "/sessions/{sessionId}"),
+    ("GET", "/.well-known/jwks.json"),
+    ("GET", "/tenants/{tenantId}/.well-known/jwks.json"),
+    ("GET", "/health/live"),
+    ("GET", "/health/ready"),
+    ("GET", "/metrics"),
+    ("GET", "/openapi.json"),
+    ("GET", "/openapi.yaml"),
+    ("GET", "/docs"),
+    ("GET", "/docs/{file}"),
+];
+
+/// Methods and paths, the names of parameters left aside.
+fn declared() -> BTreeSet<(String, String)> {
+    let endpoints = janua_http::api::endpoints();
+    endpoints
+        .iter()
+        .map(|endpoint| (endpoint.method.to_string(), nameless(endpoint.path)))
+        .collect()
+}
+
+fn nameless(path: &str) -> String {
+    let parts = path.split('/').map(|part| if part.starts_with('{') { "{}" } else { part });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+#[test]
+fn every_endpoint_of_this_version_is_declared() {
+    let declared = declared();
+    let missing = SERVED
+        .iter()
+        .filter(|(method, path)| !declared.contains(&((*method).into(), nameless(path))));
+    let missing: Vec<_> = missing.collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn no_endpoint_is_declared_twice() {
+    assert_eq!(declared().len(), janua_http::api::endpoints().len());
+}
+
+#[test]
+fn the_reference_is_read_whole() {
+    let sections = reference::sections();
+    assert!(sections.len() >= 35, "{}", sections.len());
+    let register = sections.iter().find(|section| section.path == "/auth/register").unwrap();
+    assert_eq!(register.request.as_ref().unwrap()["email"], "user@example.com");
+    assert_eq!(register.response.as_ref().unwrap().0, 201);
+}

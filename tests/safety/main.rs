@@ -1,0 +1,9 @@
+//! What holds whatever happens: one file for each promise.
+
+mod damage;
+mod disk;
+mod durability;
+mod once;
+mod revocation;
+mod secrets;
+mod startup;

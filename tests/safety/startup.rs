@@ -1,0 +1,109 @@
+//! A start that cannot be: one clear line, the right exit code, and nothing damaged.
+
+use std::fs;
+use std::net::TcpListener;
+
+use janua_tests::{Node, Setup};
+
+/// What the program said when it could not start, and its exit code.
+async fn ends(setup: &Setup) -> (Option<i32>, String) {
+    let mut process = setup.start_process();
+    let status = process.ends().await;
+    let log = process.log.text();
+    let lines: Vec<_> = log.lines().filter(|line| line.starts_with("janua: ")).collect();
+    assert_eq!(lines.len(), 1, "one line, not:\n{log}");
+    assert!(!log.contains("panicked"), "{log}");
+    (status.code(), lines[0].to_owned())
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let setup = Node::with("http.listen", &address);
+    let (code, line) = ends(&setup).await;
+    assert_eq!(code, Some(1));
+    assert!(line.contains(&address), "{line}");
+    drop(taken);
+    let node = setup.with("http.listen", "127.0.0.1:0").start().await;
+    node.register("alice").await;
+}
+
+#[tokio::test]
+async fn a_folder_has_one_node_at_a_time() {
+    let node = Node::start().await;
+    let alice = node.register("alice").await;
+    let (code, line) = ends(&Node::prepare().with_data_in(node.data_dir())).await;
+    assert_eq!(code, Some(1));
+    assert!(line.contains(&node.data_dir().display().to_string()), "{line}");
+    alice.session.is_alive().await;
+    node.restart().await;
+    alice.session.is_alive().await;
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_written_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "in the way").unwrap();
+    for data_dir in [file.clone(), file.join("data"), "/proc/janua".into()] {
+        let (code, line) = ends(&Node::prepare().with_data_in(&data_dir)).await;
+        assert_eq!(code, Some(1));
+        assert!(line.contains(&data_dir.display().to_string()), "{line}");
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), "in the way");
+}
+
+#[tokio::test]
+async fn a_folder_of_a_newer_version_is_left_alone() {
+    let node = Node::start().await;
+    let alice = node.register("alice").await;
+    assert_eq!(node.stops().await, Some(0));
+    let format = node.data_dir().join("format");
+    let present = fs::read_to_string(&format).unwrap();
+    fs::write(&format, "janua data 4000000000\n").unwrap();
+    let (code, line) = ends(&Node::prepare().with_data_in(node.data_dir())).await;
+    assert_eq!(code, Some(1));
+    assert!(line.contains("4000000000") && line.contains("newer"), "{line}");
+    assert_eq!(fs::read_to_string(&format).unwrap(), "janua data 4000000000\n");
+    fs::write(&format, present).unwrap();
+    node.restart().await;
+    alice.session.is_alive().await;
+}
+
+#[tokio::test]
+async fn a_wrong_configuration_ends_before_anything_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("data");
+    let setup = Node::with("tokens.access_ttl", "soon").with_data_in(&data_dir);
+    let (code, line) = ends(&setup).await;
+    assert_eq!(code, Some(2));
+    assert!(line.contains("tokens.access_ttl") && line.contains("a duration"), "{line}");
+    assert!(!data_dir.exists());
+}
+
+#[tokio::test]
+async fn a_certificate_that_cannot_be_used_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
+    fs::write(&certificate, "no certificate").unwrap();
+    fs::write(&key, "no key").unwrap();
+    let setup = Node::with("http.tls_certificate", certificate.display());
+    let (code, line) = ends(&setup.with("http.tls_key", key.display())).await;
+    assert_eq!(code, Some(1));
+    assert!(line.contains("certificate.pem"), "{line}");
+}
+
+#[tokio::test]
+async fn start_up_warns_of_what_is_left_open() {
+    let open = Node::with("http.public_url", "https://id.example.com").start().await;
+    assert!(open.log.text().contains("requests without a key are accepted"), "{}", open.log.text());
+    assert!(open.log.text().contains("the cluster key lies in the data folder"));
+    let closed = Node::with("http.public_url", "https://id.example.com")
+        .with("tenancy.default_tenant", "")
+        .with("storage.key_secret", "a-secret-of-the-operator-0123456789")
+        .start()
+        .await;
+    assert!(!closed.log.text().contains("requests without a key"), "{}", closed.log.text());
+    assert!(!closed.log.text().contains("the cluster key lies"), "{}", closed.log.text());
+}
