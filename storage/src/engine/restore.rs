@@ -2,8 +2,6 @@
 //! nothing if the log still has everything. Settles before Raft starts what only a backup can
 //! mend, so that it becomes a clear error.
 
-use std::path::Path;
-
 use super::error::OpenError;
 use super::raft::LogId;
 use super::raft::machine::Core;
@@ -45,7 +43,7 @@ impl From<Fault> for Trouble {
 }
 
 /// Takes the snapshot if it is needed, and checks that the log has all the rest.
-pub fn restore(core: &Core, log_dir: &Path) -> Result<(), Trouble> {
+pub fn restore(core: &Core) -> Result<(), Trouble> {
     let file = core.snapshots.path(core.shard);
     let lost = |problem: String| Trouble::Final(OpenError::SnapshotDamaged { file, problem });
     let applied = core.tree()?.meta().last_applied;
@@ -57,7 +55,7 @@ pub fn restore(core: &Core, log_dir: &Path) -> Result<(), Trouble> {
         Err(fault) if needed => return Err(lost(fault.to_string())),
         Err(fault) => discard(core, &fault)?,
     }
-    check_log(core, log_dir)
+    check_log(core)
 }
 
 /// The snapshot, if it is newer than what was applied; then every byte of it has been checked.
@@ -77,14 +75,17 @@ fn discard(core: &Core, fault: &Fault) -> Result<(), Fault> {
     Ok(core.snapshots.remove(core.shard)?)
 }
 
-fn check_log(core: &Core, dir: &Path) -> Result<(), Trouble> {
+fn check_log(core: &Core) -> Result<(), Trouble> {
     let damaged = |problem: String| {
-        Trouble::Final(OpenError::LogDamaged { file: dir.to_path_buf(), problem })
+        Trouble::Final(OpenError::LogDamaged { file: core.log.damaged_file(), problem })
     };
     let applied = core.tree()?.meta().last_applied;
     let last = core.log.last();
     let snapshot = core.snapshots.current(core.shard).ok().flatten();
     let covered = snapshot.and_then(|snapshot| snapshot.meta(core.shard).ok()?.last_log_id);
+    if last.is_none() && covered.is_some() {
+        return Err(damaged("it is gone".into()));
+    }
     if applied < core.log.purged() {
         return Err(damaged("it was purged beyond the snapshot".into()));
     }

@@ -68,8 +68,7 @@ impl Shards {
             .map_err(|error| failed(error.to_string()))?;
         let config = raft::config(opening.options.kept_entries)
             .map_err(|error| failed(error.to_string()))?;
-        let log_dir = opening.log.dir().to_path_buf();
-        let start = Start { node: opening.options.node, config, log_dir };
+        let start = Start { node: opening.options.node, config };
         let opening = Arc::new(opening);
         let tasks: Vec<_> = (0..opening.options.shards)
             .map(|id| runtime.spawn(start_shard(opening.clone(), ShardId(id), start.clone())))
@@ -179,7 +178,7 @@ impl Drop for Shards {
 impl Opening {
     fn begin(options: Options, parts: Parts) -> Result<Self, OpenError> {
         let dir = options.data_dir.clone();
-        let folder = Folder::open(&parts.disk, &dir)?;
+        let folder = Folder::open(&parts.disk, &dir, options.shards)?;
         let unusable = |path: PathBuf| {
             move |error: std::io::Error| OpenError::Folder { path, problem: error.to_string() }
         };
@@ -202,7 +201,7 @@ impl Opening {
 
     fn core(&self, id: ShardId) -> Result<Arc<Core>, OpenError> {
         let log_damaged = |fault: Fault| OpenError::LogDamaged {
-            file: self.log.dir().to_path_buf(),
+            file: self.log.damaged_file(),
             problem: fault.to_string(),
         };
         Ok(Arc::new(Core {

@@ -2,7 +2,6 @@
 //! the instance anew on a rebuilt tree when damage is met.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -35,8 +34,6 @@ pub struct Start {
     pub node: u64,
     /// Its configuration.
     pub config: Arc<Config>,
-    /// For errors.
-    pub log_dir: PathBuf,
 }
 
 impl Start {
@@ -66,7 +63,7 @@ impl Start {
     /// comes with the network to them.
     async fn attempt(&self, shard: &Shard) -> Result<bool, Trouble> {
         let core = &shard.core;
-        restore::restore(core, &self.log_dir)?;
+        restore::restore(core)?;
         let (log, machine) = (core.log.clone(), Machine(core.clone()));
         let raft = match Raft::new(self.node, self.config.clone(), NoPeers, log, machine).await {
             Ok(raft) => raft,

@@ -10,7 +10,7 @@ pub mod writer;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -33,6 +33,7 @@ use crate::ids::ShardId;
 pub struct Log {
     /// For reading; `None` once closed. Reads hold the lock, so that closing waits for them.
     engine: RwLock<Option<Arc<LogEngine>>>,
+    disk: Arc<dyn Disk>,
     files: Arc<LogFiles>,
     requests: mpsc::Sender<Request>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -84,7 +85,10 @@ impl Log {
             LogEngine::open_with_file_system(config, files.clone())
         }));
         let problem = match opened {
-            Ok(Ok(engine)) => return Self::start(engine, files, dir, poison),
+            Ok(Ok(engine)) => return Self::start(engine, (disk.clone(), files), dir, poison),
+            Ok(Err(raft_engine::Error::Io(error))) if files.damaged().is_none() => {
+                return Err(OpenError::Folder { path: dir, problem: error.to_string() });
+            }
             Ok(Err(error)) => error.to_string(),
             Err(panic) => writer::panic_text(&*panic).to_owned(),
         };
@@ -95,7 +99,7 @@ impl Log {
 
     fn start(
         engine: LogEngine,
-        files: Arc<LogFiles>,
+        (disk, files): (Arc<dyn Disk>, Arc<LogFiles>),
         dir: PathBuf,
         poison: &Arc<Poison>,
     ) -> Result<Self, OpenError> {
@@ -106,6 +110,7 @@ impl Log {
         let (engine, thread) = (RwLock::new(Some(engine)), Mutex::new(Some(thread)));
         Ok(Self {
             engine,
+            disk,
             files,
             requests,
             thread,
@@ -115,9 +120,9 @@ impl Log {
         })
     }
 
-    /// Its folder.
-    pub fn dir(&self) -> &Path {
-        &self.dir
+    /// The file to name when an entry turns out to be damaged.
+    pub fn damaged_file(&self) -> PathBuf {
+        tail::first_damaged(&*self.disk, &self.dir).unwrap_or_else(|| self.dir.clone())
     }
 
     /// Bytes in its files.

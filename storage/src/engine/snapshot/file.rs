@@ -20,7 +20,7 @@ const END: u32 = u32::MAX;
 /// Bytes read or written at once.
 const BLOCK: usize = 256 * 1024;
 /// Records handed on at once.
-const RUN: usize = 256;
+const RUN: usize = 4_096;
 /// No key, value or head is longer; a longer length is damage.
 const LONGEST: u32 = 64 * 1024 * 1024;
 

@@ -79,7 +79,7 @@ async fn a_record_that_is_missing_after_a_crash_is_noticed() {
     shards.close().await;
 }
 
-/// A file of the log with so many bytes at least, and its content.
+/// The newest file of the log, and its content.
 fn log_file(dir: &Path) -> (PathBuf, Vec<u8>) {
     let mut files: Vec<_> = RealDisk.list(&dir.join("log")).expect("the log");
     files.retain(|path| path.extension().is_some_and(|kind| kind == "raftlog"));
@@ -111,7 +111,8 @@ async fn a_damaged_log_is_named_not_cut() {
         let text = refused(dir.path()).await;
         assert!(text.contains(&path.display().to_string()), "{text}");
         assert!(text.contains("restore the data folder from a backup"), "{text}");
-        assert_eq!(fs::read(&path).expect("its content"), content, "the evidence stays");
+        let left = fs::read(&path).expect("its content");
+        assert!(left.starts_with(&content), "the evidence stays");
     }
 }
 

@@ -19,6 +19,28 @@ async fn a_write_is_there_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_read_without_a_lease_asks_the_quorum() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let shards = open(dir.path(), 1).await;
+    let confirmations = shard(&shards).confirmations.clone();
+    let asked: Vec<_> = (0..100)
+        .map(|_| {
+            let (sender, confirmed) = tokio::sync::oneshot::channel();
+            confirmations.try_send(sender).expect("room");
+            confirmed
+        })
+        .collect();
+    for confirmed in asked {
+        assert_eq!(confirmed.await.expect("an answer"), Ok(()));
+    }
+    shards.close().await;
+    let (sender, confirmed) = tokio::sync::oneshot::channel();
+    // Whether it is still heard or not, it is not confirmed.
+    drop(confirmations.try_send(sender));
+    assert!(!matches!(confirmed.await, Ok(Ok(()))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn effects_are_reported_before_the_reply() {
     struct Telling;
     impl Logic for Telling {

@@ -35,6 +35,14 @@ async fn a_folder_of_a_newer_version_is_refused_untouched() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn another_number_of_shards_is_refused() {
+    let dir = tempfile::tempdir().expect("a folder");
+    open(dir.path(), 4).await.close().await;
+    let text = refused(dir.path()).await;
+    assert!(text.contains("was founded with 4 shards, not 2"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_folder_of_something_else_is_refused() {
     let dir = tempfile::tempdir().expect("a folder");
     fs::write(dir.path().join("format"), "a book\n").expect("a file");
