@@ -1,1 +1,30 @@
-//! http
+//! The HTTP surface of Janua: **http translates.** A request becomes one call to the actors, and
+//! what they say becomes an answer; nothing is decided and nothing kept here.
+//!
+//! `server → pipeline::answer → router::find → caller::resolve → limits::take → access::check →
+//! body::read → api::…`
+
+pub mod access;
+pub mod api;
+pub mod app;
+mod body;
+pub mod call;
+pub mod caller;
+mod cors;
+mod document;
+pub mod endpoint;
+pub mod error;
+mod forwarded;
+mod headers;
+mod idempotency;
+pub mod input;
+mod json;
+pub mod limits;
+mod observe;
+pub mod openapi;
+pub mod output;
+pub mod pipeline;
+mod request_id;
+pub mod router;
+pub mod server;
+pub mod settings;

@@ -91,8 +91,7 @@ fn create(
     wrapping: Option<&Key>,
     random: &Zeroizing<[u8; 44]>,
 ) -> Result<Key, ClusterKeyError> {
-    let problem =
-        |problem: String| ClusterKeyError::File { path: path.to_owned(), problem };
+    let problem = |problem: String| ClusterKeyError::File { path: path.to_owned(), problem };
     let (mut bytes, mut nonce) = ([0; 32], [0; 12]);
     bytes.copy_from_slice(&random[..32]);
     nonce.copy_from_slice(&random[32..]);

@@ -68,12 +68,17 @@ pub(crate) fn keep(
     if !kept {
         return Ok(());
     }
-    let recorded = Recorded { outcome: outcome.clone(), secrets: ticket.secrets };
-    let record = Record { request: ticket.request, recorded, expires: ticket.expires };
-    transaction.put(keys::idempotency(tenant, &ticket.digest), &record)
+    let key = keys::idempotency(tenant, &ticket.digest);
+    transaction.put(key, &Record::new(ticket, outcome.clone()))
 }
 
 impl Record {
+    /// The answer to a request that brought `ticket`.
+    pub(crate) fn new(ticket: Ticket, outcome: Outcome) -> Self {
+        let recorded = Recorded { outcome, secrets: ticket.secrets };
+        Self { request: ticket.request, recorded, expires: ticket.expires }
+    }
+
     /// What the same request is told, or another with the same key.
     pub fn answer(self, ticket: &Ticket) -> Outcome {
         if self.request == ticket.request {

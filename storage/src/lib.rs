@@ -20,3 +20,6 @@ pub mod state_machine;
 pub mod sweep;
 pub mod transaction;
 pub mod view;
+
+#[cfg(test)]
+mod golden;

@@ -120,3 +120,6 @@ impl<'t> Step<'_, 't> {
         self.transaction.effect(Effect::Tenant(self.tenant));
     }
 }
+
+#[cfg(test)]
+mod tests;

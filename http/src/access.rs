@@ -1,0 +1,20 @@
+//! Whether a caller may use an endpoint at all; what it may do there is the actors' business.
+
+use crate::caller::{Caller, Credential};
+use crate::endpoint::Access;
+use crate::error::{Code, Error};
+
+/// Holds the caller against the endpoint's declaration.
+pub fn check(access: Access, caller: &Caller) -> Result<(), Error> {
+    match (access, &caller.credential) {
+        (Access::Service | Access::Public, _) => Ok(()),
+        (Access::Session, Credential::Session(_)) => Ok(()),
+        (Access::Session, _) => Err(Error::authentication_required()),
+        (Access::Operator, Credential::Operator) => Ok(()),
+        (Access::Operator, Credential::Session(_)) => Err(Error::only_the_operator()),
+        (Access::Operator, Credential::Anonymous) => Err(Error::new(
+            Code::AuthenticationRequired,
+            "Send the operator token as Authorization: Bearer jop_…",
+        )),
+    }
+}

@@ -1,0 +1,23 @@
+//! The endpoints, one file for each noun.
+
+pub mod passwords;
+mod rules;
+pub mod service;
+pub mod sessions;
+pub mod tenants;
+mod text;
+pub mod users;
+
+use crate::endpoint::Endpoint;
+
+/// Every endpoint, in the order in which the documents show them.
+pub fn endpoints() -> Vec<Endpoint> {
+    let nouns = [
+        passwords::endpoints(),
+        sessions::endpoints(),
+        users::endpoints(),
+        tenants::endpoints(),
+        service::endpoints(),
+    ];
+    nouns.into_iter().flatten().collect()
+}

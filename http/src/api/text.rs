@@ -1,0 +1,44 @@
+//! How ids and times stand in JSON: as text, written straight into the answer.
+
+use std::fmt::Display;
+
+use janua_actors::capability::sessions::Tokens;
+use janua_storage::secret::Secret;
+use serde::{Serialize, Serializer};
+
+/// An id or a time in its text form.
+pub fn of<T: Display, S: Serializer>(value: &T, json: S) -> Result<S::Ok, S::Error> {
+    json.collect_str(value)
+}
+
+/// A secret in clear, for the client that it was made for.
+pub fn exposed<S: Serializer>(secret: &Secret, json: S) -> Result<S::Ok, S::Error> {
+    json.serialize_str(secret.expose())
+}
+
+/// A JSON object that is kept as text.
+pub fn object<S: Serializer>(text: &str, json: S) -> Result<S::Ok, S::Error> {
+    let value: serde_json::Value = serde_json::from_str(text).map_err(serde::ser::Error::custom)?;
+    value.serialize(json)
+}
+
+/// The tokens of a session.
+#[derive(Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionTokens {
+    access_token: String,
+    #[serde(serialize_with = "exposed")]
+    #[schema(value_type = String, example = "rt_1_…")]
+    refresh_token: Secret,
+    /// When the access token runs out.
+    #[serde(serialize_with = "of")]
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: janua_storage::moment::Moment,
+}
+
+impl From<Tokens> for SessionTokens {
+    fn from(tokens: Tokens) -> Self {
+        let Tokens { access_token, refresh_token, expires } = tokens;
+        Self { access_token, refresh_token, expires_at: expires }
+    }
+}

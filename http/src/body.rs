@@ -1,0 +1,107 @@
+//! Reading a request's body: its type, its size, its time.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use http::{HeaderMap, HeaderValue};
+use http_body_util::BodyExt;
+use hyper::body::Body;
+
+use crate::error::{Code, Error};
+
+/// How long a client may go on sending what is not read.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// The whole body, when it is JSON, not too large, and arrives in time.
+pub async fn read<B>(
+    headers: &HeaderMap,
+    body: B,
+    most: usize,
+    within: Duration,
+) -> Result<Bytes, Error>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    json_only(headers)?;
+    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    if announced.and_then(|length| length.parse::<u64>().ok()).is_some_and(|n| n > most as u64) {
+        if !headers.contains_key(EXPECT) {
+            linger(body, most).await;
+        }
+        return Err(too_large(most));
+    }
+    match tokio::time::timeout(within, collect(body, most)).await {
+        Ok(read) => read,
+        Err(_) => {
+            let message = "The body did not arrive in time; send it again";
+            Err(Error::new(Code::RequestTimeout, message).closing())
+        }
+    }
+}
+
+async fn collect<B>(mut body: B, most: usize) -> Result<Bytes, Error>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            return Err(Error::new(Code::ValidationError, "The body broke off").closing());
+        };
+        let Ok(data) = frame.into_data() else { continue };
+        if first.len() + all.len() + data.len() > most {
+            linger(body, most).await;
+            return Err(too_large(most));
+        }
+        // Nearly every body is one frame, and that one needs no copy.
+        if first.is_empty() && all.is_empty() {
+            first = data;
+        } else {
+            all.extend_from_slice(&std::mem::take(&mut first));
+            all.extend_from_slice(&data);
+        }
+    }
+    Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+/// Reads on for a moment, keeping nothing: a client that is still sending when the connection closes
+/// sees a reset in place of the answer.
+async fn linger<B>(mut body: B, most: usize)
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let discard = async {
+        let mut left = most.saturating_mul(4);
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            let Some(rest) = left.checked_sub(length) else { return };
+            left = rest;
+        }
+    };
+    // Whether the client finished or not, the answer is the same.
+    tokio::time::timeout(LINGER, discard).await.ok();
+}
+
+fn too_large(most: usize) -> Error {
+    let message = format!("The body is larger than {most} bytes");
+    Error::new(Code::PayloadTooLarge, message).closing()
+}
+
+fn json_only(headers: &HeaderMap) -> Result<(), Error> {
+    let encoded = headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity");
+    if encoded || !headers.get(CONTENT_TYPE).is_some_and(is_json) {
+        let message = "Send the body as plain JSON, with Content-Type: application/json";
+        return Err(Error::new(Code::UnsupportedMediaType, message));
+    }
+    Ok(())
+}
+
+fn is_json(content_type: &HeaderValue) -> bool {
+    let essence = content_type.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/json")
+}

@@ -1,0 +1,81 @@
+//! What a handler knows of its request.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use http::header::USER_AGENT;
+use http::{HeaderMap, HeaderValue};
+use janua_actors::context::{Context, IdempotencyKey};
+use janua_actors::directory;
+use janua_actors::tenant::TenantRef;
+use janua_storage::secret::{Purpose, Secret};
+
+use crate::app::App;
+use crate::caller::{Caller, Credential};
+use crate::error::{Detail, Error};
+use crate::router::Parameters;
+
+/// A request that has passed the pipeline.
+pub struct Call {
+    /// The floor itself.
+    pub app: Arc<App>,
+    /// Who calls.
+    pub caller: Caller,
+    /// The request's headers.
+    pub headers: HeaderMap,
+    /// The path's parameters.
+    pub parameters: Parameters,
+    /// The client's address.
+    pub client: IpAddr,
+    /// The request's id.
+    pub request_id: HeaderValue,
+    /// Its `Idempotency-Key`, if it is a `POST` that has one.
+    pub idempotency: Option<IdempotencyKey>,
+}
+
+impl Call {
+    /// A parameter of the path; what is not of its form names nothing.
+    pub fn parameter<T: FromStr>(&self, name: &str) -> Result<T, Error> {
+        let text = self.parameters.get(name).ok_or_else(Error::not_found)?;
+        text.parse().map_err(|_| Error::not_found())
+    }
+
+    /// What the actors are told of the request.
+    pub fn context(&self) -> Context {
+        let text = |value: &HeaderValue| value.to_str().ok().map(str::to_owned);
+        Context {
+            request: self.request_id.to_str().ok().and_then(|id| id.parse().ok()),
+            ip: Some(self.client),
+            user_agent: self.headers.get(USER_AGENT).and_then(text),
+            idempotency: self.idempotency.clone(),
+        }
+    }
+
+    /// The tenant of the request.
+    pub fn tenant(&self) -> Result<&TenantRef, Error> {
+        self.caller.tenant.as_ref().ok_or_else(|| {
+            let message = "name your tenant by X-API-Key or X-Tenant-ID";
+            Error::invalid(vec![Detail::new("X-Tenant-ID", message)])
+        })
+    }
+
+    /// The tenant that issued a secret. A secret names its tenant, so a request that brings one need
+    /// not; if it does all the same, the actors find the secret there or nowhere.
+    pub async fn tenant_of(&self, secret: &Secret, purpose: Purpose) -> Result<TenantRef, Error> {
+        if self.caller.named_tenant {
+            return self.tenant().cloned();
+        }
+        let number = secret.tenant(purpose).ok_or_else(Error::invalid_token)?;
+        let found = self.app.directory()?.tenant(number).await?;
+        found.ok_or_else(Error::invalid_token)
+    }
+
+    /// The session that calls; there is one wherever `Access::Session` is declared.
+    pub fn session(&self) -> Result<&directory::Caller, Error> {
+        match &self.caller.credential {
+            Credential::Session(session) => Ok(session),
+            _ => Err(Error::authentication_required()),
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The single declaration of an endpoint. Path, access, limit, types and handler stand together;
+//! the router, the rate limits, OpenAPI and the contract tests are all read from this list.
+//!
+//! ```ignore
+//! post("/auth/login", Access::Public, Limit::Authentication, log_in)
+//!     .describes("Authenticate with e-mail and password")
+//!     .refuses(&[Code::InvalidCredentials, Code::AccountLocked])
+//! ```
+//!
+//! A handler is `async fn(Call, I) -> Result<O, Error>`, where `I` says what it reads from the body
+//! (`Json<T>`, `Empty`) and `O` how it answers (`Data<T>`, `Created<T>`, `Done`, …).
+
+use std::future::Future;
+
+use bytes::Bytes;
+use futures::future::{BoxFuture, FutureExt};
+use http::Method;
+
+use crate::call::Call;
+use crate::error::{Code, Error};
+use crate::input::Input;
+use crate::observe::RouteMetrics;
+use crate::output::{Output, Response};
+
+/// Who may call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Anyone who reaches a tenant.
+    Public,
+    /// Anyone at all: the endpoint belongs to the service, not to a tenant.
+    Service,
+    /// A user with a live session.
+    Session,
+    /// The operator of the cluster.
+    Operator,
+}
+
+/// Which buckets a request is counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// `auth`: it tests a credential, sends a mail or issues a challenge.
+    Authentication,
+    /// `api`: everything else.
+    Api,
+    /// None: documents and health.
+    Free,
+}
+
+type Handler =
+    Box<dyn Fn(Call, Bytes) -> BoxFuture<'static, Result<Response, Error>> + Send + Sync>;
+
+/// An endpoint, as declared.
+pub struct Endpoint {
+    /// The method.
+    pub method: Method,
+    /// The path, parameters in braces: `/sessions/{sessionId}`.
+    pub path: &'static str,
+    /// Who may call.
+    pub access: Access,
+    /// What it counts against.
+    pub limit: Limit,
+    /// One line for the documents.
+    pub summary: &'static str,
+    /// The codes of its own, beside those that its access, limit and body bring.
+    pub refusals: &'static [Code],
+    /// Whether and how it describes its body in OpenAPI.
+    pub input: crate::input::Describe,
+    /// How it describes its answer in OpenAPI.
+    pub output: crate::output::Describe,
+    /// Whether it reads a body.
+    pub takes_body: bool,
+    pub(crate) metrics: RouteMetrics,
+    handler: Handler,
+}
+
+/// Declares a `GET`.
+pub fn get<I, O, F, R>(path: &'static str, access: Access, limit: Limit, handler: F) -> Endpoint
+where
+    I: Input,
+    O: Output,
+    F: Fn(Call, I) -> R + Copy + Send + Sync + 'static,
+    R: Future<Output = Result<O, Error>> + Send + 'static,
+{
+    Endpoint::new(Method::GET, path, access, limit, handler)
+}
+
+/// Declares a `POST`.
+pub fn post<I, O, F, R>(path: &'static str, access: Access, limit: Limit, handler: F) -> Endpoint
+where
+    I: Input,
+    O: Output,
+    F: Fn(Call, I) -> R + Copy + Send + Sync + 'static,
+    R: Future<Output = Result<O, Error>> + Send + 'static,
+{
+    Endpoint::new(Method::POST, path, access, limit, handler)
+}
+
+/// Declares a `PUT`.
+pub fn put<I, O, F, R>(path: &'static str, access: Access, limit: Limit, handler: F) -> Endpoint
+where
+    I: Input,
+    O: Output,
+    F: Fn(Call, I) -> R + Copy + Send + Sync + 'static,
+    R: Future<Output = Result<O, Error>> + Send + 'static,
+{
+    Endpoint::new(Method::PUT, path, access, limit, handler)
+}
+
+/// Declares a `PATCH`.
+pub fn patch<I, O, F, R>(path: &'static str, access: Access, limit: Limit, handler: F) -> Endpoint
+where
+    I: Input,
+    O: Output,
+    F: Fn(Call, I) -> R + Copy + Send + Sync + 'static,
+    R: Future<Output = Result<O, Error>> + Send + 'static,
+{
+    Endpoint::new(Method::PATCH, path, access, limit, handler)
+}
+
+/// Declares a `DELETE`.
+pub fn delete<I, O, F, R>(path: &'static str, access: Access, limit: Limit, handler: F) -> Endpoint
+where
+    I: Input,
+    O: Output,
+    F: Fn(Call, I) -> R + Copy + Send + Sync + 'static,
+    R: Future<Output = Result<O, Error>> + Send + 'static,
+{
+    Endpoint::new(Method::DELETE, path, access, limit, handler)
+}
+
+impl Endpoint {
+    fn new<I, O, F, R>(
+        method: Method,
+        path: &'static str,
+        access: Access,
+        limit: Limit,
+        handler: F,
+    ) -> Self
+    where
+        I: Input,
+        O: Output,
+        F: Fn(Call, I) -> R + Copy + Send + Sync + 'static,
+        R: Future<Output = Result<O, Error>> + Send + 'static,
+    {
+        let answer = move |call: Call, body: Bytes| {
+            async move {
+                let input = I::decode(&body)?;
+                let output = handler(call, input).await?;
+                output.respond()
+            }
+            .boxed()
+        };
+        let metrics = RouteMetrics::new(method.clone(), path);
+        Self {
+            method,
+            path,
+            access,
+            limit,
+            summary: "",
+            refusals: &[],
+            input: I::describe,
+            output: O::describe,
+            takes_body: I::TAKES_BODY,
+            metrics,
+            handler: Box::new(answer),
+        }
+    }
+
+    /// Says in one line what it does.
+    pub fn describes(mut self, summary: &'static str) -> Self {
+        self.summary = summary;
+        self
+    }
+
+    /// Lists the codes that its use case can answer with.
+    pub fn refuses(mut self, refusals: &'static [Code]) -> Self {
+        self.refusals = refusals;
+        self
+    }
+
+    /// Every code that it can answer with.
+    pub fn codes(&self) -> Vec<Code> {
+        let mut codes = vec![Code::InternalError, Code::ServiceUnavailable];
+        if self.limit != Limit::Free {
+            codes.push(Code::RateLimitExceeded);
+        }
+        if self.takes_body {
+            codes.extend([
+                Code::ValidationError,
+                Code::RequestTimeout,
+                Code::PayloadTooLarge,
+                Code::UnsupportedMediaType,
+            ]);
+        }
+        if self.method == Method::POST {
+            codes.push(Code::IdempotencyConflict);
+        }
+        match self.access {
+            Access::Service => {}
+            Access::Public => codes.extend([Code::TenantMismatch, Code::InvalidToken]),
+            Access::Session => codes.extend([
+                Code::TenantMismatch,
+                Code::AuthenticationRequired,
+                Code::InvalidToken,
+                Code::SessionExpired,
+                Code::SessionRevoked,
+                Code::AccountSuspended,
+            ]),
+            Access::Operator => codes.extend([
+                Code::AuthenticationRequired,
+                Code::InvalidToken,
+                Code::InsufficientPermissions,
+            ]),
+        }
+        codes.extend(self.refusals);
+        codes.sort_unstable_by_key(|code| (code.status(), code.as_str()));
+        codes.dedup();
+        codes
+    }
+
+    /// Whether it belongs on the admin listener when there is one.
+    pub fn is_administrative(&self) -> bool {
+        self.path.starts_with("/admin/") || self.path == "/metrics"
+    }
+
+    pub(crate) fn handle(
+        &self,
+        call: Call,
+        body: Bytes,
+    ) -> BoxFuture<'static, Result<Response, Error>> {
+        (self.handler)(call, body)
+    }
+}

@@ -1,0 +1,106 @@
+//! What a handler reads from a request's body.
+
+use garde::Validate;
+use serde::de::DeserializeOwned;
+use utoipa::ToSchema;
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
+use utoipa::openapi::{Ref, RefOr, Required, Schema};
+
+use crate::error::{Detail, Error};
+use crate::json;
+
+/// The schemas that a description refers to, by name.
+pub type Schemas = Vec<(String, RefOr<Schema>)>;
+
+/// Describes a body in OpenAPI and adds the schemas that it names.
+pub type Describe = fn(&mut Schemas) -> Option<RequestBody>;
+
+/// What a handler takes beside the call.
+pub trait Input: Sized + Send + 'static {
+    /// Whether there is a body to read.
+    const TAKES_BODY: bool;
+
+    /// The value that the body holds.
+    fn decode(body: &[u8]) -> Result<Self, Error>;
+
+    /// See [`Describe`].
+    fn describe(schemas: &mut Schemas) -> Option<RequestBody>;
+}
+
+/// No body; one that comes is not read.
+pub struct Empty;
+
+impl Input for Empty {
+    const TAKES_BODY: bool = false;
+
+    fn decode(_: &[u8]) -> Result<Self, Error> {
+        Ok(Self)
+    }
+
+    fn describe(_: &mut Schemas) -> Option<RequestBody> {
+        None
+    }
+}
+
+/// A JSON body that has passed its type's rules.
+pub struct Json<T>(pub T);
+
+impl<T> Input for Json<T>
+where
+    T: DeserializeOwned + Validate<Context = ()> + ToSchema + Send + 'static,
+{
+    const TAKES_BODY: bool = true;
+
+    fn decode(body: &[u8]) -> Result<Self, Error> {
+        let value: T = json::decode(body)?;
+        value.validate().map_err(|report| {
+            let detail = |(path, error): &(garde::Path, garde::Error)| {
+                Detail::new(in_camel_case(&path.to_string()), error.message())
+            };
+            Error::invalid(report.iter().map(detail).collect())
+        })?;
+        Ok(Self(value))
+    }
+
+    fn describe(schemas: &mut Schemas) -> Option<RequestBody> {
+        let content = ContentBuilder::new().schema(Some(reference::<T>(schemas))).build();
+        let body = RequestBodyBuilder::new().content("application/json", content);
+        Some(body.required(Some(Required::True)).build())
+    }
+}
+
+/// A reference to the schema of `T`, which is added with all that it refers to.
+pub fn reference<T: ToSchema>(schemas: &mut Schemas) -> RefOr<Schema> {
+    schemas.push((T::name().into_owned(), T::schema()));
+    T::schemas(schemas);
+    Ref::from_schema_name(T::name()).into()
+}
+
+/// garde speaks of Rust's fields, the client of JSON's.
+fn in_camel_case(path: &str) -> String {
+    let mut text = String::with_capacity(path.len());
+    let mut after_underscore = false;
+    for character in path.chars() {
+        match character {
+            '_' => after_underscore = true,
+            _ if after_underscore => {
+                text.extend(character.to_uppercase());
+                after_underscore = false;
+            }
+            _ => text.push(character),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_named_as_the_client_knows_them() {
+        assert_eq!(in_camel_case("device_info.user_agent"), "deviceInfo.userAgent");
+        assert_eq!(in_camel_case("email"), "email");
+    }
+}

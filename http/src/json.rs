@@ -1,0 +1,234 @@
+//! What a request body must be before its type is asked for: one JSON value and nothing after it,
+//! at most 64 levels deep, no object with a key twice, no NUL in any text.
+//!
+//! Why beside serde: derived types skip unknown fields unread and maps keep the last of two equal
+//! keys, and two parsers that disagree about a body are how requests get smuggled.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use crate::error::{Code, Detail, Error};
+
+/// Levels of arrays and objects that a body may have.
+const DEPTH: usize = 64;
+
+/// The value that a body holds.
+pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    inspect(body)?;
+    let mut json = serde_json::Deserializer::from_slice(body);
+    serde_path_to_error::deserialize(&mut json).map_err(explain)
+}
+
+/// Checks the form, without building anything.
+fn inspect(body: &[u8]) -> Result<(), Error> {
+    let text = std::str::from_utf8(body).map_err(|_| malformed("it is not UTF-8"))?;
+    let mut json = serde_json::Deserializer::from_str(text);
+    let strict = Strict { depth: DEPTH };
+    strict.deserialize(&mut json).and_then(|()| json.end()).map_err(|error| {
+        let place = format!("at line {} column {}", error.line(), error.column());
+        match error.classify() {
+            serde_json::error::Category::Data => {
+                let text = error.to_string();
+                let why = text.split(" at line ").next().unwrap_or_default();
+                malformed(&format!("{why} {place}"))
+            }
+            serde_json::error::Category::Eof if body.is_empty() => malformed("it is empty"),
+            serde_json::error::Category::Eof => malformed("it ends too early"),
+            _ => malformed(&format!("syntax error {place}")),
+        }
+    })
+}
+
+fn malformed(why: &str) -> Error {
+    Error::new(Code::ValidationError, format!("The body is not valid JSON: {why}"))
+}
+
+/// A type error, naming the field. serde's own text may quote the value, and the value may be a
+/// secret, so only what was expected is kept of it.
+fn explain(error: serde_path_to_error::Error<serde_json::Error>) -> Error {
+    let path = error.path().to_string();
+    let text = error.inner().to_string();
+    let text = text.split(" at line ").next().unwrap_or_default();
+    if let Some(name) = text.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'))
+    {
+        let field = if path == "." { name.to_owned() } else { format!("{path}.{name}") };
+        return Error::invalid(vec![Detail::new(field, "is required")]);
+    }
+    let expected = text.rsplit_once(", expected ").map(|(_, expected)| expected);
+    let message = match expected {
+        Some(expected) if expected.starts_with("struct ") || expected == "a map" => {
+            "expected an object".into()
+        }
+        Some(expected) => format!("expected {expected}"),
+        None => "is not of the expected form".into(),
+    };
+    let field = if path == "." { "body".to_owned() } else { path };
+    Error::invalid(vec![Detail::new(field, message)])
+}
+
+#[derive(Clone, Copy)]
+struct Strict {
+    depth: usize,
+}
+
+impl Strict {
+    fn deeper<E: serde::de::Error>(self) -> Result<Self, E> {
+        let depth = self.depth.checked_sub(1);
+        depth.map(|depth| Self { depth }).ok_or_else(|| E::custom("it is nested too deeply"))
+    }
+}
+
+fn without_nul<E: serde::de::Error>(text: &str) -> Result<(), E> {
+    if text.contains('\0') { Err(E::custom("it holds a NUL character")) } else { Ok(()) }
+}
+
+impl<'de> DeserializeSeed<'de> for Strict {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        json.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
+        without_nul(text)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let inner = self.deeper()?;
+        while items.next_element_seed(inner)?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        let inner = self.deeper()?;
+        let mut seen = BTreeSet::new();
+        while let Some(key) = entries.next_key::<Cow<'de, str>>()? {
+            without_nul(&key)?;
+            entries.next_value_seed(inner)?;
+            if !seen.insert(key) {
+                return Err(serde::de::Error::custom("a key stands twice in one object"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Sample {
+        email: String,
+        #[serde(default)]
+        device_info: Option<Device>,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Device {
+        user_agent: String,
+    }
+
+    #[test]
+    fn what_is_well_formed_is_read_and_unknown_fields_are_ignored() {
+        let body = br#"{"email": "a", "deviceInfo": {"userAgent": "b"}, "role": ["owner"]}"#;
+        let device = Some(Device { user_agent: "b".into() });
+        assert_eq!(
+            decode::<Sample>(body).unwrap(),
+            Sample { email: "a".into(), device_info: device }
+        );
+    }
+
+    async fn told(body: &[u8]) -> String {
+        use http_body_util::BodyExt;
+
+        let error = decode::<Sample>(body).unwrap_err();
+        assert_eq!(error.code(), Code::ValidationError);
+        let body = error.into_response().into_body().collect().await.unwrap().to_bytes();
+        String::from_utf8(body.to_vec()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_field_at_fault_is_named_and_its_value_is_not() {
+        let cases: [(&[u8], &str); 4] = [
+            (br#"{"email": 5150}"#, r#"{"field":"email","message":"expected a string"}"#),
+            (br#"{}"#, r#"{"field":"email","message":"is required"}"#),
+            (
+                br#"{"email": "a", "deviceInfo": {"userAgent": [5150]}}"#,
+                r#"{"field":"deviceInfo.userAgent","message":"expected a string"}"#,
+            ),
+            (
+                br#"{"email": "a", "deviceInfo": {}}"#,
+                r#"{"field":"deviceInfo.userAgent","message":"is required"}"#,
+            ),
+        ];
+        for (body, expected) in cases {
+            let told = told(body).await;
+            assert!(told.contains(expected), "{told}");
+            assert!(!told.contains("5150"), "{told}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_parsers_disagree_about_is_refused() {
+        let cases: [(&[u8], &str); 8] = [
+            (b"", "it is empty"),
+            (b"{\"email\": ", "it ends too early"),
+            (b"{\"email\": \"a\"} x", "syntax error"),
+            (b"{\"email\": \"a\", \"email\": \"b\"}", "a key stands twice"),
+            (b"{\"email\": \"a\", \"x\": {\"y\": 1, \"\\u0079\": 2}}", "a key stands twice"),
+            (b"{\"email\": \"a\\u0000b\"}", "NUL"),
+            (b"{\"email\": \"\xff\"}", "UTF-8"),
+            (b"{\"email\": \"a\", \"n\": 1e999}", "syntax error"),
+        ];
+        for (body, expected) in cases {
+            let told = told(body).await;
+            assert!(told.contains(expected), "{told}");
+        }
+    }
+
+    #[tokio::test]
+    async fn depth_has_an_end() {
+        let nested = |levels: usize| {
+            format!("{{\"email\":\"a\",\"x\":{}{}}}", "[".repeat(levels), "]".repeat(levels))
+        };
+        assert!(decode::<Sample>(nested(DEPTH - 1).as_bytes()).is_ok());
+        assert!(told(nested(DEPTH).as_bytes()).await.contains("nested too deeply"));
+        assert!(told(nested(100_000).as_bytes()).await.contains("nested too deeply"));
+    }
+}

@@ -1,0 +1,171 @@
+//! The OpenAPI document, read from the declarations of the endpoints.
+
+use http::Method;
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::path::{
+    HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItem,
+    PathsBuilder,
+};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
+use utoipa::openapi::{
+    ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, ResponseBuilder,
+    Schema, ServerBuilder,
+};
+
+use crate::endpoint::{Access, Endpoint};
+use crate::input::Schemas;
+
+/// The document for these endpoints.
+pub fn document<'a>(endpoints: impl Iterator<Item = &'a Endpoint>, public_url: &str) -> OpenApi {
+    let mut schemas: Schemas = vec![("Error".into(), error())];
+    let mut paths = PathsBuilder::new();
+    for endpoint in endpoints {
+        let Some(method) = method(&endpoint.method) else { continue };
+        paths = paths.path(endpoint.path, PathItem::new(method, operation(endpoint, &mut schemas)));
+    }
+    let components = ComponentsBuilder::new()
+        .schemas_from_iter(schemas)
+        .security_scheme("accessToken", bearer("The access token of a session", Some("JWT")))
+        .security_scheme("operatorToken", bearer("The operator token, jop_…", None))
+        .security_scheme(
+            "apiKey",
+            SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-API-Key"))),
+        );
+    OpenApiBuilder::new()
+        .info(
+            InfoBuilder::new()
+                .title("Janua API")
+                .version(env!("CARGO_PKG_VERSION"))
+                .description(Some("Authentication and authorization for many tenants")),
+        )
+        // The relative server first: the interactive documents call where they came from.
+        .servers(Some([
+            ServerBuilder::new().url("/").build(),
+            ServerBuilder::new().url(public_url).build(),
+        ]))
+        .paths(paths)
+        .components(Some(components.build()))
+        .build()
+}
+
+fn operation(endpoint: &Endpoint, schemas: &mut Schemas) -> Operation {
+    let (status, answer) = (endpoint.output)(schemas);
+    let mut operation = OperationBuilder::new()
+        .operation_id(Some(operation_id(endpoint)))
+        .tag(tag(endpoint.path))
+        .summary(Some(endpoint.summary))
+        .request_body((endpoint.input)(schemas))
+        .response(status.as_str(), answer);
+    for name in path_parameters(endpoint.path) {
+        operation = operation.parameter(parameter(name, ParameterIn::Path));
+    }
+    if endpoint.access != Access::Service && endpoint.access != Access::Operator {
+        operation = operation.parameter(parameter("X-Tenant-ID", ParameterIn::Header));
+    }
+    if endpoint.method == Method::POST {
+        operation = operation.parameter(parameter("Idempotency-Key", ParameterIn::Header));
+    }
+    for requirement in securities(endpoint.access) {
+        operation = operation.security(requirement);
+    }
+    refusals(endpoint, operation).build()
+}
+
+/// One response for each status, its codes listed in the description.
+fn refusals(endpoint: &Endpoint, mut operation: OperationBuilder) -> OperationBuilder {
+    let codes = endpoint.codes();
+    for group in codes.chunk_by(|one, next| one.status() == next.status()) {
+        let names: Vec<_> = group.iter().map(|code| format!("`{}`", code.as_str())).collect();
+        let schema: RefOr<Schema> = Ref::from_schema_name("Error").into();
+        let content = ContentBuilder::new().schema(Some(schema)).build();
+        let response = ResponseBuilder::new()
+            .description(names.join(", "))
+            .content("application/json", content);
+        operation = operation.response(group[0].status().as_str(), response);
+    }
+    operation
+}
+
+fn securities(access: Access) -> Vec<SecurityRequirement> {
+    let scheme = |name: &str| SecurityRequirement::new(name, Vec::<String>::new());
+    match access {
+        Access::Service => vec![],
+        Access::Public => vec![scheme("apiKey"), SecurityRequirement::default()],
+        Access::Session => vec![scheme("accessToken")],
+        Access::Operator => vec![scheme("operatorToken")],
+    }
+}
+
+fn parameter(name: &str, place: ParameterIn) -> Parameter {
+    let required = if place == ParameterIn::Path { Required::True } else { Required::False };
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(place)
+        .required(required)
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .build()
+}
+
+fn path_parameters(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+}
+
+/// `POST /users/me/change-password` is `postUsersMeChangePassword`.
+fn operation_id(endpoint: &Endpoint) -> String {
+    let words = endpoint.path.split(|character: char| !character.is_ascii_alphanumeric());
+    let method = endpoint.method.as_str().to_ascii_lowercase();
+    words.filter(|word| !word.is_empty()).fold(method, |id, word| {
+        let (first, rest) = word.split_at(1);
+        id + &first.to_ascii_uppercase() + rest
+    })
+}
+
+fn tag(path: &str) -> &str {
+    match path.split('/').nth(1).unwrap_or_default() {
+        known @ ("auth" | "users" | "sessions" | "admin") => known,
+        "tenants" | ".well-known" => "keys",
+        _ => "service",
+    }
+}
+
+fn method(method: &Method) -> Option<HttpMethod> {
+    match method.as_str() {
+        "GET" => Some(HttpMethod::Get),
+        "POST" => Some(HttpMethod::Post),
+        "PUT" => Some(HttpMethod::Put),
+        "PATCH" => Some(HttpMethod::Patch),
+        "DELETE" => Some(HttpMethod::Delete),
+        _ => None,
+    }
+}
+
+fn bearer(description: &str, format: Option<&str>) -> SecurityScheme {
+    let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(description));
+    let scheme = match format {
+        Some(format) => scheme.bearer_format(format),
+        None => scheme,
+    };
+    SecurityScheme::Http(scheme.build())
+}
+
+fn error() -> RefOr<Schema> {
+    let text = || ObjectBuilder::new().schema_type(Type::String);
+    let detail = ObjectBuilder::new().property("field", text()).property("message", text());
+    let error = ObjectBuilder::new()
+        .property("code", text())
+        .property("message", text())
+        .property("details", ArrayBuilder::new().items(detail))
+        .property("retryAfter", ObjectBuilder::new().schema_type(Type::Integer))
+        .required("code")
+        .required("message");
+    ObjectBuilder::new()
+        .property("success", ObjectBuilder::new().schema_type(Type::Boolean))
+        .property("error", error)
+        .required("success")
+        .required("error")
+        .build()
+        .into()
+}

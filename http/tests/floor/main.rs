@@ -1,0 +1,8 @@
+//! The HTTP floor from outside: its pipeline without sockets, its server with them, and its endpoints
+//! on real actors and storage.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+mod endpoints;
+mod pipeline;
+mod server;
+mod support;

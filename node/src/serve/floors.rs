@@ -1,0 +1,162 @@
+//! The configuration, as each floor wants it.
+
+use janua_actors::directory::Options as Actors;
+use janua_actors::hashing::Cost;
+use janua_actors::settings::{AlgorithmName, Mail, Settings, Tokens, Webauthn};
+use janua_http::limits::rate::Rate;
+use janua_http::settings::{Connections, Rates, Settings as Http, Sizes, Timeouts, TlsFiles};
+use janua_storage::engine::Options as Storage;
+use janua_storage::seal::{Key, mac};
+use janua_storage::secret::Secret;
+use zeroize::Zeroizing;
+
+use super::start;
+use crate::config::{self, Config, Limit, Number, OrOff, SigningAlgorithm};
+use crate::failure::Failure;
+
+/// What wraps the cluster's key, if anything does.
+pub fn wrapping_key(config: &Config) -> Result<Option<Key>, Failure> {
+    let storage = &config.storage;
+    let material = match (&storage.key_file, &storage.key_secret) {
+        (Some(path), _) => Zeroizing::new(std::fs::read(path).map_err(|error| {
+            start(format!("storage.key_file {} cannot be read: {error}", path.display()))
+        })?),
+        (None, Some(secret)) => Zeroizing::new(secret.expose().as_bytes().to_vec()),
+        (None, None) => return Ok(None),
+    };
+    if material.len() < 16 {
+        return Err(start("storage.key_file or storage.key_secret holds fewer than 16 bytes"));
+    }
+    Ok(Some(Key::new(mac(&material, b"janua wrapping key"))))
+}
+
+/// Where state lies.
+pub fn storage(config: &Config) -> Storage {
+    Storage {
+        shards: narrow(config.cluster.shards),
+        cache_bytes: config.storage.cache_bytes.0,
+        snapshot_log_bytes: config.storage.snapshot_log_bytes.0,
+        ..Storage::new(&config.node.data_dir)
+    }
+}
+
+/// How actors decide.
+pub fn actors(config: &Config) -> Actors {
+    let tokens = &config.tokens;
+    let webauthn = &config.webauthn;
+    let defaults = Settings {
+        tokens: Tokens {
+            access_ttl: tokens.access_ttl.0.as_secs(),
+            session_ttl: tokens.session_ttl.0.as_secs(),
+            sliding_session: false,
+            signing_algorithm: algorithm(tokens.signing_algorithm),
+        },
+        webauthn: Webauthn {
+            rp_id: webauthn.rp_id.clone(),
+            rp_name: webauthn.rp_name.clone(),
+            origins: webauthn.origins.iter().map(|origin| origin.as_str().into()).collect(),
+        },
+        mail: Mail { from: config.mail.from.clone(), ..Mail::default() },
+        ..Settings::default()
+    };
+    Actors {
+        defaults,
+        cost: Cost {
+            memory_kib: narrow(config.passwords.memory_kib),
+            iterations: narrow(config.passwords.iterations),
+            parallelism: narrow(config.passwords.parallelism),
+        },
+        issuer: config.http.public_url.as_str().into(),
+        sessions_per_user: narrow(config.sessions.per_user),
+        live_sessions: narrow(config.sessions.live_actors),
+        ..Actors::default()
+    }
+}
+
+/// How clients are met.
+pub fn http(config: &Config) -> Result<Http, Failure> {
+    let http = &config.http;
+    let default_tenant = config.tenancy.default_tenant.as_deref().map(str::parse).transpose();
+    let default_tenant =
+        default_tenant.map_err(|_| start("tenancy.default_tenant is not the id of a tenant"))?;
+    let tls = match (&http.tls_certificate, &http.tls_key) {
+        (Some(certificate), Some(key)) => {
+            Some(TlsFiles { certificate: certificate.clone(), key: key.clone() })
+        }
+        _ => None,
+    };
+    Ok(Http {
+        public_url: http.public_url.as_str().into(),
+        node_name: config.node.name.clone(),
+        default_tenant,
+        separate_admin: http.admin_listen.is_some(),
+        trusted_proxies: http.trusted_proxies.clone(),
+        tls,
+        rates: Rates {
+            authentication: rate(config.limits.authentication),
+            api: rate(config.limits.api),
+        },
+        sizes: Sizes {
+            body: narrow(http.max_body_bytes),
+            head: narrow(http.max_header_bytes),
+            headers: narrow(http.max_headers),
+        },
+        timeouts: Timeouts {
+            head: http.header_timeout.0,
+            body: http.body_timeout.0,
+            request: http.request_timeout.0,
+            idle: http.idle_timeout.0,
+            drain: http.shutdown_timeout.0,
+            ..Timeouts::default()
+        },
+        connections: Connections {
+            total: narrow(http.max_connections),
+            per_address: narrow(http.max_connections_per_address),
+            streams: narrow(http.max_streams),
+        },
+    })
+}
+
+/// A secret of the configuration as the other floors hold it.
+pub fn secret(configured: Option<&config::Secret>) -> Option<Secret> {
+    configured.map(|secret| Secret::given(secret.expose()))
+}
+
+fn rate(limit: OrOff<Limit>) -> Rate {
+    match limit {
+        OrOff::On(limit) => Rate::new(limit.count, limit.per),
+        OrOff::Off => Rate::OFF,
+    }
+}
+
+const fn algorithm(name: SigningAlgorithm) -> AlgorithmName {
+    match name {
+        SigningAlgorithm::Es256 => AlgorithmName::ES256,
+        SigningAlgorithm::EdDsa => AlgorithmName::EdDSA,
+        SigningAlgorithm::Rs256 => AlgorithmName::RS256,
+        SigningAlgorithm::Hs256 => AlgorithmName::HS256,
+    }
+}
+
+/// Bounds are checked where the configuration is read; what is still too large is as large as fits.
+fn narrow<const MIN: u64, const MAX: u64, T: TryFrom<u64> + Bounded>(
+    number: Number<MIN, MAX>,
+) -> T {
+    T::try_from(number.0).unwrap_or(T::MOST)
+}
+
+trait Bounded {
+    const MOST: Self;
+}
+
+impl Bounded for u16 {
+    const MOST: Self = Self::MAX;
+}
+
+impl Bounded for u32 {
+    const MOST: Self = Self::MAX;
+}
+
+impl Bounded for usize {
+    const MOST: Self = Self::MAX;
+}

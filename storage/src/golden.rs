@@ -1,0 +1,235 @@
+//! One of every record and command ever written, in `golden/`. What is there must decode for ever;
+//! what is written today must be there. To add a line, run the test: it prints what is missing.
+
+use std::fmt::Debug;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::capability::audit::Head;
+use crate::capability::passwords::{Fail, Lockout, LockoutPolicy, Password};
+use crate::capability::sessions::{
+    AccessGrant, EndReason, Ended, Method, RefreshToken, Rotation, Session, Start,
+};
+use crate::capability::tenants::{
+    Algorithm, ApiKey, ApiKeyKind, Cluster, Configure, SigningKey, Tenant,
+};
+use crate::capability::users::{Device, Profile, Register, Status, User};
+use crate::capability::{passwords, tenants, users};
+use crate::codec;
+use crate::command::{Command, Proposal, Reply};
+use crate::event::{Detail, Event, EventKind, Origin, Personal};
+use crate::idempotency::{Record, Ticket};
+use crate::ids::{ApiKeyId, DeviceId, EventId, SessionId, TenantId, TenantNumber, UserId};
+use crate::moment::Moment;
+use crate::seal::{Key, Sealed};
+use crate::secret::SecretHash;
+
+const GOLDEN: &str = include_str!("../golden/v1.txt");
+const NOW: Moment = Moment(1_736_937_000_000);
+
+fn check<T: Serialize + DeserializeOwned + PartialEq + Debug>(
+    name: &str,
+    value: &T,
+) -> Option<String> {
+    let written = hex(&codec::encode(value).expect("encodes"));
+    let mut found = false;
+    for line in GOLDEN.lines() {
+        if let Some(kept) = line.strip_prefix(name).and_then(|rest| rest.strip_prefix(' ')) {
+            let decoded: T = codec::decode(&unhex(kept)).expect("decodes for ever");
+            found |= decoded == *value && kept == written;
+        }
+    }
+    (!found).then(|| format!("{name} {written}"))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn unhex(text: &str) -> Vec<u8> {
+    let digits = |at| u8::from_str_radix(&text[at..at + 2], 16).expect("hex digits");
+    (0..text.len()).step_by(2).map(digits).collect()
+}
+
+fn sealed() -> Sealed {
+    Key::new([1; 32]).seal([2; 12], b"golden", b"secret").expect("sealing")
+}
+
+fn origin() -> Origin {
+    Origin { ip_address: Some("192.0.2.1".into()), user_agent: Some("golden/1".into()) }
+}
+
+fn user() -> User {
+    User {
+        profile: Profile {
+            id: UserId::new(1, 2),
+            email: "user@example.com".into(),
+            first_name: Some("John".into()),
+            last_name: None,
+            email_verified: true,
+            phone_number: Some("+1234567890".into()),
+            phone_verified: false,
+            avatar: None,
+            mfa_enabled: false,
+            created: NOW,
+            last_active: NOW,
+            metadata: "{}".into(),
+        },
+        password: Some(Password { phc: "$argon2id$".into(), generation: 1, changed: NOW }),
+        status: Status::Suspended,
+        devices: vec![Device { id: DeviceId::new(1, 3), fingerprint: [4; 16], last_seen: NOW }],
+        sessions: 1,
+    }
+}
+
+fn start() -> Start {
+    Start {
+        session: SessionId::new(1, 5),
+        device: DeviceId::new(1, 3),
+        fingerprint: [4; 16],
+        origin: origin(),
+        token: SecretHash([6; 32]),
+        access: AccessGrant { token_id: [7; 16], ttl_ms: 3_600_000 },
+        ttl_ms: 604_800_000,
+        most: 200,
+    }
+}
+
+fn session() -> Session {
+    Session {
+        id: SessionId::new(1, 5),
+        user: UserId::new(1, 2),
+        device: DeviceId::new(1, 3),
+        origin: origin(),
+        methods: vec![Method::Password],
+        created: NOW,
+        last_active: NOW,
+        expires: NOW,
+        token: SecretHash([6; 32]),
+        generation: 1,
+        rotation: Some(Rotation { predecessor: SecretHash([5; 32]), at: NOW, successor: sealed() }),
+    }
+}
+
+fn tenant() -> Tenant {
+    Tenant {
+        id: TenantId::default_tenant(),
+        number: TenantNumber::DEFAULT,
+        name: "Default".into(),
+        slug: "default".into(),
+        created: NOW,
+        settings: "{}".into(),
+        revision: 1,
+        key: sealed(),
+        signing_key: 1,
+    }
+}
+
+fn event() -> Event {
+    Event {
+        id: EventId::new(1, 8),
+        sequence: 1,
+        kind: EventKind::LoginFailed,
+        user: None,
+        time: NOW,
+        ip_address: Some(Personal::Kept("192.0.2.1".into())),
+        user_agent: Some(Personal::Erased([9; 32])),
+        details: vec![("method".into(), Detail::Text("password".into())), ("n".into(), 3.into())],
+        salt: Some([1; 16]),
+        hash: [2; 32],
+    }
+}
+
+fn proposal(command: Command) -> Proposal {
+    let ticket =
+        Ticket { digest: [1; 32], request: [2; 32], secrets: Some(sealed()), expires: NOW };
+    Proposal {
+        tenant: TenantNumber::DEFAULT,
+        proposed: NOW,
+        seed: [3; 32],
+        origin: origin(),
+        idempotency: Some(ticket),
+        command,
+    }
+}
+
+fn register() -> Command {
+    Command::Users(users::Command::Register(Box::new(Register {
+        id: UserId::new(1, 2),
+        email: "user@example.com".into(),
+        first_name: Some("John".into()),
+        last_name: None,
+        metadata: "{}".into(),
+        password: "$argon2id$".into(),
+        start: Some(start()),
+    })))
+}
+
+fn fail() -> Command {
+    let minutes = std::time::Duration::from_secs(900);
+    let policy = LockoutPolicy { attempts: 5, window: minutes, duration: minutes };
+    let email = "user@example.com".into();
+    Command::Passwords(passwords::Command::Fail(Fail { email, user: None, policy }))
+}
+
+fn configure() -> Command {
+    let configure = Configure { revision: 1, settings: "{}".into() };
+    Command::Tenants(tenants::Command::Configure(configure))
+}
+
+fn api_key() -> ApiKey {
+    ApiKey {
+        id: ApiKeyId::new(1, 4),
+        kind: ApiKeyKind::Secret,
+        name: "Bootstrap".into(),
+        scopes: vec!["*".into()],
+        hash: SecretHash([5; 32]),
+        created: NOW,
+        expires: None,
+        rate_limit: None,
+    }
+}
+
+fn signing_key() -> SigningKey {
+    SigningKey {
+        number: 1,
+        kid: "1.1.abc".into(),
+        algorithm: Algorithm::ES256,
+        created: NOW,
+        retires: None,
+        private: sealed(),
+        public: Some("{}".into()),
+    }
+}
+
+#[test]
+fn everything_ever_written_is_read() {
+    let id = UserId::new(1, 2);
+    let token = RefreshToken { user: id, session: SessionId::new(1, 5), generation: 1 };
+    let lockout = Lockout { failures: 1, first: NOW, locked_until: None, expires: NOW };
+    let ended = Ended { reason: EndReason::LoggedOut, token: SecretHash([6; 32]), expires: NOW };
+    let cluster = Cluster { id: [1; 16], founded: NOW, operator_token: SecretHash([2; 32]) };
+    let ticket = Ticket { digest: [1; 32], request: [2; 32], secrets: None, expires: NOW };
+    let missing: Vec<String> = [
+        check("user", &user()),
+        check("session", &session()),
+        check("refresh-token", &token),
+        check("ended", &ended),
+        check("lockout", &lockout),
+        check("tenant", &tenant()),
+        check("signing-key", &signing_key()),
+        check("api-key", &api_key()),
+        check("cluster", &cluster),
+        check("events", &vec![event()]),
+        check("audit-head", &Head { sequence: 1, hash: [2; 32] }),
+        check("idempotency", &Record::new(ticket, Ok(Reply::Count(3)))),
+        check("proposal-register", &proposal(register())),
+        check("proposal-fail", &proposal(fail())),
+        check("proposal-configure", &proposal(configure())),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    assert!(missing.is_empty(), "not in golden/v1.txt:\n{}", missing.join("\n"));
+}
