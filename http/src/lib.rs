@@ -26,5 +26,7 @@ pub mod output;
 pub mod pipeline;
 mod request_id;
 pub mod router;
+mod rules;
 pub mod server;
 pub mod settings;
+mod text;

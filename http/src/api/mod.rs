@@ -1,11 +1,9 @@
 //! The endpoints, one file for each noun.
 
 pub mod passwords;
-mod rules;
 pub mod service;
 pub mod sessions;
 pub mod tenants;
-mod text;
 pub mod users;
 
 use crate::endpoint::Endpoint;

@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::text::SessionTokens;
-use super::{rules, text};
+use super::sessions::SessionTokens;
 use crate::call::Call;
 use crate::endpoint::{Access, Endpoint, Limit, post};
 use crate::error::{Code, Error};
 use crate::input::Json;
 use crate::output::{Created, Data};
+use crate::{rules, text};
 
 /// The endpoints for passwords.
 pub fn endpoints() -> Vec<Endpoint> {

@@ -1,6 +1,7 @@
 //! Sessions: carried on, listed, ended.
 
 use garde::Validate;
+use janua_actors::capability::sessions::Tokens;
 use janua_storage::capability::sessions;
 use janua_storage::ids::{DeviceId, SessionId};
 use janua_storage::moment::Moment;
@@ -8,13 +9,12 @@ use janua_storage::secret::{Purpose, Secret};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::text::SessionTokens;
-use super::{rules, text};
 use crate::call::Call;
 use crate::endpoint::{Access, Endpoint, Limit, delete, get, post};
 use crate::error::{Code, Error};
 use crate::input::{Empty, Json};
 use crate::output::{Data, Done};
+use crate::{rules, text};
 
 /// The endpoints for sessions.
 pub fn endpoints() -> Vec<Endpoint> {
@@ -85,6 +85,27 @@ async fn revoke(call: Call, _: Empty) -> Result<Done, Error> {
     let session = call.parameter("sessionId")?;
     caller.tenant.revoke_session(&call.context(), caller, session).await?;
     Ok(Done("Session revoked successfully"))
+}
+
+/// The tokens of a session.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionTokens {
+    access_token: String,
+    #[serde(serialize_with = "text::exposed")]
+    #[schema(value_type = String, example = "rt_1_…")]
+    refresh_token: Secret,
+    /// When the access token runs out.
+    #[serde(serialize_with = "text::of")]
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Moment,
+}
+
+impl From<Tokens> for SessionTokens {
+    fn from(tokens: Tokens) -> Self {
+        let Tokens { access_token, refresh_token, expires } = tokens;
+        Self { access_token, refresh_token, expires_at: expires }
+    }
 }
 
 /// The sessions of a user.

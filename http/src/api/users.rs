@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use garde::Validate;
 use janua_actors::hashing::Plaintext;
+use janua_actors::refusal::Refusal;
 use janua_actors::session::Live;
 use janua_storage::capability::users::{self, Changes};
 use janua_storage::ids::UserId;
@@ -13,12 +14,12 @@ use serde_json::{Map, Value};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::{rules, text};
 use crate::call::Call;
 use crate::endpoint::{Access, Endpoint, Limit, delete, get, post, put};
 use crate::error::{Code, Error};
 use crate::input::{Empty, Json};
 use crate::output::{Data, Done, DoneWith};
+use crate::{rules, text};
 
 /// The endpoints for the current user.
 pub fn endpoints() -> Vec<Endpoint> {
@@ -64,10 +65,22 @@ async fn change_password(
     let (current, new) =
         (Plaintext::new(&body.current_password), Plaintext::new(&body.new_password));
     let others = body.logout_other_sessions;
-    let sessions_invalidated =
-        caller.tenant.change_password(&call.context(), caller, current, new, others).await?;
+    let context = call.context();
+    let changing = caller.tenant.change_password(&context, caller, current, new, others);
+    let sessions_invalidated = changing.await.map_err(about_the_new_one)?;
     let changed = PasswordChanged { sessions_invalidated };
     Ok(DoneWith("Password changed successfully", changed))
+}
+
+/// The policy speaks of the password; in this body it is the new one.
+fn about_the_new_one(refusal: Refusal) -> Refusal {
+    match refusal {
+        Refusal::WeakPassword(mut fields) => {
+            fields.iter_mut().for_each(|error| error.field = "newPassword".into());
+            Refusal::WeakPassword(fields)
+        }
+        other => other,
+    }
 }
 
 /// Changes of a profile: what is absent stays, `null` clears, `metadata` is replaced.

@@ -255,6 +255,11 @@ async fn a_changed_password_ends_the_other_sessions() {
     assert_eq!(changed["message"], "Password changed successfully");
     assert_eq!(changed["data"], json!({ "sessionsInvalidated": 1 }));
     house.get("/users/me", &first).await.refuses(401, "session_revoked");
+    let body = json!({ "currentPassword": "NewPassword456!", "newPassword": "password" });
+    let request = bearing(Request::post("/users/me/change-password"), &second);
+    let weak = house.send(request, &body).await;
+    weak.refuses(422, "weak_password");
+    assert_eq!(weak.json()["error"]["details"][0]["field"], "newPassword");
     assert_eq!(house.get("/users/me", &second).await.status, 200);
 }
 

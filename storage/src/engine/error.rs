@@ -30,6 +30,20 @@ pub enum OpenError {
         /// The newest version this program knows.
         known: u32,
     },
+    /// It was founded with another number of shards.
+    #[error(
+        "data folder {path} was founded with {found} shards, not {configured}: the number is \
+         fixed when a cluster is founded",
+        path = path.display()
+    )]
+    Shards {
+        /// The data folder.
+        path: PathBuf,
+        /// The number in its `format` file.
+        found: u32,
+        /// The number that was asked for.
+        configured: u16,
+    },
     /// It is not a data folder of this program, or has lost its `format` file.
     #[error("{path} is no Janua data folder: {problem}", path = path.display())]
     Foreign {

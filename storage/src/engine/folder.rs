@@ -12,6 +12,8 @@ use super::files::{Disk, read_all, write_durably};
 /// The version of the data folder that this program writes.
 const VERSION: u32 = 1;
 const FORMAT: &str = "janua data ";
+/// Before the number of shards, by which tenants are assigned to them for good.
+const SHARDS: &str = "shards ";
 
 /// A data folder that this process holds.
 pub struct Folder {
@@ -25,7 +27,7 @@ pub struct Folder {
 
 impl Folder {
     /// Takes the folder, or makes it. Nothing in it is touched before it is known to be ours.
-    pub fn open(disk: &Arc<dyn Disk>, dir: &Path) -> Result<Self, OpenError> {
+    pub fn open(disk: &Arc<dyn Disk>, dir: &Path, shards: u16) -> Result<Self, OpenError> {
         let unusable =
             |error: io::Error| OpenError::Folder { path: dir.into(), problem: error.to_string() };
         fs::create_dir_all(dir).map_err(unusable)?;
@@ -33,10 +35,10 @@ impl Folder {
         let format = dir.join("format");
         let found = read_all(&**disk, &format).map_err(unusable)?;
         match found {
-            Some(content) => check_format(dir, &content)?,
+            Some(content) => check_format(dir, &content, shards)?,
             None => {
                 check_empty(&**disk, dir)?;
-                let content = format!("{FORMAT}{VERSION}\n");
+                let content = format!("{FORMAT}{VERSION}\n{SHARDS}{shards}\n");
                 write_durably(&**disk, &format, content.as_bytes()).map_err(unusable)?;
             }
         }
@@ -67,13 +69,20 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
     }
 }
 
-fn check_format(dir: &Path, content: &[u8]) -> Result<(), OpenError> {
+fn check_format(dir: &Path, content: &[u8], shards: u16) -> Result<(), OpenError> {
     let text = String::from_utf8_lossy(content);
-    let version = text.strip_prefix(FORMAT).and_then(|version| version.trim().parse::<u32>().ok());
-    match version {
-        Some(version) if version <= VERSION => Ok(()),
-        Some(found) => Err(OpenError::Newer { path: dir.into(), found, known: VERSION }),
-        None => Err(foreign(dir, "its `format` file is not ours")),
+    let number = |prefix: &str| {
+        text.lines().find_map(|line| line.strip_prefix(prefix)?.trim().parse::<u32>().ok())
+    };
+    match (number(FORMAT), number(SHARDS)) {
+        (Some(found), _) if found > VERSION => {
+            Err(OpenError::Newer { path: dir.into(), found, known: VERSION })
+        }
+        (Some(_), Some(found)) if found == u32::from(shards) => Ok(()),
+        (Some(_), Some(found)) => {
+            Err(OpenError::Shards { path: dir.into(), found, configured: shards })
+        }
+        _ => Err(foreign(dir, "its `format` file is not ours")),
     }
 }
 

@@ -16,9 +16,7 @@ use super::raft::{ELECTION_MIN, Types};
 /// Decision: openraft's voters refuse to elect another for `ELECTION_MAX` after they heard the
 /// leader. Stopping at nine tenths of `ELECTION_MIN`, less than half of that, leaves far more than
 /// clocks can drift apart meanwhile.
-pub const LEASE: Duration = ELECTION_MIN
-    .checked_sub(ELECTION_MIN.checked_div(10).expect("ten is not zero"))
-    .expect("a tenth is less than the whole");
+pub const LEASE: Duration = Duration::from_millis(ELECTION_MIN.as_millis() as u64 * 9 / 10);
 
 /// Whether this node leads its term and has caught up with all that came before.
 pub fn leads(metrics: &RaftMetrics<Types>) -> bool {
@@ -45,4 +43,61 @@ fn is_lone_voter(metrics: &RaftMetrics<Types>) -> bool {
 
 fn is_fresh(metrics: &RaftMetrics<Types>, now: TokioInstant) -> bool {
     metrics.last_quorum_acked.as_ref().is_some_and(|acked| now < **acked + LEASE)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    use openraft::metrics::SerdeInstant;
+
+    use super::*;
+    use crate::engine::raft::{LogId, Membership};
+
+    /// A leader of these voters in term 3, which has applied an entry of `applied_term`.
+    fn leader(voters: &[u64], applied_term: u64) -> RaftMetrics<Types> {
+        let voters: BTreeSet<u64> = voters.iter().copied().collect();
+        let members = openraft::Membership::new_with_defaults(vec![voters], []);
+        RaftMetrics {
+            current_term: 3,
+            state: ServerState::Leader,
+            last_applied: Some(LogId::new(applied_term.into(), 7)),
+            membership_config: Arc::new(Membership::new(None, members)),
+            ..RaftMetrics::new_initial(1)
+        }
+    }
+
+    fn heard(before: Duration, mut metrics: RaftMetrics<Types>) -> RaftMetrics<Types> {
+        metrics.last_quorum_acked = Some(SerdeInstant::new(TokioInstant::now() - before));
+        metrics
+    }
+
+    #[test]
+    fn a_lone_voter_needs_nobody() {
+        assert!(holds(&leader(&[1], 3)));
+        assert!(!holds(&leader(&[2], 3)));
+    }
+
+    #[test]
+    fn a_lease_lasts_as_long_as_a_quorum_was_heard() {
+        let group = || leader(&[1, 2, 3], 3);
+        assert!(!holds(&group()));
+        assert!(holds(&heard(LEASE / 2, group())));
+        assert!(!holds(&heard(LEASE, group())));
+    }
+
+    #[test]
+    fn a_leader_that_has_not_caught_up_answers_nothing() {
+        assert!(!holds(&leader(&[1], 2)));
+        assert!(!holds(&heard(Duration::ZERO, leader(&[1, 2, 3], 2))));
+    }
+
+    #[test]
+    fn only_the_leader_answers() {
+        for state in [ServerState::Follower, ServerState::Candidate, ServerState::Learner] {
+            let metrics = RaftMetrics { state, ..leader(&[1], 3) };
+            assert!(!holds(&metrics));
+        }
+    }
 }

@@ -57,6 +57,9 @@ pub struct Options {
     pub log_file_bytes: u64,
     /// Bytes above which log files that nothing needs are freed.
     pub log_purge_bytes: u64,
+    /// Log entries that stay although a snapshot covers them, so that a follower that was away
+    /// for a moment needs no snapshot.
+    pub kept_entries: u64,
 }
 
 impl Options {
@@ -70,6 +73,7 @@ impl Options {
             snapshot_log_bytes: 64 * MIB,
             log_file_bytes: 32 * MIB,
             log_purge_bytes: 128 * MIB,
+            kept_entries: 1_000,
         }
     }
 }

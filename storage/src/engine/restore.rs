@@ -3,6 +3,7 @@
 //! mend, so that it becomes a clear error.
 
 use super::error::OpenError;
+use super::raft::LogId;
 use super::raft::machine::Core;
 use super::snapshot::SnapshotFile;
 use crate::fault::Fault;
@@ -27,39 +28,44 @@ pub fn open_tree(core: &Core, verified: bool) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Takes the snapshot if it is needed, and checks that the log has all the rest.
-pub fn restore(core: &Core, log_dir: &std::path::Path) -> Result<(), OpenError> {
-    let path = core.snapshots.path(core.shard);
-    let snapshot_damaged =
-        |problem: String| OpenError::SnapshotDamaged { file: path.clone(), problem };
-    let folder = |fault: Fault| OpenError::Folder {
-        path: log_dir.to_path_buf(),
-        problem: fault.to_string(),
-    };
-    let applied = core.tree().map_err(folder)?.meta().last_applied;
-    let needed = applied < core.log.purged();
-    match core.snapshots.current(core.shard) {
-        Ok(Some(snapshot)) => match take(core, &snapshot, applied) {
-            Ok(()) => {}
-            Err(fault) if needed => return Err(snapshot_damaged(fault.to_string())),
-            Err(fault) => discard(core, &fault).map_err(folder)?,
-        },
-        Ok(None) if needed => return Err(snapshot_damaged("it is missing".into())),
-        Ok(None) => {}
-        Err(error) => return Err(snapshot_damaged(error.to_string())),
-    }
-    check_log(core, log_dir)
+/// Why a shard does not start.
+pub enum Trouble {
+    /// Its tree failed; another one may do.
+    State(Fault),
+    /// Nothing here can mend it.
+    Final(OpenError),
 }
 
-fn take(
-    core: &Core,
-    snapshot: &SnapshotFile,
-    applied: Option<super::raft::LogId>,
-) -> Result<(), Fault> {
-    if snapshot.meta(core.shard)?.last_log_id > applied {
-        core.load_snapshot(snapshot)?;
+impl From<Fault> for Trouble {
+    fn from(fault: Fault) -> Self {
+        Self::State(fault)
     }
-    Ok(())
+}
+
+/// Takes the snapshot if it is needed, and checks that the log has all the rest.
+pub fn restore(core: &Core) -> Result<(), Trouble> {
+    let file = core.snapshots.path(core.shard);
+    let lost = |problem: String| Trouble::Final(OpenError::SnapshotDamaged { file, problem });
+    let applied = core.tree()?.meta().last_applied;
+    let needed = applied < core.log.purged();
+    match newer_snapshot(core, applied) {
+        Ok(Some(snapshot)) => core.load_snapshot(&snapshot)?,
+        Ok(None) if needed => return Err(lost("it is missing, or too old".into())),
+        Ok(None) => {}
+        Err(fault) if needed => return Err(lost(fault.to_string())),
+        Err(fault) => discard(core, &fault)?,
+    }
+    check_log(core)
+}
+
+/// The snapshot, if it is newer than what was applied; then every byte of it has been checked.
+fn newer_snapshot(core: &Core, applied: Option<LogId>) -> Result<Option<SnapshotFile>, Fault> {
+    let Some(snapshot) = core.snapshots.current(core.shard)? else { return Ok(None) };
+    if snapshot.meta(core.shard)?.last_log_id <= applied {
+        return Ok(None);
+    }
+    snapshot.verify(core.shard)?;
+    Ok(Some(snapshot))
 }
 
 /// A damaged snapshot that is not needed: tree and log have all that was in it.
@@ -69,12 +75,20 @@ fn discard(core: &Core, fault: &Fault) -> Result<(), Fault> {
     Ok(core.snapshots.remove(core.shard)?)
 }
 
-fn check_log(core: &Core, dir: &std::path::Path) -> Result<(), OpenError> {
-    let damaged = |problem: String| OpenError::LogDamaged { file: dir.to_path_buf(), problem };
-    let applied = core.tree().map_err(|fault| damaged(fault.to_string()))?.meta().last_applied;
+fn check_log(core: &Core) -> Result<(), Trouble> {
+    let damaged = |problem: String| {
+        Trouble::Final(OpenError::LogDamaged { file: core.log.damaged_file(), problem })
+    };
+    let applied = core.tree()?.meta().last_applied;
     let last = core.log.last();
     let snapshot = core.snapshots.current(core.shard).ok().flatten();
     let covered = snapshot.and_then(|snapshot| snapshot.meta(core.shard).ok()?.last_log_id);
+    if last.is_none() && covered.is_some() {
+        return Err(damaged("it is gone".into()));
+    }
+    if applied < core.log.purged() {
+        return Err(damaged("it was purged beyond the snapshot".into()));
+    }
     // Invariant: what was applied had been synced to the log before.
     if applied > last.max(covered) {
         return Err(damaged("it ends before what was already applied".into()));

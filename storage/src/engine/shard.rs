@@ -29,6 +29,8 @@ pub struct Leadership {
     pub leader: Option<u64>,
     /// Whether this node is the leader and has applied all that came before its term.
     pub leads: bool,
+    /// The shard has stopped for good on this node; `health` says why.
+    pub stopped: bool,
 }
 
 /// A Raft instance that runs.

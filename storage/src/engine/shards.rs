@@ -66,9 +66,9 @@ impl Shards {
             .enable_all()
             .build()
             .map_err(|error| failed(error.to_string()))?;
-        let config = raft::config().map_err(|error| failed(error.to_string()))?;
-        let log_dir = opening.log.dir().to_path_buf();
-        let start = Start { node: opening.options.node, config, log_dir };
+        let config = raft::config(opening.options.kept_entries)
+            .map_err(|error| failed(error.to_string()))?;
+        let start = Start { node: opening.options.node, config };
         let opening = Arc::new(opening);
         let tasks: Vec<_> = (0..opening.options.shards)
             .map(|id| runtime.spawn(start_shard(opening.clone(), ShardId(id), start.clone())))
@@ -93,7 +93,7 @@ impl Shards {
             return Err(problem);
         }
         // What does not lead in time shows in `health`.
-        drop(timeout(LEAD_DEADLINE, opened.all_lead()).await);
+        drop(timeout(LEAD_DEADLINE, opened.all_settled()).await);
         Ok(opened)
     }
 
@@ -138,9 +138,9 @@ impl Shards {
         let (store, log) = (self.store.clone(), self.log.clone());
         let folder = self.folder.lock().take();
         let closing = tokio::task::spawn_blocking(move || {
+            runtime.shutdown_timeout(Duration::from_secs(1));
             store.close();
             let clean = log.close();
-            runtime.shutdown_timeout(Duration::from_secs(1));
             match folder {
                 Some(folder) if clean => folder.mark_clean(),
                 _ => Ok(()),
@@ -153,11 +153,16 @@ impl Shards {
         }
     }
 
-    async fn all_lead(&self) {
-        for shard in &self.shards {
+    /// Returns once each shard leads, or is known not to.
+    async fn all_settled(&self) {
+        let settled = join_all(self.shards.iter().map(|shard| async {
             let mut leadership = shard.leadership();
-            // The sender lives in the shard, so this ends only once it leads.
-            drop(leadership.wait_for(|now| now.leads).await);
+            // The sender lives in the shard, so waiting cannot fail.
+            drop(leadership.wait_for(|now| now.leads || now.stopped).await);
+        }));
+        tokio::select! {
+            _ = settled => {}
+            () = self.poison.stopped() => {}
         }
     }
 }
@@ -173,7 +178,7 @@ impl Drop for Shards {
 impl Opening {
     fn begin(options: Options, parts: Parts) -> Result<Self, OpenError> {
         let dir = options.data_dir.clone();
-        let folder = Folder::open(&parts.disk, &dir)?;
+        let folder = Folder::open(&parts.disk, &dir, options.shards)?;
         let unusable = |path: PathBuf| {
             move |error: std::io::Error| OpenError::Folder { path, problem: error.to_string() }
         };
@@ -196,7 +201,7 @@ impl Opening {
 
     fn core(&self, id: ShardId) -> Result<Arc<Core>, OpenError> {
         let log_damaged = |fault: Fault| OpenError::LogDamaged {
-            file: self.log.dir().to_path_buf(),
+            file: self.log.damaged_file(),
             problem: fault.to_string(),
         };
         Ok(Arc::new(Core {

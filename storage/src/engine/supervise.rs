@@ -2,7 +2,6 @@
 //! the instance anew on a rebuilt tree when damage is met.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -17,11 +16,14 @@ use super::lease;
 use super::raft::machine::Machine;
 use super::raft::network::NoPeers;
 use super::raft::{Raft, Types};
-use super::restore;
+use super::restore::{self, Trouble};
 use super::shard::{Leadership, Phase, Running, Shard};
+use crate::fault::Fault;
 
 /// How long a read may wait for a quorum.
 const READ_DEADLINE: Duration = Duration::from_secs(1);
+/// How often a shard is started anew on a fresh tree before it is given up.
+const ATTEMPTS: u32 = 3;
 /// Reads that may wait for a quorum.
 pub const WAITING_READS: usize = 4_096;
 
@@ -32,41 +34,80 @@ pub struct Start {
     pub node: u64,
     /// Its configuration.
     pub config: Arc<Config>,
-    /// For errors.
-    pub log_dir: PathBuf,
 }
 
 impl Start {
-    /// Starts the shard's Raft instance on its tree. `true` if it had no members yet, and this
-    /// node now is its only one.
-    ///
+    /// Starts the shard's Raft instance, on its tree, or if that fails on a fresh one, or in a
+    /// fresh database. `true` if it had no members yet, and this node now is its only one.
+    pub async fn raft(&self, shard: &Shard) -> Result<bool, OpenError> {
+        let core = &shard.core;
+        let mut attempt = 0;
+        loop {
+            let fault = match self.attempt(shard).await {
+                Ok(founded) => return Ok(founded),
+                Err(Trouble::Final(error)) => return Err(error),
+                Err(Trouble::State(fault)) if attempt < ATTEMPTS => fault,
+                Err(Trouble::State(fault)) => return Err(failed(shard, &fault)),
+            };
+            tracing::error!(shard = shard.id().0, %fault, "state fails, it will be rebuilt");
+            if attempt > 0 {
+                core.store.replace().map_err(|fault| failed(shard, &fault))?;
+            }
+            core.exchange(core.fresh_tree().map_err(|fault| failed(shard, &fault))?);
+            attempt += 1;
+        }
+    }
+
     /// A voter that is alone in its group has promised nobody and stands at once. One that has
     /// peers must first abstain for `ELECTION_MAX`, since a lease it granted may still run; that
     /// comes with the network to them.
-    pub async fn raft(&self, shard: &Shard) -> Result<bool, OpenError> {
-        restore::restore(&shard.core, &self.log_dir)?;
-        let failed = |problem: String| OpenError::Raft { shard: shard.id().0, problem };
-        let machine = Machine(shard.core.clone());
-        let log = shard.core.log.clone();
-        let raft = Raft::new(self.node, self.config.clone(), NoPeers, log, machine).await;
-        let raft = raft.map_err(|error| failed(error.to_string()))?;
-        let initialized = raft.is_initialized().await.map_err(|error| failed(error.to_string()))?;
-        if initialized {
-            let standing = raft.trigger().elect(false).await;
-            standing.map_err(|error| failed(error.to_string()))?;
-        } else {
-            let members = BTreeMap::from([(self.node, BasicNode::default())]);
-            let founded = raft.initialize(members).await;
-            founded.map_err(|error| failed(error.to_string()))?;
-        }
+    async fn attempt(&self, shard: &Shard) -> Result<bool, Trouble> {
+        let core = &shard.core;
+        restore::restore(core)?;
+        let (log, machine) = (core.log.clone(), Machine(core.clone()));
+        let raft = match Raft::new(self.node, self.config.clone(), NoPeers, log, machine).await {
+            Ok(raft) => raft,
+            Err(error) => return Err(self.why(shard, &error)),
+        };
+        let founded = match self.stand(&raft).await {
+            Ok(founded) => founded,
+            Err(problem) => {
+                // It ends, one way or the other.
+                drop(raft.shutdown().await);
+                return Err(self.why(shard, &problem));
+            }
+        };
         let metrics = raft.metrics();
+        let snapshot = core.snapshots.current(shard.id()).ok().flatten();
+        let bytes = snapshot.map_or(0, |snapshot| snapshot.bytes());
+        core.snapshot_bytes.store(bytes, Ordering::Relaxed);
         *shard.running.write() = Some(Arc::new(Running { raft, metrics }));
         *shard.phase.lock() = Phase::Serving;
-        let snapshot = shard.core.snapshots.current(shard.id()).ok().flatten();
-        let bytes = snapshot.map_or(0, |snapshot| snapshot.bytes());
-        shard.core.snapshot_bytes.store(bytes, Ordering::Relaxed);
+        Ok(founded)
+    }
+
+    async fn stand(&self, raft: &Raft) -> Result<bool, String> {
+        let initialized = raft.is_initialized().await.map_err(|error| error.to_string())?;
+        if initialized {
+            raft.trigger().elect(false).await.map_err(|error| error.to_string())?;
+        } else {
+            let members = BTreeMap::from([(self.node, BasicNode::default())]);
+            raft.initialize(members).await.map_err(|error| error.to_string())?;
+        }
         Ok(!initialized)
     }
+
+    fn why(&self, shard: &Shard, problem: &dyn std::fmt::Display) -> Trouble {
+        let tree = shard.core.tree();
+        match tree.as_ref().ok().and_then(|tree| tree.damage()) {
+            Some(damage) => Trouble::State(Fault::Damaged(damage.into())),
+            None => Trouble::Final(failed(shard, problem)),
+        }
+    }
+}
+
+fn failed(shard: &Shard, problem: &dyn std::fmt::Display) -> OpenError {
+    OpenError::Raft { shard: shard.id().0, problem: problem.to_string() }
 }
 
 enum Happened {
@@ -89,7 +130,7 @@ pub async fn supervise(shard: Arc<Shard>, start: Start) {
             }
         }
     }
-    publish(&shard, &Leadership::default());
+    publish(&shard, &Leadership { stopped: true, ..Leadership::default() });
 }
 
 enum Ended {
@@ -153,7 +194,8 @@ async fn rebuild(shard: &Arc<Shard>, start: &Start, running: &Running, damage: S
 
 fn leadership(metrics: &RaftMetrics<Types>) -> Leadership {
     let leads = lease::leads(metrics);
-    Leadership { term: metrics.current_term, leader: metrics.current_leader, leads }
+    let (term, leader) = (metrics.current_term, metrics.current_leader);
+    Leadership { term, leader, leads, stopped: false }
 }
 
 fn publish(shard: &Shard, now: &Leadership) {

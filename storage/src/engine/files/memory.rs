@@ -86,8 +86,9 @@ impl MemoryDisk {
     }
 
     /// Power fails now, unless it has already, and returns: all that was not synced is gone, and
-    /// every open file with it.
-    pub fn restart(&self) -> io::Result<()> {
+    /// every open file with it. Of the bytes that were added to a file since its last sync, `torn`
+    /// says how many survive nevertheless.
+    pub fn restart(&self, mut torn: impl FnMut(usize) -> usize) -> io::Result<()> {
         self.0.dark.store(true, Ordering::SeqCst);
         self.0.epoch.fetch_add(1, Ordering::SeqCst);
         let mut names = self.0.names.lock();
@@ -98,8 +99,13 @@ impl MemoryDisk {
         *names = Names::new();
         for (path, inode) in synced.iter() {
             let left = Arc::new(Inode::default());
-            *left.now.lock() = inode.synced.lock().clone();
-            *left.synced.lock() = inode.synced.lock().clone();
+            let mut content = inode.synced.lock().clone();
+            let now = inode.now.lock();
+            if let Some(added) = now.get(content.len()..).filter(|added| !added.is_empty()) {
+                content.extend_from_slice(&added[..torn(added.len()).min(added.len())]);
+            }
+            *left.now.lock() = content.clone();
+            *left.synced.lock() = content;
             fs::write(path, b"")?;
             names.insert(path.clone(), left);
         }

@@ -3,10 +3,14 @@
 //! Decision: raft-engine syncs its folder only when it starts a further file, and by itself. Here
 //! a created file is durable under its name when the call returns, so the first file is safe as
 //! well. A removal may be forgotten: the file comes back, and is removed again.
+//!
+//! Decision: raft-engine panics on a failed sync, and while its files are dropped a second panic
+//! ends the process. So a failure is noted for good instead of told, and the log thread asks for it
+//! before it acknowledges anything.
 
 use std::io::{Read, Result, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use raft_engine::env::{FileSystem, Handle, Permission, WriteExt};
@@ -17,22 +21,33 @@ use crate::engine::files::{Disk, DiskFile};
 /// The folder of the log.
 pub struct LogFiles {
     disk: Arc<dyn Disk>,
-    damaged: Arc<Mutex<Option<PathBuf>>>,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    damaged: Mutex<Option<PathBuf>>,
+    failed_sync: OnceLock<String>,
 }
 
 impl LogFiles {
     /// Files on this disk.
     pub fn new(disk: Arc<dyn Disk>) -> Self {
-        Self { disk, damaged: Arc::default() }
+        Self { disk, state: Arc::default() }
     }
 
     /// A file that lost more than a crash can take, which recovery would have cut in silence.
     pub fn damaged(&self) -> Option<PathBuf> {
-        self.damaged.lock().clone()
+        self.state.damaged.lock().clone()
+    }
+
+    /// The first sync that failed, if one did.
+    pub fn failed_sync(&self) -> Option<&str> {
+        self.state.failed_sync.get().map(String::as_str)
     }
 
     fn handle(&self, path: &Path, file: Arc<dyn DiskFile>) -> LogFile {
-        LogFile { path: path.into(), file, damaged: self.damaged.clone() }
+        LogFile { path: path.into(), file, state: self.state.clone() }
     }
 
     fn sync_parent(&self, path: &Path) -> Result<()> {
@@ -44,7 +59,7 @@ impl LogFiles {
 pub struct LogFile {
     path: PathBuf,
     file: Arc<dyn DiskFile>,
-    damaged: Arc<Mutex<Option<PathBuf>>>,
+    state: Arc<State>,
 }
 
 impl Handle for LogFile {
@@ -53,7 +68,7 @@ impl Handle for LogFile {
     fn truncate(&self, offset: usize) -> Result<()> {
         if let Some(at) = tail::batch_after(&self.path, &*self.file, offset as u64)? {
             tracing::error!(file = %self.path.display(), offset, intact = at, "log damaged");
-            *self.damaged.lock() = Some(self.path.clone());
+            *self.state.damaged.lock() = Some(self.path.clone());
             return Err(std::io::Error::other("damaged in the middle"));
         }
         self.file.truncate(offset as u64)
@@ -64,7 +79,11 @@ impl Handle for LogFile {
     }
 
     fn sync(&self) -> Result<()> {
-        self.file.sync()
+        if let Err(error) = self.file.sync() {
+            // Only the first one matters.
+            drop(self.state.failed_sync.set(error.to_string()));
+        }
+        Ok(())
     }
 }
 

@@ -10,12 +10,13 @@ pub mod writer;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use parking_lot::{Mutex, RwLock};
 use raft_engine::{Config, ReadableSize, RecoveryMode};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 use self::files::LogFiles;
@@ -32,6 +33,8 @@ use crate::ids::ShardId;
 pub struct Log {
     /// For reading; `None` once closed. Reads hold the lock, so that closing waits for them.
     engine: RwLock<Option<Arc<LogEngine>>>,
+    disk: Arc<dyn Disk>,
+    files: Arc<LogFiles>,
     requests: mpsc::Sender<Request>,
     thread: Mutex<Option<JoinHandle<()>>>,
     poison: Arc<Poison>,
@@ -82,7 +85,10 @@ impl Log {
             LogEngine::open_with_file_system(config, files.clone())
         }));
         let problem = match opened {
-            Ok(Ok(engine)) => return Self::start(engine, dir, poison),
+            Ok(Ok(engine)) => return Self::start(engine, (disk.clone(), files), dir, poison),
+            Ok(Err(raft_engine::Error::Io(error))) if files.damaged().is_none() => {
+                return Err(OpenError::Folder { path: dir, problem: error.to_string() });
+            }
             Ok(Err(error)) => error.to_string(),
             Err(panic) => writer::panic_text(&*panic).to_owned(),
         };
@@ -91,14 +97,21 @@ impl Log {
         Err(OpenError::LogDamaged { file, problem })
     }
 
-    fn start(engine: LogEngine, dir: PathBuf, poison: &Arc<Poison>) -> Result<Self, OpenError> {
+    fn start(
+        engine: LogEngine,
+        (disk, files): (Arc<dyn Disk>, Arc<LogFiles>),
+        dir: PathBuf,
+        poison: &Arc<Poison>,
+    ) -> Result<Self, OpenError> {
         let engine = Arc::new(engine);
         let failed = |error| OpenError::Folder { path: dir.clone(), problem: error };
-        let (requests, thread) = writer::spawn(engine.clone(), poison.clone())
+        let (requests, thread) = writer::spawn(engine.clone(), files.clone(), poison.clone())
             .map_err(|error: io::Error| failed(error.to_string()))?;
         let (engine, thread) = (RwLock::new(Some(engine)), Mutex::new(Some(thread)));
         Ok(Self {
             engine,
+            disk,
+            files,
             requests,
             thread,
             poison: poison.clone(),
@@ -107,9 +120,9 @@ impl Log {
         })
     }
 
-    /// Its folder.
-    pub fn dir(&self) -> &Path {
-        &self.dir
+    /// The file to name when an entry turns out to be damaged.
+    pub fn damaged_file(&self) -> PathBuf {
+        tail::first_damaged(&*self.disk, &self.dir).unwrap_or_else(|| self.dir.clone())
     }
 
     /// Bytes in its files.
@@ -137,12 +150,14 @@ impl Log {
     /// Ends the log thread after what it was asked before, and closes the files. `false` if they
     /// could not be closed well. Blocks.
     pub fn close(&self) -> bool {
-        // Refused only if the thread has ended already.
-        drop(self.requests.blocking_send(Request::Close));
+        while let Err(TrySendError::Full(_)) = self.requests.try_send(Request::Close) {
+            std::thread::yield_now();
+        }
         let ended = self.thread.lock().take().is_none_or(|thread| thread.join().is_ok());
         let engine = self.engine.write().take().and_then(Arc::into_inner);
         let closed = catch_unwind(AssertUnwindSafe(|| engine.map(drop).is_some()));
-        ended && closed.unwrap_or(false) && self.poison.reason().is_none()
+        let closed = closed.unwrap_or(false) && self.files.failed_sync().is_none();
+        ended && closed && self.poison.reason().is_none()
     }
 
     fn read_engine<T>(&self, read: impl FnOnce(&LogEngine) -> T) -> Option<T> {
@@ -198,6 +213,12 @@ impl Log {
 
     fn failure(&self) -> io::Error {
         io::Error::other(self.poison.reason().unwrap_or("the log is closed").to_owned())
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 

@@ -10,6 +10,7 @@
 use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -87,6 +88,12 @@ impl ShardLog {
             None => written,
         };
         let purged = state.purged.as_ref().map(|id| id.index());
+        if written.is_some() && state.first > purged.map_or(0, |purged| purged + 1) {
+            let first = state.first;
+            return Err(Fault::Damaged(format!(
+                "entries before {first} of shard {shard} are gone"
+            )));
+        }
         state.last = match last.filter(|last| purged.is_none_or(|purged| *last > purged)) {
             None => state.purged,
             Some(last) => {
@@ -120,6 +127,11 @@ impl ShardLog {
     /// Bytes appended since the last snapshot.
     pub fn grown(&self) -> u64 {
         self.0.grown.load(Ordering::Relaxed)
+    }
+
+    /// The file to name when an entry turns out to be damaged.
+    pub fn damaged_file(&self) -> PathBuf {
+        self.0.log.damaged_file()
     }
 
     /// The last entry that was purged.
@@ -291,6 +303,9 @@ impl RaftLogStorage<Types> for ShardLog {
         let end = last.as_ref().map(|id| id.index());
         {
             let mut state = self.0.state.lock();
+            if state.last <= last {
+                return Ok(());
+            }
             state.recent.truncate_after(end);
             self.0.durable.fetch_min(end.unwrap_or(0), Ordering::AcqRel);
             state.last = last;

@@ -77,45 +77,83 @@ pub enum Request {
 /// Starts the log thread.
 pub fn spawn(
     engine: Arc<LogEngine>,
+    files: Arc<LogFiles>,
     poison: Arc<Poison>,
 ) -> io::Result<(mpsc::Sender<Request>, std::thread::JoinHandle<()>)> {
     let (sender, receiver) = mpsc::channel(QUEUE);
     let thread = std::thread::Builder::new().name("log".into()).spawn(move || {
-        run(&engine, &poison, receiver);
+        Writer { engine, files, poison }.run(receiver);
     })?;
     Ok((sender, thread))
 }
 
-fn run(engine: &LogEngine, poison: &Poison, mut requests: mpsc::Receiver<Request>) {
-    let mut waiting = Vec::new();
-    while let Some(first) = requests.blocking_recv() {
-        let mut next = Some(first);
-        let mut batch = LogBatch::default();
-        let mut control = None;
-        while let Some(request) = next.take() {
-            match request {
-                Request::Write { region, items, waiting: who } => {
-                    waiting.push(who);
-                    if let Err(error) = fill(&mut batch, region, items) {
-                        poison.set(&format!("log: {error}"));
+struct Writer {
+    engine: Arc<LogEngine>,
+    files: Arc<LogFiles>,
+    poison: Arc<Poison>,
+}
+
+impl Writer {
+    fn run(self, mut requests: mpsc::Receiver<Request>) {
+        let mut waiting = Vec::new();
+        while let Some(first) = requests.blocking_recv() {
+            let mut next = Some(first);
+            let mut batch = LogBatch::default();
+            let mut control = None;
+            while let Some(request) = next.take() {
+                match request {
+                    Request::Write { region, items, waiting: who } => {
+                        waiting.push(who);
+                        if let Err(error) = fill(&mut batch, region, items) {
+                            self.poison.set(&format!("the log cannot be written: {error}"));
+                        }
+                        if batch.approximate_size() < BATCH_BYTES {
+                            next = requests.try_recv().ok();
+                        }
                     }
-                    if batch.approximate_size() < BATCH_BYTES {
-                        next = requests.try_recv().ok();
-                    }
+                    other => control = Some(other),
                 }
-                other => control = Some(other),
+            }
+            let written = self.guarded(|| self.engine.write(&mut batch, true).map(|_| ()));
+            metrics::histogram!("janua_log_batch_writes").record(waiting.len() as f64);
+            for who in waiting.drain(..) {
+                tell(who, &written);
+            }
+            match control {
+                Some(Request::Free(report)) => self.free(report),
+                Some(Request::Close) => return,
+                _ => {}
             }
         }
-        let written = write(engine, poison, &mut batch);
-        metrics::histogram!("janua_log_batch_appends").record(waiting.len() as f64);
-        for who in waiting.drain(..) {
-            tell(who, &written);
+    }
+
+    fn free(&self, report: Box<dyn FnOnce(Vec<u64>) + Send>) {
+        let mut held_up = Vec::new();
+        let freed = self.guarded(|| {
+            held_up = self.engine.purge_expired_files()?;
+            Ok(())
+        });
+        if freed.is_ok() {
+            report(held_up);
         }
-        match control {
-            Some(Request::Free(report)) => free(engine, poison, report),
-            Some(Request::Close) => return,
-            _ => {}
+    }
+
+    /// Runs a piece of work of the engine, unless an earlier one failed. An error, a panic or a
+    /// failed sync poisons.
+    fn guarded(&self, work: impl FnOnce() -> raft_engine::Result<()>) -> Result<(), String> {
+        if let Some(reason) = self.poison.reason() {
+            return Err(reason.into());
         }
+        let done = catch_unwind(AssertUnwindSafe(work));
+        let problem = match (done, self.files.failed_sync()) {
+            (Ok(Ok(())), None) => return Ok(()),
+            (_, Some(failed)) => failed.to_owned(),
+            (Ok(Err(error)), None) => error.to_string(),
+            (Err(panic), None) => panic_text(&*panic).to_owned(),
+        };
+        let reason = format!("the log cannot be written: {problem}");
+        self.poison.set(&reason);
+        Err(reason)
     }
 }
 
@@ -129,35 +167,6 @@ fn fill(batch: &mut LogBatch, region: u64, items: Vec<Item>) -> raft_engine::Res
         }
     }
     Ok(())
-}
-
-fn write(engine: &LogEngine, poison: &Poison, batch: &mut LogBatch) -> Result<(), String> {
-    guarded(poison, || engine.write(batch, true).map(|_| ()))
-}
-
-fn free(engine: &LogEngine, poison: &Poison, report: Box<dyn FnOnce(Vec<u64>) + Send>) {
-    let mut held_up = Vec::new();
-    let purged = guarded(poison, || {
-        held_up = engine.purge_expired_files()?;
-        Ok(())
-    });
-    if purged.is_ok() {
-        report(held_up);
-    }
-}
-
-/// Runs a piece of work of the engine, unless an earlier one failed; a failure or a panic poisons.
-fn guarded(poison: &Poison, work: impl FnOnce() -> raft_engine::Result<()>) -> Result<(), String> {
-    if let Some(reason) = poison.reason() {
-        return Err(reason.into());
-    }
-    let reason = match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(Ok(())) => return Ok(()),
-        Ok(Err(error)) => format!("the log cannot be written: {error}"),
-        Err(panic) => format!("the log cannot be written: {}", panic_text(&*panic)),
-    };
-    poison.set(&reason);
-    Err(reason)
 }
 
 fn tell(who: Waiting, written: &Result<(), String>) {

@@ -57,16 +57,12 @@ pub const ELECTION_MIN: Duration = Duration::from_millis(300);
 /// A follower waits at most so long; openraft refuses votes for so long after it heard a leader.
 pub const ELECTION_MAX: Duration = Duration::from_millis(600);
 
-/// Log entries that a snapshot covers and that stay nevertheless, so that a follower that was away
-/// for a moment needs no snapshot.
-const KEPT_ENTRIES: u64 = 1_000;
-
 /// The configuration of every group.
 ///
 /// Decision: snapshots are triggered by the bytes of log since the last one, which openraft does
 /// not count, so its own policy is off. A restarted leader does not resume (it may have promised
 /// another node its vote since), and pre-vote keeps a returning node from unseating a live leader.
-pub fn config() -> Result<Arc<Config>, ConfigError> {
+pub fn config(kept_entries: u64) -> Result<Arc<Config>, ConfigError> {
     let config = Config {
         cluster_name: "janua".into(),
         heartbeat_interval: HEARTBEAT.as_millis() as u64,
@@ -74,7 +70,7 @@ pub fn config() -> Result<Arc<Config>, ConfigError> {
         election_timeout_max: ELECTION_MAX.as_millis() as u64,
         max_payload_entries: 300,
         snapshot_policy: SnapshotPolicy::Never,
-        max_in_snapshot_log_to_keep: KEPT_ENTRIES,
+        max_in_snapshot_log_to_keep: kept_entries,
         enable_leader_restore: Some(false),
         enable_pre_vote: Some(true),
         api_channel_size: Some(4_096),

@@ -20,7 +20,7 @@ const END: u32 = u32::MAX;
 /// Bytes read or written at once.
 const BLOCK: usize = 256 * 1024;
 /// Records handed on at once.
-const RUN: usize = 256;
+const RUN: usize = 4_096;
 /// No key, value or head is longer; a longer length is damage.
 const LONGEST: u32 = 64 * 1024 * 1024;
 
@@ -187,7 +187,8 @@ impl Source<'_> {
     fn fill(&mut self, length: usize) -> Result<(), Fault> {
         self.settle();
         let kept = self.buffer.len();
-        self.buffer.resize(kept + length.max(BLOCK), 0);
+        let left = self.file.size()?.saturating_sub(self.at) as usize;
+        self.buffer.resize(kept + length.max(BLOCK.min(left)), 0);
         let read = self.file.read_at(self.at, &mut self.buffer[kept..])?;
         self.at += read as u64;
         self.buffer.truncate(kept + read);

@@ -47,8 +47,7 @@ impl SnapshotFile {
         self.verify(shard)?;
         let mut reader = Reader::open(&*self.file, shard)?;
         let (digest, meta) = (Digest(reader.head.digest), reader.head.clone().into());
-        tree.load(&meta, digest, || reader.next_run())?;
-        tree.verify()
+        tree.load(&meta, digest, || reader.next_run())
     }
 }
 

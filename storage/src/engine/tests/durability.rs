@@ -8,16 +8,84 @@ async fn a_write_is_there_after_a_restart() {
     let shards = open(dir.path(), 4).await;
     assert!(shards.founded_now());
     assert!(shards.health().is_ready(), "{:?}", shards.health());
-    let shard = shards.of(TenantNumber(1));
-    for number in 0..100 {
-        shard.write(proposal(number)).await.expect("a write").expect("a reply");
-    }
-    assert!(has(&shard.read().await.expect("a read"), 99));
+    write(&shards, 0..100).await;
+    assert_eq!(numbers(&view(&shards).await), (0..100).collect());
     shards.close().await;
 
     let shards = open(dir.path(), 4).await;
     assert!(!shards.founded_now());
-    let view = shards.of(TenantNumber(1)).read().await.expect("a read");
-    assert!((0..100).all(|number| has(&view, number)));
+    assert_eq!(numbers(&view(&shards).await), (0..100).collect());
+    shards.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_without_a_lease_asks_the_quorum() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let shards = open(dir.path(), 1).await;
+    let confirmations = shard(&shards).confirmations.clone();
+    let asked: Vec<_> = (0..100)
+        .map(|_| {
+            let (sender, confirmed) = tokio::sync::oneshot::channel();
+            confirmations.try_send(sender).expect("room");
+            confirmed
+        })
+        .collect();
+    for confirmed in asked {
+        assert_eq!(confirmed.await.expect("an answer"), Ok(()));
+    }
+    shards.close().await;
+    let (sender, confirmed) = tokio::sync::oneshot::channel();
+    // Whether it is still heard or not, it is not confirmed.
+    drop(confirmations.try_send(sender));
+    assert!(!matches!(confirmed.await, Ok(Ok(()))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn effects_are_reported_before_the_reply() {
+    struct Telling;
+    impl Logic for Telling {
+        fn apply(&self, transaction: &mut Transaction<'_>, _: Proposal) -> Result<Outcome, Fault> {
+            transaction.effect(Effect::Tenant(TenantNumber(1)));
+            transaction.accept();
+            Ok(Ok(Reply::Done))
+        }
+    }
+    let dir = tempfile::tempdir().expect("a folder");
+    let parts = Parts { logic: Arc::new(Telling), ..Parts::default() };
+    let shards = Shards::open(options(dir.path(), 1), parts).await.expect("an open data folder");
+    let heard = Arc::new(parking_lot::Mutex::new(0));
+    let hearing = heard.clone();
+    let observer = move |effects: &[Effect]| *hearing.lock() += effects.len();
+    shard(&shards).observe(Arc::new(observer));
+    for number in 1..=10 {
+        shard(&shards).write(proposal(number)).await.expect("a write").expect("a reply");
+        assert_eq!(*heard.lock(), number as usize);
+    }
+    shards.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_in_applying_stops_its_shard_and_no_other() {
+    struct Faulty;
+    impl Logic for Faulty {
+        fn apply(&self, _: &mut Transaction<'_>, proposal: Proposal) -> Result<Outcome, Fault> {
+            match proposal.proposed.0 {
+                0 => panic!("a bug"),
+                _ => Ok(Ok(Reply::Done)),
+            }
+        }
+    }
+    let dir = tempfile::tempdir().expect("a folder");
+    let parts = Parts { logic: Arc::new(Faulty), ..Parts::default() };
+    let shards = Shards::open(options(dir.path(), 2), parts).await.expect("an open data folder");
+    let failed = shard(&shards).write(proposal(0)).await;
+    assert!(failed.is_err(), "{failed:?}");
+    let mut leadership = shard(&shards).leadership();
+    leadership.wait_for(|now| !now.leads).await.expect("an end");
+    assert!(shard(&shards).read().await.is_err());
+    let reasons = shards.health().reasons;
+    assert!(matches!(reasons.as_slice(), [reason] if reason.contains("a bug")), "{reasons:?}");
+    let other = shards.of(TenantNumber(2));
+    other.write(proposal(1)).await.expect("a write").expect("a reply");
     shards.close().await;
 }

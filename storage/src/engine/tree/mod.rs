@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
+use std::thread::{self, ScopedJoinHandle};
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,9 @@ struct StoredMeta {
     membership: Membership,
     digest: u128,
 }
+
+/// Threads that fill a tree from a snapshot.
+const FILLERS: usize = 3;
 
 /// Key and value.
 pub type Record = (Vec<u8>, Vec<u8>);
@@ -165,13 +169,14 @@ impl Tree {
         Ok(())
     }
 
-    /// Fills an empty tree with records that were checked elsewhere, without a position.
-    fn fill(&self, records: &[Record]) -> Result<(), Fault> {
-        let mut batch = sled::Batch::default();
+    /// Fills an empty tree with records that were checked elsewhere, without a position. Each is
+    /// written for itself: a batch would keep the other threads waiting.
+    fn fill(&self, records: Vec<Record>) -> Result<(), Fault> {
         for (key, value) in records {
-            batch.insert(key.as_slice(), digest::seal(value, digest::hash(key, value)));
+            let stored = digest::seal(&value, digest::hash(&key, &value));
+            self.guard(|| self.records.insert(key, stored))?;
         }
-        self.guard(|| self.records.apply_batch(batch))
+        Ok(())
     }
 
     /// Ends the filling of a tree: gives it its position.
@@ -189,15 +194,28 @@ impl Tree {
         digest: Digest,
         mut next: impl FnMut() -> Result<Vec<Record>, Fault>,
     ) -> Result<(), Fault> {
-        loop {
-            let records = next()?;
-            if records.is_empty() {
-                break;
+        thread::scope(|scope| {
+            let mut fillers = Vec::new();
+            let mut run = next()?;
+            while !run.is_empty() {
+                let records = run;
+                fillers.push(scope.spawn(|| self.fill(records)));
+                // The first to begin has most likely ended first.
+                if fillers.len() == FILLERS {
+                    join(fillers.remove(0))?;
+                }
+                run = next()?;
             }
-            self.fill(&records)?;
-        }
+            fillers.into_iter().try_for_each(join)
+        })?;
         let (last_applied, membership) = (meta.last_log_id, meta.last_membership.clone());
         self.finish(Meta { last_applied, membership, digest })
+    }
+
+    /// Puts down something that does not match its checksum.
+    #[cfg(test)]
+    pub fn spoil(&self, key: &[u8]) {
+        self.records.insert(key, b"not what was written").expect("sled takes it");
     }
 
     fn stored(&self, key: &[u8]) -> Result<Option<sled::IVec>, Fault> {
@@ -256,6 +274,10 @@ impl Records for Tree {
             false => ControlFlow::Break(()),
         })
     }
+}
+
+fn join(filler: ScopedJoinHandle<'_, Result<(), Fault>>) -> Result<(), Fault> {
+    filler.join().unwrap_or_else(|panic| Err(Fault::Damaged(panic_text(&*panic).into())))
 }
 
 /// Runs sled, which may panic on damaged files.

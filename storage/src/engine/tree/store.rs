@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub struct Store {
     dir: PathBuf,
     cache_bytes: u64,
     db: Mutex<Option<sled::Db>>,
+    /// No generation is given twice, not even across databases: a replaced tree is dropped by name.
+    next_generation: AtomicU64,
 }
 
 impl Store {
@@ -38,13 +41,16 @@ impl Store {
                 open_guarded(dir, cache_bytes, OPEN_TIMEOUT).map_err(io::Error::other)?
             }
         };
-        Ok(Self { dir: dir.into(), cache_bytes, db: Mutex::new(Some(db)) })
+        let db = Mutex::new(Some(db));
+        Ok(Self { dir: dir.into(), cache_bytes, db, next_generation: AtomicU64::new(0) })
     }
 
     /// The newest tree of a shard that can be read at all; a fresh one if there is none.
     /// Others of the shard are dropped.
     pub fn tree(&self, shard: ShardId) -> Result<Arc<Tree>, Fault> {
         let mut generations = self.generations(shard)?;
+        let newest = generations.last().map_or(0, |last| last + 1);
+        self.next_generation.fetch_max(newest, Ordering::SeqCst);
         while let Some(generation) = generations.pop() {
             match self.open_tree(shard, generation) {
                 Ok(tree) if !tree.is_fresh() => {
@@ -64,8 +70,9 @@ impl Store {
 
     /// A further, empty tree of a shard.
     pub fn fresh(&self, shard: ShardId) -> Result<Arc<Tree>, Fault> {
-        let next = self.generations(shard)?.last().map_or(0, |last| last + 1);
-        self.open_tree(shard, next)
+        let newest = self.generations(shard)?.last().map_or(0, |last| last + 1);
+        self.next_generation.fetch_max(newest, Ordering::SeqCst);
+        self.open_tree(shard, self.next_generation.fetch_add(1, Ordering::SeqCst))
     }
 
     /// Removes a tree that another one has replaced.

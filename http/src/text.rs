@@ -2,7 +2,6 @@
 
 use std::fmt::Display;
 
-use janua_actors::capability::sessions::Tokens;
 use janua_storage::secret::Secret;
 use serde::{Serialize, Serializer};
 
@@ -20,25 +19,4 @@ pub fn exposed<S: Serializer>(secret: &Secret, json: S) -> Result<S::Ok, S::Erro
 pub fn object<S: Serializer>(text: &str, json: S) -> Result<S::Ok, S::Error> {
     let value: serde_json::Value = serde_json::from_str(text).map_err(serde::ser::Error::custom)?;
     value.serialize(json)
-}
-
-/// The tokens of a session.
-#[derive(Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SessionTokens {
-    access_token: String,
-    #[serde(serialize_with = "exposed")]
-    #[schema(value_type = String, example = "rt_1_…")]
-    refresh_token: Secret,
-    /// When the access token runs out.
-    #[serde(serialize_with = "of")]
-    #[schema(value_type = String, format = DateTime)]
-    expires_at: janua_storage::moment::Moment,
-}
-
-impl From<Tokens> for SessionTokens {
-    fn from(tokens: Tokens) -> Self {
-        let Tokens { access_token, refresh_token, expires } = tokens;
-        Self { access_token, refresh_token, expires_at: expires }
-    }
 }

@@ -1,0 +1,111 @@
+//! Snapshots are the state at one log id, and stand in for the log before it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use openraft::EntryPayload;
+
+use super::*;
+use crate::engine::raft::Proposed;
+use crate::engine::tree::store::Store;
+
+/// Writes, overwrites and deletes among a thousand keys.
+struct Churn;
+
+impl Logic for Churn {
+    fn apply(
+        &self,
+        transaction: &mut Transaction<'_>,
+        proposal: Proposal,
+    ) -> Result<Outcome, Fault> {
+        let number = proposal.proposed.0;
+        let key = format!("key-{:03}", xxhash_rust::xxh3::xxh3_64(&number.to_be_bytes()) % 1000);
+        match number % 3 {
+            0 => transaction.delete(key.into_bytes()),
+            _ => transaction.put(key.into_bytes(), &number)?,
+        }
+        transaction.accept();
+        Ok(Ok(Reply::Done))
+    }
+}
+
+/// What the entries up to `index` come to.
+fn replayed(shard: &Shard, index: u64) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let mut records = BTreeMap::new();
+    for entry in shard.core.log.entries(0, index + 1).expect("the log") {
+        let EntryPayload::Normal(Proposed(proposal)) = entry.payload else { continue };
+        let mut transaction = Transaction::new(&records);
+        Churn.apply(&mut transaction, proposal).expect("no fault").expect("a reply");
+        for (key, value) in transaction.finish().writes {
+            match value {
+                Some(value) => records.insert(key, value),
+                None => records.remove(&key),
+            };
+        }
+    }
+    records
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_under_writes_is_the_state_at_its_log_id() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let parts = Parts { disk: Arc::new(MemoryDisk::default()), logic: Arc::new(Churn) };
+    let options = Options { shards: 1, ..Options::new(dir.path()) };
+    let shards = Shards::open(options, parts).await.expect("an open data folder");
+    let churned = shard(&shards).clone();
+    write(&shards, 0..2_000).await;
+    let ended = Arc::new(AtomicBool::new(false));
+    let writer = {
+        let (shard, ended) = (churned.clone(), ended.clone());
+        tokio::runtime::Handle::current().spawn(async move {
+            let mut number = 10_000;
+            while !ended.load(Ordering::SeqCst) {
+                shard.write(proposal(number)).await.expect("a write").expect("a reply");
+                number += 1;
+            }
+            number
+        })
+    };
+    for _ in 0..10 {
+        let core = churned.core.clone();
+        let before = churned.applied_index();
+        let taken = tokio::task::spawn_blocking(move || core.take_snapshot()).await;
+        let (meta, snapshot) = taken.expect("a task").expect("a snapshot");
+        let index = meta.last_log_id.expect("a position").index;
+        assert!(Some(index) >= before);
+        let loaded = dir.path().join("loaded");
+        let store = Store::open(&loaded, 1024 * 1024).expect("a state");
+        let tree = store.fresh(churned.id()).expect("a tree");
+        snapshot.load(churned.id(), &tree).expect("a sound snapshot");
+        let mut found = BTreeMap::new();
+        let visited = tree.scan(b"", None, &mut |key, value| {
+            found.insert(key.to_vec(), value.to_vec());
+            ControlFlow::Continue(())
+        });
+        visited.expect("a scan");
+        assert_eq!(found, replayed(&churned, index));
+    }
+    ended.store(true, Ordering::SeqCst);
+    let written = writer.await.expect("a task") - 10_000;
+    assert!(written > 10, "writes went on: {written}");
+    shards.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn growth_of_the_log_takes_snapshots_and_frees_files() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let shards = open(dir.path(), 2).await;
+    let mut written = 0;
+    while dir.path().join("log/0000000000000001.raftlog").exists() {
+        write(&shards, written..written + 50).await;
+        written += 50;
+        assert!(written < 20_000, "the first file is never freed");
+    }
+    shards.close().await;
+    drop(shards);
+
+    fs::remove_dir_all(dir.path().join("state")).expect("a removed state");
+    let shards = open(dir.path(), 2).await;
+    assert_eq!(numbers(&view(&shards).await), (0..written).collect());
+    shards.close().await;
+}
