@@ -31,7 +31,8 @@ impl dyn Clock {
     }
 }
 
-/// The operating system's clock and random source.
+/// The operating system's clock, and a generator that it seeds (AWS-LC's CTR_DRBG, one a thread: a
+/// request needs random bytes several times, and a system call each would show).
 #[derive(Debug, Default)]
 pub struct SystemClock;
 
@@ -45,6 +46,6 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is where randomness enters")]
     #[expect(clippy::expect_used, reason = "a server without randomness must not go on")]
     fn fill(&self, bytes: &mut [u8]) {
-        getrandom::fill(bytes).expect("the operating system gives random bytes");
+        aws_lc_rs::rand::fill(bytes).expect("the generator is seeded by the operating system");
     }
 }

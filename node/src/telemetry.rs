@@ -10,6 +10,10 @@ use crate::failure::Failure;
 /// for it by name.
 const QUIET: &str = "openraft=error,raft_engine=warn,sled=warn,ractor=warn,hyper=warn,h2=warn";
 
+/// Bounds of the buckets of every histogram, in seconds: what a request may take.
+const SECONDS: [f64; 12] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
 /// Starts both for the whole process. Called once, before anything else has begun.
 pub fn start(log: &Log) -> Result<PrometheusHandle, Failure> {
     let filter = EnvFilter::builder()
@@ -22,6 +26,7 @@ pub fn start(log: &Log) -> Result<PrometheusHandle, Failure> {
     }
     .map_err(|error| Failure::Start(format!("the log cannot be set up: {error}")))?;
     PrometheusBuilder::new()
-        .install_recorder()
+        .set_buckets(&SECONDS)
+        .and_then(PrometheusBuilder::install_recorder)
         .map_err(|error| Failure::Start(format!("the metrics cannot be set up: {error}")))
 }

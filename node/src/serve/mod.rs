@@ -21,6 +21,7 @@ use janua_storage::view::View;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::runtime;
+use tokio_util::task::AbortOnDropHandle;
 use zeroize::Zeroizing;
 
 use crate::cli::Serve;
@@ -160,6 +161,18 @@ fn services(
         }),
         metrics: Box::new(move || metrics.render()),
     }
+}
+
+/// Samples wait in memory until somebody looks; where nobody does, this folds them into buckets.
+fn upkeep(metrics: PrometheusHandle) -> AbortOnDropHandle<()> {
+    let every = std::time::Duration::from_secs(5);
+    let task = runtime::Handle::current().spawn(async move {
+        loop {
+            tokio::time::sleep(every).await;
+            metrics.run_upkeep();
+        }
+    });
+    AbortOnDropHandle::new(task)
 }
 
 async fn listen(address: std::net::SocketAddr) -> Result<TcpListener, Failure> {
