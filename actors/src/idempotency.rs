@@ -28,6 +28,13 @@ pub(crate) struct First {
     _turn: Option<Turn>,
 }
 
+impl First {
+    /// Whether the answer will be kept.
+    pub fn is_ticketed(&self) -> bool {
+        self.ticket.is_some()
+    }
+}
+
 impl TenantRef {
     /// Begins a request: waits for twins under way, and looks for the answer they were given.
     pub(crate) async fn attempt(&self, context: &Context) -> Result<Attempt, Refusal> {

@@ -57,7 +57,13 @@ fn remove(step: &mut Step<'_, '_>, key: Vec<u8>) -> Result<bool, Stop> {
         Kind::Session => expire_session(step, &key),
         Kind::Ended => forget_session(step, &key),
         Kind::Lockout => delete_if(step, key, |record: &Lockout| Some(record.expires)),
-        Kind::SigningKey => delete_if(step, key, |record: &SigningKey| record.retires),
+        Kind::SigningKey => {
+            let retired = delete_if(step, key, |record: &SigningKey| record.retires)?;
+            if retired {
+                step.tenant_changed();
+            }
+            Ok(retired)
+        }
         _ => delete_if(step, key, |record: &idempotency::Record| Some(record.expires)),
     }
 }
@@ -71,7 +77,6 @@ fn delete_if<T: DeserializeOwned>(
     let over = expires(&record).is_some_and(|expires| expires <= step.now);
     if over {
         step.delete(key);
-        step.tenant_changed();
     }
     Ok(over)
 }

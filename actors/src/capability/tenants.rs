@@ -4,6 +4,7 @@ use janua_storage::capability::tenants::{
     self, ApiKey, ApiKeyKind, Cluster, Configure, Create, Found, RotateSigningKey, Tenant,
 };
 use janua_storage::command::{Command, Rejection};
+use janua_storage::engine::Shards;
 use janua_storage::event::Origin;
 use janua_storage::ids::{ApiKeyId, TenantId, TenantNumber};
 use janua_storage::seal::Key;
@@ -42,12 +43,17 @@ pub struct Founding {
     pub operator_token: Secret,
 }
 
+/// Whether the cluster exists. Until it does, nothing that lies in the records is of use to anyone.
+pub async fn is_founded(shards: &Shards) -> Result<bool, Refusal> {
+    let records = shards.of(TenantNumber::CLUSTER).read().await?;
+    Ok(View::new(&records, TenantNumber::CLUSTER).cluster()?.is_some())
+}
+
 impl Directory {
     /// Founds the cluster, unless it exists: the default tenant in its shard, then the cluster's own
     /// records, which end it. Interrupted in between, it is begun again.
     pub async fn found(&self, bootstrap: Bootstrap) -> Result<Option<Founding>, Refusal> {
-        let records = self.node().shards.of(TenantNumber::CLUSTER).read().await?;
-        if View::new(&records, TenantNumber::CLUSTER).cluster()?.is_some() {
+        if is_founded(&self.node().shards).await? {
             return Ok(None);
         }
         let founding = self.draw(bootstrap);

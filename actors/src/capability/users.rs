@@ -12,7 +12,7 @@ use crate::hashing::Plaintext;
 use crate::idempotency::{Attempt, First};
 use crate::refusal::Refusal;
 use crate::settings::Registration as Admission;
-use crate::tenant::{Answer, TenantRef};
+use crate::tenant::{Answer, Gate, TenantRef};
 
 use super::sessions::{SignedIn, Tokens, unexpected};
 
@@ -74,6 +74,13 @@ impl TenantRef {
         hidden: bool,
     ) -> Result<Registered, Refusal> {
         let clock = &self.0.node.clock;
+        let email = registration.email.as_str();
+        let _turn = self.enter(Gate::Registrations(email.into()), 1).await?;
+        // Only to save a hash: what decides is `apply`. Where accounts are hidden the same work is
+        // done for all, and an answer that is kept must have been proposed.
+        if !hidden && !first.is_ticketed() && self.has_account(email).await? {
+            return Err(Refusal::EmailAlreadyExists);
+        }
         let rules = passwords::Rules::new(&self.settings().await?.passwords, &registration);
         let password = self
             .0
@@ -96,6 +103,11 @@ impl TenantRef {
         let ticket = self.ticket(&first, Some(new.refresh_token.expose())).await?;
         let answer = self.propose(context.origin(), ticket, command).await?;
         self.registered(answer, Some(new.refresh_token)).await
+    }
+
+    async fn has_account(&self, email: &str) -> Result<bool, Refusal> {
+        let records = self.0.shard.read().await?;
+        Ok(self.0.view(&records).user_by_email(email)?.is_some())
     }
 
     async fn registered(

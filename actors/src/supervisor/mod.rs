@@ -18,7 +18,7 @@ use crate::refusal::Refusal;
 use crate::tenant::{Shared, TenantActor};
 
 /// How often quiet sessions are put to sleep and expired records looked for.
-const HOUSEKEEPING: Duration = Duration::from_secs(10);
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
 /// Failures within this time make the next restart wait longer.
 const MEMORY: Duration = Duration::from_secs(60);

@@ -17,10 +17,10 @@ use crate::directory::Node;
 use crate::refusal::Refusal;
 
 /// How many records of one kind a round looks at.
-const READ: usize = 5_000;
+const READ: usize = 500;
 
 /// How many removals are proposed at once.
-const REMOVED: usize = 200;
+const REMOVED: usize = 100;
 
 pub(super) struct Sweeper {
     node: Arc<Node>,

@@ -1,5 +1,5 @@
 //! Gates: what must not run beside its likes waits its turn. Twins of one idempotent request go one
-//! by one; guesses at one address, as many at once as may still be wrong.
+//! by one, as do registrations of one address; guesses at one address, as many at once as may be wrong.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -20,6 +20,8 @@ pub(crate) enum Gate {
     Twins([u8; 32]),
     /// Guesses at one address.
     Guesses(String),
+    /// Registrations of one address.
+    Registrations(String),
 }
 
 /// Being inside. Dropped, it lets the next one in.

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 
-use janua_actors::capability::tenants::Bootstrap;
+use janua_actors::capability::tenants::{Bootstrap, is_founded};
 use janua_actors::clock::{SharedClock, SystemClock};
 use janua_actors::directory::Directory;
 use janua_http::app::{App, Services};
