@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use reqwest::Method;
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -98,22 +99,13 @@ async fn write_page(api: &Api, email: String, logs_out: bool) -> (Page, bool) {
 
 /// Holds a node to every page: what was answered is there, what was not is there whole or not at all.
 pub async fn is_kept(api: &Api, pages: &[Page]) {
-    let mut readers = JoinSet::new();
     let share = pages.len().div_ceil(16).max(1);
-    for pages in pages.chunks(share) {
-        let (api, pages) = (api.clone(), pages.to_vec());
-        readers.spawn(async move {
-            for page in pages {
-                page_is_kept(&api, &page).await;
-            }
-        });
-    }
-    // Joined one by one, so that the first broken promise fails the test.
-    while let Some(read) = readers.join_next().await {
-        if let Err(error) = read {
-            std::panic::resume_unwind(error.into_panic());
+    let readers = pages.chunks(share).map(async |pages| {
+        for page in pages {
+            page_is_kept(api, page).await;
         }
-    }
+    });
+    join_all(readers).await;
 }
 
 async fn page_is_kept(api: &Api, page: &Page) {

@@ -15,9 +15,7 @@ use janua_actors::directory::Directory;
 use janua_http::app::{App, Services};
 use janua_storage::cluster_key;
 use janua_storage::engine::{Parts, Shards};
-use janua_storage::ids::TenantNumber;
 use janua_storage::seal::Key;
-use janua_storage::view::View;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::runtime;
@@ -65,6 +63,7 @@ async fn serve(config: &Config, output: Output, metrics: PrometheusHandle) -> Re
     };
     let clock: SharedClock = Arc::new(SystemClock);
     let storage = Arc::new(OnceLock::new());
+    let _upkeep = upkeep(metrics.clone());
     let tls = settings.tls.is_some();
     let addresses = (public.local_addr(), admin.as_ref().map(TcpListener::local_addr));
     let app = App::new(settings, services(&storage, &clock, metrics)).map_err(start)?;
@@ -123,7 +122,7 @@ async fn start_actors(
     let mut random = Zeroizing::new([0; 44]);
     clock.fill(&mut *random);
     // The records tell, not the folder: a crash may have come between making it and founding.
-    let fresh = !is_founded(shards).await?;
+    let fresh = !is_founded(shards).await.map_err(start)?;
     let key = cluster_key::open(&config.node.data_dir, wrapping, fresh, &random).map_err(start)?;
     let directory = Directory::start(shards.clone(), key, clock, floors::actors(config))
         .await
@@ -141,11 +140,6 @@ async fn start_actors(
         })?;
     }
     Ok(directory)
-}
-
-async fn is_founded(shards: &Shards) -> Result<bool, Failure> {
-    let records = shards.of(TenantNumber::CLUSTER).read().await.map_err(start)?;
-    Ok(View::new(&records, TenantNumber::CLUSTER).cluster().map_err(start)?.is_some())
 }
 
 fn services(
