@@ -6,14 +6,13 @@ use std::fmt::Debug;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::capability::api_keys::{ApiKey, ApiKeyKind};
 use crate::capability::audit::Head;
 use crate::capability::passwords::{Fail, Lockout, LockoutPolicy, Password};
 use crate::capability::sessions::{
     AccessGrant, EndReason, Ended, Method, RefreshToken, Rotation, Session, Start,
 };
-use crate::capability::tenants::{
-    Algorithm, ApiKey, ApiKeyKind, Cluster, Configure, SigningKey, Tenant,
-};
+use crate::capability::tenants::{Algorithm, Cluster, Configure, SigningKey, Tenant};
 use crate::capability::users::{Device, Profile, Register, Status, User};
 use crate::capability::{passwords, tenants, users};
 use crate::codec;

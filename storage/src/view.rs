@@ -6,7 +6,8 @@ use serde::de::DeserializeOwned;
 
 use crate::capability::passwords::Lockout;
 use crate::capability::sessions::{Ended, RefreshToken, Session};
-use crate::capability::tenants::{ApiKey, Cluster, SigningKey, Tenant};
+use crate::capability::api_keys::ApiKey;
+use crate::capability::tenants::{Cluster, SigningKey, Tenant};
 use crate::capability::users::User;
 use crate::codec;
 use crate::fault::Fault;

@@ -85,7 +85,10 @@ async fn of_tenants() -> Vec<(u16, String)> {
     let node = Node::start().await;
     let alice = node.register("alice").await;
     let request = alice.session.request(Method::GET, "/users/me");
-    vec![met(answer(request.header("X-Tenant-ID", "ten_other")).await)]
+    vec![
+        met(answer(request.header("X-Tenant-ID", "ten_other")).await),
+        met(answer(alice.session.request(Method::GET, "/admin/tenants/default")).await),
+    ]
 }
 
 async fn of_sessions() -> Vec<(u16, String)> {

@@ -1,6 +1,6 @@
 //! API keys: who an application is.
 
-use janua_storage::capability::tenants::{ApiKey, ApiKeyKind};
+use janua_storage::capability::api_keys::{ApiKey, ApiKeyKind};
 use janua_storage::ids::TenantNumber;
 use janua_storage::secret::{Purpose, Secret};
 use janua_storage::view::View;

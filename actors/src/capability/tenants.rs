@@ -1,7 +1,8 @@
 //! Tenants: founding the first, settings, signing keys.
 
+use janua_storage::capability::api_keys::{ApiKey, ApiKeyKind};
 use janua_storage::capability::tenants::{
-    self, ApiKey, ApiKeyKind, Cluster, Configure, Create, Found, RotateSigningKey, Tenant,
+    self, Cluster, Configure, Create, Found, RotateSigningKey, Tenant,
 };
 use janua_storage::command::{Command, Rejection};
 use janua_storage::engine::Shards;

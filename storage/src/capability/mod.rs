@@ -1,5 +1,6 @@
 //! The capabilities, one file a noun, by the same name on every floor.
 
+pub mod api_keys;
 pub mod audit;
 pub mod passwords;
 pub mod sessions;

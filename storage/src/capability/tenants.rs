@@ -1,11 +1,11 @@
-//! Tenants, their settings, signing keys and API keys; and the cluster that knows them all.
+//! Tenants, their settings and signing keys; and the cluster that knows them all.
 
 use serde::{Deserialize, Serialize};
 
+use crate::capability::api_keys::ApiKey;
 use crate::command::{Rejection, Reply, Stop};
-use crate::event::{Draft, EventKind};
 use crate::fault::Fault;
-use crate::ids::{ApiKeyId, TenantId, TenantNumber};
+use crate::ids::{TenantId, TenantNumber};
 use crate::keys::{self, Kind};
 use crate::moment::Moment;
 use crate::seal::Sealed;
@@ -65,36 +65,6 @@ pub struct SigningKey {
     pub private: Sealed,
     /// Its public half as a JWK (RFC 7517), as text; `None` for HMAC.
     pub public: Option<String>,
-}
-
-/// What an API key may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum ApiKeyKind {
-    /// Names the tenant; safe in a browser.
-    Publishable,
-    /// Server to server.
-    Secret,
-}
-
-/// An API key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ApiKey {
-    /// Its id.
-    pub id: ApiKeyId,
-    /// What it may do.
-    pub kind: ApiKeyKind,
-    /// What people call it.
-    pub name: String,
-    /// Permissions of a secret key.
-    pub scopes: Vec<String>,
-    /// What is stored of it.
-    pub hash: SecretHash,
-    /// When it was made.
-    pub created: Moment,
-    /// When it stops working.
-    pub expires: Option<Moment>,
-    /// Its own rate limit, `N/unit`.
-    pub rate_limit: Option<String>,
 }
 
 /// The cluster.
@@ -171,18 +141,6 @@ impl Tenant {
     fn save(&self, step: &mut Step<'_, '_>) -> Result<(), Fault> {
         step.put(keys::single(step.tenant, Kind::Tenant), self)?;
         step.tenant_changed();
-        Ok(())
-    }
-}
-
-impl ApiKey {
-    fn save(&self, step: &mut Step<'_, '_>) -> Result<(), Fault> {
-        step.put(keys::by_hash(step.tenant, Kind::ApiKey, &self.hash), self)?;
-        step.put(keys::api_key(step.tenant, self.id), &self.hash)?;
-        step.record(
-            Draft::new(EventKind::ApiKeyCreated, None)
-                .with("apiKeyId", self.id.to_string().as_str()),
-        );
         Ok(())
     }
 }

@@ -169,6 +169,9 @@ impl Core {
 
     /// Notes why no further entry can be applied. Damage of the tree is not a reason: it heals.
     fn stop(&self, tree: &Tree, fault: &Fault) {
+        if let Fault::Io(_) = fault {
+            self.poison.set(&format!("the state cannot be written: {fault}"));
+        }
         if tree.damage().is_none() {
             let reason = format!("shard {} has stopped: {fault}", self.shard);
             tracing::error!(shard = self.shard.0, %fault, "an entry cannot be applied");

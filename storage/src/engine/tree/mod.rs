@@ -9,6 +9,7 @@ pub mod store;
 mod walk;
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::ops::{Bound, ControlFlow};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
@@ -227,7 +228,10 @@ impl Tree {
     }
 
     fn guard<T>(&self, work: impl FnOnce() -> sled::Result<T>) -> Result<T, Fault> {
-        guarded(work).map_err(|fault| self.met(&fault.to_string()))
+        guarded(work).map_err(|fault| match fault {
+            Fault::Io(_) => fault,
+            fault => self.met(&fault.to_string()),
+        })
     }
 
     /// Notes damage, and wakes whoever rebuilds.
@@ -280,13 +284,22 @@ fn join(filler: ScopedJoinHandle<'_, Result<(), Fault>>) -> Result<(), Fault> {
     filler.join().unwrap_or_else(|panic| Err(Fault::Damaged(panic_text(&*panic).into())))
 }
 
-/// Runs sled, which may panic on damaged files.
+/// Runs sled, which may panic on damaged files. Whatever it reports is damage, which heals by a
+/// rebuild, but for a disk that takes no more writes: that one would take no rebuilt state either.
 pub fn guarded<T>(work: impl FnOnce() -> sled::Result<T>) -> Result<T, Fault> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(done)) => Ok(done),
+        Ok(Err(sled::Error::Io(error))) if refuses_writes(error.kind()) => {
+            Err(Fault::Io(format!("sled: {error}")))
+        }
         Ok(Err(error)) => Err(Fault::Damaged(format!("sled: {error}"))),
         Err(panic) => Err(Fault::Damaged(format!("sled: {}", panic_text(&*panic)))),
     }
+}
+
+fn refuses_writes(kind: ErrorKind) -> bool {
+    use ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(kind, StorageFull | QuotaExceeded | ReadOnlyFilesystem | PermissionDenied)
 }
 
 fn write_meta(meta: &Meta) -> Result<Vec<u8>, Fault> {
