@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 
 use serde::de::DeserializeOwned;
 
+use crate::capability::api_keys::ApiKey;
 use crate::capability::passwords::Lockout;
 use crate::capability::sessions::{Ended, RefreshToken, Session};
-use crate::capability::api_keys::ApiKey;
 use crate::capability::tenants::{Cluster, SigningKey, Tenant};
 use crate::capability::users::User;
 use crate::codec;

@@ -67,7 +67,8 @@ fn holds_none(what: &str, text: &str, secrets: &[String]) {
 #[tokio::test]
 async fn nothing_that_is_shown_or_kept_holds_a_secret() {
     // The engines too, which are quiet unless they are asked for by name.
-    let level = "trace,openraft=trace,raft_engine=trace,sled=trace,ractor=trace,hyper=trace,h2=trace";
+    let level =
+        "trace,openraft=trace,raft_engine=trace,sled=trace,ractor=trace,hyper=trace,h2=trace";
     let node = Node::with("log.level", level).start().await;
     let alice = node.register("alice").await;
     let (tokens, errors) = lives(&node, &alice).await;
