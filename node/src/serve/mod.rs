@@ -61,7 +61,7 @@ async fn serve(config: &Config, output: Output, metrics: PrometheusHandle) -> Re
         Some(address) => Some(listen(address).await?),
         None => None,
     };
-    let clock: SharedClock = Arc::new(SystemClock);
+    let clock: SharedClock = Arc::new(SystemClock::default());
     let storage = Arc::new(OnceLock::new());
     let _upkeep = upkeep(metrics.clone());
     let tls = settings.tls.is_some();
