@@ -241,7 +241,8 @@ impl Settings {
             return Err(Refusal::field("settings.allowedOrigins", rule));
         }
         if !self.redirect_urls.iter().all(|url| is_redirect_url(url)) {
-            let rule = "must be https URLs without user, query and fragment; http only for loopback";
+            let rule =
+                "must be https URLs without user, query and fragment; http only for loopback";
             return Err(Refusal::field("settings.redirectUrls", rule));
         }
         Ok(())
@@ -251,8 +252,7 @@ impl Settings {
 /// Whether a browser may send it as `Origin` (RFC 6454 §7.1).
 fn is_origin(text: &str) -> bool {
     let of_web = |url: &Url| matches!(url.scheme(), "http" | "https");
-    Url::parse(text)
-        .is_ok_and(|url| of_web(&url) && url.origin().ascii_serialization() == text)
+    Url::parse(text).is_ok_and(|url| of_web(&url) && url.origin().ascii_serialization() == text)
 }
 
 /// Whether a login may lead back to it (RFC 9700 §2.1, RFC 8252 §7.3).

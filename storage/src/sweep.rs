@@ -98,11 +98,7 @@ fn expire_session(step: &mut Step<'_, '_>, key: &[u8]) -> Result<bool, Stop> {
 }
 
 /// A session with more spent tokens than are left keeps its mark for another time.
-fn forget_session(
-    step: &mut Step<'_, '_>,
-    key: &[u8],
-    spent: &mut usize,
-) -> Result<bool, Stop> {
+fn forget_session(step: &mut Step<'_, '_>, key: &[u8], spent: &mut usize) -> Result<bool, Stop> {
     let Some(mark) = step.get::<Ended>(key)? else { return Ok(false) };
     let mut id = [0; 16];
     let Some(bytes) = key.len().checked_sub(16).map(|at| &key[at..]) else { return Ok(false) };
@@ -111,5 +107,5 @@ fn forget_session(
         return Ok(false);
     }
     *spent -= sessions::forget(step, SessionId::from_bytes(id), &mark, *spent)?;
-    Ok(true)
+    Ok(*spent > 0)
 }
