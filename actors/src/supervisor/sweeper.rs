@@ -47,7 +47,7 @@ impl Sweeper {
             Ok(tenants) => tenants,
             Err(refusal) => return tracing::debug!(%refusal, "no sweep"),
         };
-        let looks_at_keys = self.rounds % KEY_ROUNDS == 0;
+        let looks_at_keys = self.rounds.is_multiple_of(KEY_ROUNDS);
         self.rounds = self.rounds.wrapping_add(1);
         for tenant in tenants {
             if !self.node.shards.of(tenant).is_leader() {

@@ -243,7 +243,7 @@ enum Signer {
     Ecdsa(EcdsaKeyPair),
     Eddsa(Ed25519KeyPair),
     Rsa(RsaKeyPair),
-    Hmac(hmac::Key),
+    Hmac(Box<hmac::Key>),
 }
 
 impl Signer {
@@ -257,7 +257,7 @@ impl Signer {
                 Self::Eddsa(Ed25519KeyPair::from_pkcs8(private).map_err(KeyError::new)?)
             }
             Algorithm::RS256 => Self::Rsa(RsaKeyPair::from_pkcs8(private).map_err(KeyError::new)?),
-            Algorithm::HS256 => Self::Hmac(hmac::Key::new(hmac::HMAC_SHA256, private)),
+            Algorithm::HS256 => Self::Hmac(Box::new(hmac::Key::new(hmac::HMAC_SHA256, private))),
         })
     }
 
