@@ -52,6 +52,12 @@ fn a_bad_configuration_ends_with_code_2_and_a_line_for_each_problem() {
         assert!(lines.iter().any(|line| line.starts_with("janua: http.listen (flag --listen): ")));
         assert!(lines.iter().any(|line| line.starts_with("janua: limits.api (flag --set): ")));
     }
+    let tenant = ["--set", "tenancy.default_tenant=Default"];
+    for command in [&["config", "check"][..], &["serve"]] {
+        let output = janua(&[command, &tenant].concat());
+        assert_eq!(output.status.code(), Some(2), "what serve refuses, check refuses");
+        assert!(stderr(&output).contains("lower-case letters"), "{}", stderr(&output));
+    }
     let output = janua(&[&["config", "check", "--json"][..], &arguments].concat());
     assert_eq!(output.status.code(), Some(2));
     let verdict: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
