@@ -17,6 +17,7 @@ use janua_storage::cluster_key;
 use janua_storage::engine::{Parts, Shards};
 use janua_storage::seal::Key;
 use metrics_exporter_prometheus::PrometheusHandle;
+use janua_storage::secret::Secret;
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio_util::task::AbortOnDropHandle;
@@ -134,14 +135,18 @@ async fn start_actors(
     };
     if let Some(founding) = directory.found(bootstrap).await.map_err(start)? {
         output.founded(&Founded {
-            publishable_key: founding.publishable_key.expose().into(),
-            secret_key: founding.secret_key.expose().into(),
-            operator_token: founding.operator_token.expose().into(),
+            publishable_key: drawn(&given.publishable_key, &founding.publishable_key),
+            secret_key: drawn(&given.secret_key, &founding.secret_key),
+            operator_token: drawn(&given.operator_token, &founding.operator_token),
         })?;
     }
     Ok(directory)
 }
 
+        let given = &config.bootstrap;
+        let drawn = |given: &Option<config::Secret>, key: &Secret| {
+            given.is_none().then(|| key.expose().to_owned())
+        };
 fn services(
     storage: &Arc<OnceLock<Arc<Shards>>>,
     clock: &SharedClock,
