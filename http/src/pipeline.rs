@@ -32,7 +32,8 @@ use crate::{access, body, cors, forwarded, headers, idempotency, observe, reques
 #[derive(Default)]
 struct Trail<'a> {
     endpoint: Option<&'a Endpoint>,
-    shown: Option<Shown>,
+    /// What counting it left to show, once it has been counted: nothing, where the limit is off.
+    counted: Option<Option<Shown>>,
     tenant: Option<TenantRef>,
 }
 
@@ -55,7 +56,8 @@ where
     let answered = guard(app, deadline, handle(app, door, request, &mut trail)).await;
     let mut response = answered.unwrap_or_else(Error::into_response);
 
-    let shown = trail.shown.or_else(|| app.limits.peek(&anonymous(Network::of(client))));
+    let uncounted = || app.limits.peek(&anonymous(Network::of(client)));
+    let shown = trail.counted.unwrap_or_else(uncounted);
     finish(app, &mut response, &request_id, shown);
     if let Some(page) = &page {
         admit(app, page, trail.tenant, &mut response).await;
@@ -104,7 +106,7 @@ where
     let network = Network::of(client);
     let who = resolved.as_ref().map_or_else(|_| anonymous(network), |caller| caller.who(network));
     let (shown, taken) = app.limits.take(endpoint.limit, &who);
-    trail.shown = shown;
+    trail.counted = Some(shown);
     taken?;
     let caller = resolved?;
     trail.tenant = caller.tenant.clone();

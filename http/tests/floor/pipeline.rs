@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::support::{ask, floor};
 use http::Request;
+use janua_http::limits::rate::Rate;
 
 fn get(path: &str) -> http::request::Builder {
     Request::get(path)
@@ -67,6 +68,15 @@ async fn looking_around_is_not_charged_and_calling_is() {
     let answer = ask(&app, get("/notes"), "").await;
     assert_eq!(answer.header("x-ratelimit-bucket"), "auth");
     assert_eq!(answer.header("x-ratelimit-remaining"), "9");
+}
+
+#[tokio::test]
+async fn a_limit_that_is_off_shows_no_other() {
+    let app = floor(|settings| settings.rates.authentication = Rate::OFF);
+    let answer = ask(&app, get("/notes"), "").await;
+    assert!(!answer.headers.contains_key("x-ratelimit-bucket"), "{answer:?}");
+    assert_eq!(ask(&app, post("/notes"), NOTE).await.header("x-ratelimit-bucket"), "api");
+    assert_eq!(ask(&app, get("/nowhere"), "").await.header("x-ratelimit-bucket"), "api");
 }
 
 #[tokio::test]
