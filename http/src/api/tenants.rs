@@ -1,8 +1,8 @@
 //! Tenants: their published keys for everyone, their settings for the operator.
 
 use garde::Validate;
-use http::HeaderValue;
-use http::header::CACHE_CONTROL;
+use http::header::{CACHE_CONTROL, VARY};
+use http::{HeaderValue, StatusCode};
 use janua_actors::settings::Settings;
 use janua_actors::tenant::TenantRef;
 use janua_storage::ids::TenantId;
@@ -42,7 +42,9 @@ pub fn endpoints() -> Vec<Endpoint> {
 }
 
 async fn jwks(call: Call, _: Empty) -> Result<Raw, Error> {
-    published(call.tenant()?).await
+    let Raw(mut response) = published(call.tenant()?).await?;
+    response.headers_mut().insert(VARY, WHAT_NAMES_A_TENANT);
+    Ok(Raw(response))
 }
 
 async fn jwks_of(call: Call, _: Empty) -> Result<Raw, Error> {
@@ -85,6 +87,10 @@ async fn published(tenant: &TenantRef) -> Result<Raw, Error> {
     response.headers_mut().insert(CACHE_CONTROL, KEYS_MAY_BE_KEPT);
     Ok(Raw(response))
 }
+/// Without it, a cache would give one tenant's keys to who asks for another's.
+const WHAT_NAMES_A_TENANT: HeaderValue =
+    HeaderValue::from_static("authorization, x-api-key, x-tenant-id");
+
 
 /// Changes of a tenant.
 #[derive(Default, Deserialize, Validate, ToSchema)]

@@ -220,6 +220,11 @@ async fn what_the_actors_refuse_has_its_status() {
         house.post("/auth/login", guess.clone()).await.refuses(401, "invalid_credentials");
     }
     let locked = house.post("/auth/login", guess).await;
+    let vary = keys.headers.get_all("vary").iter().map(|value| value.to_str().unwrap());
+    let vary = vary.collect::<Vec<_>>().join(", ");
+    for header in ["authorization", "x-api-key", "x-tenant-id", "origin"] {
+        assert!(vary.contains(header), "a cache must tell tenants apart: {vary}");
+    }
     locked.refuses(423, "account_locked");
     assert!(!locked.header("retry-after").is_empty());
 }
