@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod cors;
+mod documents;
 mod endpoints;
 mod house;
 mod pipeline;

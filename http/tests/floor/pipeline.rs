@@ -244,7 +244,7 @@ async fn the_documents_describe_what_is_declared() {
     let app = floor(|_| {});
     let answer = ask(&app, get("/openapi.json"), "").await;
     let openapi = answer.json();
-    assert!(openapi["openapi"].as_str().unwrap().starts_with("3."));
+    assert_eq!(openapi["openapi"], "3.0.3");
     for endpoint in app.endpoints() {
         let method = endpoint.method.as_str().to_lowercase();
         let operation = &openapi["paths"][endpoint.path][&method];
@@ -258,6 +258,29 @@ async fn the_documents_describe_what_is_declared() {
     assert_eq!(note["type"], "string");
     let yaml = ask(&app, get("/openapi.yaml"), "").await;
     assert!(yaml.body.starts_with(b"openapi: "), "{yaml:?}");
+}
+
+#[tokio::test]
+async fn what_wears_no_envelope_is_described_too() {
+    let app = floor(|_| {});
+    let openapi = ask(&app, get("/openapi.json"), "").await.json();
+    let paths = ["/health/live", "/metrics", "/openapi.json", "/openapi.yaml", "/docs"];
+    for (path, declared) in
+        paths.map(|path| (path, path)).into_iter().chain([("/docs/start.js", "/docs/{file}")])
+    {
+        let answer = ask(&app, get(path), "").await;
+        let content = &openapi["paths"][declared]["get"]["responses"]["200"]["content"];
+        let media_type = answer.header("content-type").split(';').next().unwrap();
+        assert!(content[media_type]["schema"].is_object(), "{path}: {media_type}: {content}");
+    }
+    let ready = ask(&app, get("/health/ready"), "").await;
+    assert_eq!(ready.status, 503, "no directory is open here");
+    let described = &openapi["paths"]["/health/ready"]["get"]["responses"]["503"]["content"];
+    let schemas = &described["application/json"]["schema"]["oneOf"];
+    assert_eq!(schemas[0]["$ref"], "#/components/schemas/Unready", "{described}");
+    let unready = &openapi["components"]["schemas"]["Unready"]["properties"];
+    let names: Vec<_> = ready.json().as_object().unwrap().keys().cloned().collect();
+    assert_eq!(unready.as_object().unwrap().keys().cloned().collect::<Vec<_>>(), names);
 }
 
 #[tokio::test]
