@@ -18,7 +18,7 @@ use crate::endpoint::{Access, Endpoint, Limit, post};
 use crate::error::{Code, Error};
 use crate::input::Json;
 use crate::output::{Created, Data};
-use crate::{rules, text};
+use crate::{json, rules, text};
 
 /// The endpoints for passwords.
 pub fn endpoints() -> Vec<Endpoint> {
@@ -74,6 +74,7 @@ pub struct LogInRequest {
     #[garde(custom(rules::password))]
     #[schema(required = true, format = Password, min_length = 1, max_length = 4096, example = "SecurePassword123!")]
     password: String,
+    #[serde(default, deserialize_with = "json::object")]
     #[garde(dive)]
     device_info: Option<DeviceInfo>,
 }

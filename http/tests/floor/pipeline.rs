@@ -160,6 +160,17 @@ async fn bodies_that_are_not_what_they_should_be() {
 }
 
 #[tokio::test]
+async fn an_array_is_no_object() {
+    let app = floor(|_| {});
+    for body in [r#"["hello"]"#, "[]", "null", "7"] {
+        let answer = ask(&app, post("/notes"), body).await;
+        answer.refuses(400, "validation_error");
+        let detail = &answer.json()["error"]["details"][0];
+        assert_eq!(detail["message"], "expected an object", "{body}: {detail}");
+    }
+}
+
+#[tokio::test]
 async fn fields_at_fault_are_named() {
     let app = floor(|_| {});
     let cases = [
