@@ -1,7 +1,7 @@
 //! The only source of time and randomness: what is decided from them can be replayed in a test.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use janua_storage::moment::Moment;
 
@@ -33,14 +33,23 @@ impl dyn Clock {
 
 /// The operating system's clock, and a generator that it seeds (AWS-LC's CTR_DRBG, one a thread: a
 /// request needs random bytes several times, and a system call each would show).
-#[derive(Debug, Default)]
-pub struct SystemClock;
+///
+/// Set back while the program runs, it goes on from where it was: what had expired stays so.
+#[derive(Debug)]
+pub struct SystemClock {
+    started: Moment,
+    since: Instant,
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self { started: wall_clock(), since: Instant::now() }
+    }
+}
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is where time enters")]
     fn now(&self) -> Moment {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Moment(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        wall_clock().max(self.started.after(self.since.elapsed()))
     }
 
     #[expect(clippy::disallowed_methods, reason = "this is where randomness enters")]
@@ -48,4 +57,10 @@ impl Clock for SystemClock {
     fn fill(&self, bytes: &mut [u8]) {
         aws_lc_rs::rand::fill(bytes).expect("the generator is seeded by the operating system");
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is where time enters")]
+fn wall_clock() -> Moment {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Moment(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -1,6 +1,7 @@
 //! The directory finds tenants, and with them everything else. One a node.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use dashmap::DashMap;
 use janua_storage::engine::Shards;
@@ -12,7 +13,7 @@ use ractor::{Actor, ActorRef};
 use crate::clock::SharedClock;
 use crate::hashing::{Cost, HashingPool};
 use crate::refusal::Refusal;
-use crate::session::{Live, Registry};
+use crate::session::{Live, Registry, Touches};
 use crate::settings::Settings;
 use crate::stamps::Stamps;
 use crate::supervisor::{Supervisor, SupervisorMessage};
@@ -30,6 +31,8 @@ pub struct Options {
     pub issuer: String,
     /// How many live sessions a user may have.
     pub sessions_per_user: u32,
+    /// After how long a signing key gives way to a new one.
+    pub signing_key_ttl: Duration,
     /// How many sessions may have an actor at once.
     pub live_sessions: usize,
     /// How many access tokens are remembered as verified.
@@ -43,6 +46,7 @@ impl Default for Options {
             cost: Cost::default(),
             issuer: "http://localhost:3000".into(),
             sessions_per_user: 200,
+            signing_key_ttl: Duration::from_secs(90 * 24 * 3600),
             live_sessions: 10_000,
             verified_tokens: 50_000,
         }
@@ -56,11 +60,13 @@ pub(crate) struct Node {
     pub hashing: HashingPool,
     pub stamps: Arc<Stamps>,
     pub sessions: Registry,
+    pub touches: Touches,
     pub tokens: TokenCache,
     pub defaults: Settings,
     pub issuer: String,
     pub cluster_key: Key,
     pub sessions_per_user: u32,
+    pub signing_key_ttl: Duration,
 }
 
 /// Finds tenants and sessions. Cloning gives another handle on the same directory.
@@ -116,11 +122,13 @@ impl Directory {
             hashing,
             stamps,
             sessions: Registry::new(options.live_sessions),
+            touches: Touches::default(),
             tokens: TokenCache::new(options.verified_tokens),
             defaults: options.defaults,
             issuer: options.issuer,
             cluster_key,
             sessions_per_user: options.sessions_per_user,
+            signing_key_ttl: options.signing_key_ttl,
         });
         let (supervisor, _) = Actor::spawn(None, Supervisor, node.clone())
             .await
@@ -131,6 +139,7 @@ impl Directory {
 
     /// Stops every actor. What they hold can be rebuilt.
     pub async fn stop(&self) {
+        Touches::write_down(&self.0.node).await;
         let _ = self.0.supervisor.stop_and_wait(None, None).await;
     }
 
@@ -145,18 +154,28 @@ impl Directory {
 
     /// The tenant with this number.
     pub async fn tenant(&self, number: TenantNumber) -> Result<Option<TenantRef>, Refusal> {
-        if let Some(found) = self.0.tenants.get(&number) {
-            return Ok(Some(found.clone()));
-        }
+        let known = self.0.tenants.get(&number).map(|found| found.clone());
+        let tenant = match known {
+            Some(found) if found.0.actor.read().is_some() => return Ok(Some(found)),
+            Some(found) => found,
+            None => match self.load(number).await? {
+                Some(loaded) => self.0.tenants.entry(number).or_insert(loaded).clone(),
+                None => return Ok(None),
+            },
+        };
+        // Whoever comes while the actor is being started waits for it as well.
+        Supervisor::watch(&self.0.supervisor, tenant.0.clone()).await?;
+        Ok(Some(tenant))
+    }
+
+    async fn load(&self, number: TenantNumber) -> Result<Option<TenantRef>, Refusal> {
         if number == TenantNumber::CLUSTER {
             return Ok(None);
         }
         let records = self.0.node.shards.of(number).read().await?;
-        let Some(record) = View::new(&records, number).tenant()? else { return Ok(None) };
-        let shared = Shared::new(record.id, number, self.0.node.clone());
-        let tenant = self.0.tenants.entry(number).or_insert(TenantRef(shared)).clone();
-        Supervisor::watch(&self.0.supervisor, tenant.0.clone()).await?;
-        Ok(Some(tenant))
+        let record = View::new(&records, number).tenant()?;
+        let shared = |id| Shared::new(id, number, self.0.node.clone());
+        Ok(record.map(|record| TenantRef(shared(record.id))))
     }
 
     /// The tenant with this public id.

@@ -8,8 +8,12 @@ use janua_storage::capability::passwords::LockoutPolicy;
 use janua_storage::capability::tenants::Algorithm;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use url::{Host, Url};
 
 use crate::refusal::Refusal;
+
+/// The longest that an access token may last, seconds.
+pub const LONGEST_ACCESS_TTL: u64 = 24 * 3600;
 
 /// Who may create an account.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,6 +126,9 @@ pub struct Webauthn {
 pub struct Provider {
     /// Our name there.
     pub client_id: String,
+    /// Our secret there, sealed: never shown.
+    #[serde(skip_serializing)]
+    pub client_secret: Option<String>,
     /// For OpenID Connect discovery.
     pub issuer: String,
     /// Whether users see it.
@@ -146,6 +153,9 @@ pub struct Mail {
 pub struct Sms {
     /// Called for each message.
     pub webhook_url: String,
+    /// What its calls are signed with, sealed: never shown.
+    #[serde(skip_serializing)]
+    pub secret: Option<String>,
 }
 
 impl Default for Settings {
@@ -216,7 +226,7 @@ impl Settings {
                 Err(Refusal::field(field, format!("must be from {least} to {most}")))
             }
         };
-        within("settings.tokens.accessTtl", self.tokens.access_ttl, 10, 24 * 3600)?;
+        within("settings.tokens.accessTtl", self.tokens.access_ttl, 10, LONGEST_ACCESS_TTL)?;
         within("settings.tokens.sessionTtl", self.tokens.session_ttl, 10, YEAR)?;
         within("settings.passwords.minLength", self.passwords.min_length.into(), 8, 256)?;
         within("settings.passwords.minScore", self.passwords.min_score.into(), 0, 4)?;
@@ -226,8 +236,70 @@ impl Settings {
         if self.passwords.breach_check {
             return Err(Refusal::field("settings.passwords.breachCheck", "is not available yet"));
         }
+        if !self.allowed_origins.iter().all(|origin| is_origin(origin)) {
+            let rule = "must be origins as browsers send them, such as https://app.example.com";
+            return Err(Refusal::field("settings.allowedOrigins", rule));
+        }
+        if !self.redirect_urls.iter().all(|url| is_redirect_url(url)) {
+            let rule =
+                "must be https URLs without user, query and fragment; http only for loopback";
+            return Err(Refusal::field("settings.redirectUrls", rule));
+        }
         Ok(())
     }
+}
+
+/// Whether a browser may send it as `Origin` (RFC 6454 §7.1).
+fn is_origin(text: &str) -> bool {
+    let of_web = |url: &Url| matches!(url.scheme(), "http" | "https");
+    Url::parse(text).is_ok_and(|url| of_web(&url) && url.origin().ascii_serialization() == text)
+}
+
+/// Whether a login may lead back to it (RFC 9700 §2.1, RFC 8252 §7.3).
+fn is_redirect_url(text: &str) -> bool {
+    let Ok(url) = Url::parse(text) else { return false };
+    let plain = url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
+    plain && (url.scheme() == "https" || url.scheme() == "http" && is_loopback(&url))
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// Puts what `seal` makes of them in the place of the secrets in a patch.
+pub fn seal_secrets(
+    patch: &mut Value,
+    seal: impl Fn(&str) -> Result<String, Refusal>,
+) -> Result<(), Refusal> {
+    let mut secrets = Vec::new();
+    if let Some(Value::Object(providers)) = patch.get_mut("oauth") {
+        secrets.extend(providers.values_mut().filter_map(|one| one.get_mut("clientSecret")));
+    }
+    for secret in secrets {
+        seal_text(secret, &seal)?;
+    }
+    match patch.get_mut("sms").and_then(|sms| sms.get_mut("secret")) {
+        Some(secret) => seal_text(secret, &seal),
+        None => Ok(()),
+    }
+}
+
+fn seal_text(
+    secret: &mut Value,
+    seal: &impl Fn(&str) -> Result<String, Refusal>,
+) -> Result<(), Refusal> {
+    if let Value::String(text) = secret {
+        *text = seal(text)?;
+    }
+    Ok(())
 }
 
 impl From<AlgorithmName> for Algorithm {
@@ -279,12 +351,29 @@ mod tests {
     }
 
     #[test]
+    fn secrets_are_sealed_and_never_shown() {
+        let mut patch = json!({
+            "oauth": { "google": { "clientId": "a", "clientSecret": "hush" } },
+            "sms": { "secret": "hush" },
+        });
+        seal_secrets(&mut patch, |text| Ok(format!("sealed {}", text.len()))).expect("sealed");
+        let settings = Settings::default().merged(&patch).expect("a good patch");
+        assert_eq!(settings.oauth["google"].client_secret.as_deref(), Some("sealed 4"));
+        assert_eq!(settings.sms.secret.as_deref(), Some("sealed 4"));
+        let shown = serde_json::to_string(&settings).expect("JSON");
+        assert!(!shown.contains("ecret") && !shown.contains("hush"), "{shown}");
+    }
+
+    #[test]
     fn unknown_keys_and_wrong_values_are_refused() {
         for patch in [
             json!({ "colour": "red" }),
             json!({ "tokens": { "accessTtl": 1 } }),
             json!({ "tokens": { "signingAlgorithm": "none" } }),
             json!({ "registration": "maybe" }),
+            json!({ "allowedOrigins": ["https://a.example/"] }),
+            json!({ "redirectUrls": ["http://a.example/back"] }),
+            json!({ "redirectUrls": ["javascript:alert(1)"] }),
             json!([]),
         ] {
             let refused = Settings::default().merged(&patch);

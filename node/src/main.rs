@@ -16,9 +16,9 @@ use clap::{CommandFactory, Parser};
 
 use crate::cli::{Cli, Command, ConfigCommand};
 
-/// Gives memory back to the system when the node is quiet; tuned in `.cargo/config.toml`.
+/// Gives memory back to the system when the node is quiet, and builds with a C compiler alone.
 #[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {

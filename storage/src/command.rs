@@ -102,15 +102,16 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// Whether an idempotency record keeps it: what ends in 401 is asked anew.
+    /// Whether an idempotency record keeps it: what ends in 401 is asked anew, and what passes by
+    /// itself is not repeated beyond its time.
     pub(crate) fn is_kept(&self) -> bool {
         match self {
             Self::NotFound
             | Self::EmailAlreadyExists
-            | Self::AccountLocked { .. }
             | Self::AccountSuspended
             | Self::AlreadyExists => true,
             Self::InvalidCredentials
+            | Self::AccountLocked { .. }
             | Self::InvalidToken
             | Self::SessionRevoked
             | Self::SessionExpired

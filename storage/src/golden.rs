@@ -206,7 +206,7 @@ fn signing_key() -> SigningKey {
 fn everything_ever_written_is_read() {
     let id = UserId::new(1, 2);
     let token = RefreshToken { user: id, session: SessionId::new(1, 5), generation: 1 };
-    let lockout = Lockout { failures: 1, first: NOW, locked_until: None, expires: NOW };
+    let lockout = Lockout { failures: vec![NOW], locked_until: None, expires: NOW };
     let ended = Ended { reason: EndReason::LoggedOut, token: SecretHash([6; 32]), expires: NOW };
     let cluster = Cluster { id: [1; 16], founded: NOW, operator_token: SecretHash([2; 32]) };
     let ticket = Ticket { digest: [1; 32], request: [2; 32], secrets: None, expires: NOW };

@@ -20,6 +20,9 @@ use crate::state_machine::Step;
 pub const KINDS: [Kind; 5] =
     [Kind::Session, Kind::Ended, Kind::Lockout, Kind::Idempotency, Kind::SigningKey];
 
+/// How many spent tokens one command removes, so that no other waits long behind it.
+const SPENT_AT_ONCE: usize = 500;
+
 /// Records that the sweeper took for expired.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
@@ -41,13 +44,14 @@ pub fn expiry(kind: Kind, value: &[u8]) -> Result<Option<Moment>, Fault> {
 
 pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, Stop> {
     let mut removed = 0;
+    let mut spent = SPENT_AT_ONCE;
     for key in command.keys {
-        removed += u32::from(remove(step, key)?);
+        removed += u32::from(remove(step, key, &mut spent)?);
     }
     Ok(Reply::Count(removed))
 }
 
-fn remove(step: &mut Step<'_, '_>, key: Vec<u8>) -> Result<bool, Stop> {
+fn remove(step: &mut Step<'_, '_>, key: Vec<u8>, spent: &mut usize) -> Result<bool, Stop> {
     let Some(kind) =
         KINDS.into_iter().find(|kind| key.starts_with(&keys::range(step.tenant, *kind)))
     else {
@@ -55,7 +59,7 @@ fn remove(step: &mut Step<'_, '_>, key: Vec<u8>) -> Result<bool, Stop> {
     };
     match kind {
         Kind::Session => expire_session(step, &key),
-        Kind::Ended => forget_session(step, &key),
+        Kind::Ended => forget_session(step, &key, spent),
         Kind::Lockout => delete_if(step, key, |record: &Lockout| Some(record.expires)),
         Kind::SigningKey => {
             let retired = delete_if(step, key, |record: &SigningKey| record.retires)?;
@@ -93,14 +97,15 @@ fn expire_session(step: &mut Step<'_, '_>, key: &[u8]) -> Result<bool, Stop> {
     Ok(true)
 }
 
-fn forget_session(step: &mut Step<'_, '_>, key: &[u8]) -> Result<bool, Stop> {
+/// A session with more spent tokens than are left keeps its mark for another time.
+fn forget_session(step: &mut Step<'_, '_>, key: &[u8], spent: &mut usize) -> Result<bool, Stop> {
     let Some(mark) = step.get::<Ended>(key)? else { return Ok(false) };
     let mut id = [0; 16];
     let Some(bytes) = key.len().checked_sub(16).map(|at| &key[at..]) else { return Ok(false) };
     id.copy_from_slice(bytes);
-    if mark.expires > step.now {
+    if mark.expires > step.now || *spent == 0 {
         return Ok(false);
     }
-    sessions::forget(step, SessionId::from_bytes(id), &mark)?;
-    Ok(true)
+    *spent -= sessions::forget(step, SessionId::from_bytes(id), &mark, *spent)?;
+    Ok(*spent > 0)
 }

@@ -65,7 +65,8 @@ impl<'a> Transaction<'a> {
 
     /// Keeps what the present command wrote.
     pub fn accept(&mut self) {
-        self.accepted.writes.append(&mut self.pending.writes);
+        // One by one: `append` would rebuild the whole map, for each command of a run.
+        self.accepted.writes.extend(std::mem::take(&mut self.pending.writes));
         self.accepted.effects.append(&mut self.pending.effects);
     }
 

@@ -56,6 +56,13 @@ async fn what_bootstrap_leaves_open_is_drawn_and_printed() {
 }
 
 #[tokio::test]
+async fn a_given_key_may_look_as_if_it_named_a_tenant() {
+    let key = format!("jsk_dev_{}", "k".repeat(43));
+    let node = Node::with("bootstrap.secret_key", &key).start().await;
+    registers_with_key(&node, "a@example.com", &key).await.is_yes(201);
+}
+
+#[tokio::test]
 async fn an_unknown_key_is_refused_even_where_none_is_needed() {
     let node = Node::start().await;
     let keys = node.keys();

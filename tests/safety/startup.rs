@@ -149,3 +149,19 @@ async fn a_wrapped_cluster_key_opens_with_its_own_wrapping_alone() {
     node.restart().await;
     alice.session.is_alive().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_burst_after_a_start_is_served() {
+    let node = Node::start().await;
+    let alice = node.register("alice").await;
+    for _ in 0..5 {
+        node.restart().await;
+        let token = alice.session.access_token.clone();
+        let answers = janua_tests::at_once(64, |_| {
+            let (api, token) = (node.api.over_new_connections(), token.clone());
+            async move { api.me(&token).await.status }
+        });
+        let refused = answers.await.into_iter().filter(|status| *status != 200).count();
+        assert_eq!(refused, 0, "of 64");
+    }
+}

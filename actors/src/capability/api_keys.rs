@@ -21,7 +21,28 @@ pub struct ApiKeyCaller {
 impl Directory {
     /// Whose API key this is; `None` when it is nobody's, or has expired.
     pub async fn api_key(&self, secret: &Secret) -> Result<Option<ApiKeyCaller>, Refusal> {
-        let Some(number) = self.tenant_of_key(secret).await? else { return Ok(None) };
+        let named = [Purpose::PublishableKey, Purpose::SecretKey]
+            .into_iter()
+            .find_map(|purpose| secret.tenant(purpose));
+        if let Some(number) = named
+            && let Some(found) = self.api_key_of(number, secret).await?
+        {
+            return Ok(Some(found));
+        }
+        // A key of the configuration is free after its prefix, and may look as if it named a tenant.
+        let records = self.node().shards.of(TenantNumber::CLUSTER).read().await?;
+        let number = View::new(&records, TenantNumber::CLUSTER).bootstrap_key(&secret.hash())?;
+        match number {
+            Some(number) => self.api_key_of(number, secret).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn api_key_of(
+        &self,
+        number: TenantNumber,
+        secret: &Secret,
+    ) -> Result<Option<ApiKeyCaller>, Refusal> {
         let Some(tenant) = self.tenant(number).await? else { return Ok(None) };
         let records = tenant.0.shard.read().await?;
         let found = View::new(&records, number).api_key(&secret.hash())?;
@@ -29,17 +50,6 @@ impl Directory {
         Ok(found
             .filter(|key| key.expires.is_none_or(|expires| expires > now))
             .map(|key| ApiKeyCaller { tenant, key: key.into() }))
-    }
-
-    async fn tenant_of_key(&self, secret: &Secret) -> Result<Option<TenantNumber>, Refusal> {
-        let named = [Purpose::PublishableKey, Purpose::SecretKey]
-            .into_iter()
-            .find_map(|purpose| secret.tenant(purpose));
-        if named.is_some() {
-            return Ok(named);
-        }
-        let records = self.node().shards.of(TenantNumber::CLUSTER).read().await?;
-        Ok(View::new(&records, TenantNumber::CLUSTER).bootstrap_key(&secret.hash())?)
     }
 }
 

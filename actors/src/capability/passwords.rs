@@ -3,6 +3,7 @@
 use janua_storage::capability::passwords::{self, Change, Fail, LogIn};
 use janua_storage::capability::users::User;
 use janua_storage::command::{Command, Reply};
+use unicode_normalization::UnicodeNormalization;
 use zxcvbn::Score;
 
 use super::sessions::{SignedIn, unexpected};
@@ -65,8 +66,9 @@ impl TenantRef {
         let user = self.0.view(&records).user_by_email(email)?;
         let stored = user.as_ref().and_then(|user| user.password.clone());
         let verified = self.0.node.hashing.verify(credentials.password, stored.clone()).await?;
-        let (Some(user), Some(stored)) = (user, stored.filter(|_| verified.matches)) else {
-            return Err(self.count_guess(context, email, None).await);
+        let stored = stored.filter(|_| verified.matches);
+        let (Some(user), Some(stored)) = (&user, stored) else {
+            return Err(self.count_guess(context, email, user.as_ref()).await);
         };
         let new = self.new_session(context, &credentials.device).await?;
         let log_in = LogIn {
@@ -197,12 +199,13 @@ impl Rules {
             shortest: settings.min_length as usize,
             score: settings.min_score,
             email: email.to_lowercase(),
-            local_part,
-            names: names.into_iter().flatten().map(|name| name.to_lowercase()).collect(),
+            local_part: normal(&local_part),
+            names: names.into_iter().flatten().map(|name| normal(name)).collect(),
         }
     }
 
-    /// Whether `password` will do. The list of common passwords is zxcvbn's: a listed one scores 0.
+    /// Whether `password` will do. The list of common passwords is zxcvbn's; a listed one is refused
+    /// whatever the score that the tenant asks for.
     pub fn check(&self, password: &Plaintext) -> Result<(), Refusal> {
         let text = password.expose();
         let length = text.chars().count();
@@ -210,7 +213,7 @@ impl Rules {
             let (shortest, longest) = (self.shortest, LONGEST);
             return Err(weak(format!("must have from {shortest} to {longest} characters")));
         }
-        let lower = text.to_lowercase();
+        let lower = normal(text);
         let telling = |word: &str| word.chars().count() >= TELLING && lower.contains(word);
         if lower.contains(&self.email)
             || telling(&self.local_part)
@@ -219,15 +222,28 @@ impl Rules {
             return Err(weak("must not hold your name or e-mail address"));
         }
         let estimate = zxcvbn::zxcvbn(text, &[]);
-        if u8::from(estimate.score()) < self.score {
+        if u8::from(estimate.score()) < self.score || is_common(&estimate) {
             return Err(weak(advice(&estimate)));
         }
         Ok(())
     }
 }
 
+/// As names and passwords are compared.
+fn normal(text: &str) -> String {
+    text.to_lowercase().nfc().collect()
+}
+
 fn weak(message: impl Into<String>) -> Refusal {
     Refusal::WeakPassword(vec![FieldError::new("password", message)])
+}
+
+fn is_common(estimate: &zxcvbn::Entropy) -> bool {
+    use zxcvbn::feedback::Warning::{
+        ThisIsACommonPassword, ThisIsATop10Password, ThisIsATop100Password,
+    };
+    let warning = estimate.feedback().and_then(|feedback| feedback.warning());
+    matches!(warning, Some(ThisIsATop10Password | ThisIsATop100Password | ThisIsACommonPassword))
 }
 
 fn advice(estimate: &zxcvbn::Entropy) -> String {

@@ -1,9 +1,12 @@
 //! Tenants: founding the first, settings, signing keys.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use janua_storage::capability::api_keys::{ApiKey, ApiKeyKind};
 use janua_storage::capability::tenants::{
-    self, Cluster, Configure, Create, Found, RotateSigningKey, Tenant,
+    self, Algorithm, Cluster, Configure, Create, Found, RotateSigningKey, Tenant,
 };
+use janua_storage::codec;
 use janua_storage::command::{Command, Rejection};
 use janua_storage::engine::Shards;
 use janua_storage::event::Origin;
@@ -13,12 +16,17 @@ use janua_storage::secret::{Purpose, Secret};
 use janua_storage::view::View;
 use serde_json::Value;
 
+use super::sessions::unexpected;
 use crate::context::Context;
 use crate::directory::Directory;
+use crate::idempotency::Attempt;
 use crate::refusal::Refusal;
-use crate::settings::{Settings, merge};
-use crate::tenant::{Shared, TENANT_KEY, TenantRef};
+use crate::settings::{LONGEST_ACCESS_TTL, Settings, merge, seal_secrets};
+use crate::tenant::{Answer, Held, Shared, TENANT_KEY, TenantRef};
 use crate::tokens;
+
+/// Under which context secrets among the settings are sealed.
+const SETTING: &[u8] = b"setting";
 
 /// Secrets for a cluster to be; those not given are drawn.
 #[derive(Debug, Clone, Default)]
@@ -173,20 +181,24 @@ impl TenantRef {
 
     /// Changes settings by a JSON Merge Patch (RFC 7396), and answers them complete.
     pub async fn configure(&self, context: &Context, patch: &Value) -> Result<Settings, Refusal> {
+        if !patch.is_object() {
+            return Err(Refusal::field("settings", "must be an object"));
+        }
         // Somebody else may change them meanwhile: then it is done again on top of that.
         for _ in 0..8 {
-            let tenant = self.record().await?;
-            let mut changes: Value = serde_json::from_str(&tenant.settings).unwrap_or_default();
-            merge(&mut changes, patch);
-            if !patch.is_object() {
-                return Err(Refusal::field("settings", "must be an object"));
-            }
+            let held = self.held().await?;
+            let mut changes: Value =
+                serde_json::from_str(&held.tenant.settings).unwrap_or_default();
+            merge(&mut changes, &self.sealed(&held, patch)?);
             let changes = changes.to_string();
             let settings = self.0.node.defaults.with(&changes)?;
-            let configure = Configure { revision: tenant.revision, settings: changes };
+            let configure = Configure { revision: held.tenant.revision, settings: changes };
             let command = Command::Tenants(tenants::Command::Configure(configure));
             match self.0.write(context.origin(), None, command).await? {
-                Ok(_) => return Ok(settings),
+                Ok(_) => {
+                    self.renew_signing_key(context.origin()).await?;
+                    return Ok(settings);
+                }
                 Err(Rejection::Stale) => continue,
                 Err(rejection) => {
                     return Err(Refusal::from_rejection(rejection, self.0.node.clock.now()));
@@ -196,19 +208,61 @@ impl TenantRef {
         Err(Refusal::unavailable("the settings change faster than they can be read"))
     }
 
+    /// The patch with its secrets sealed under the tenant's key.
+    fn sealed(&self, held: &Held, patch: &Value) -> Result<Value, Refusal> {
+        let mut patch = patch.clone();
+        seal_secrets(&mut patch, |secret| {
+            let nonce = self.0.node.clock.random();
+            let sealed = held.key.seal(nonce, SETTING, secret.as_bytes())?;
+            Ok(URL_SAFE_NO_PAD.encode(codec::encode(&sealed)?))
+        })?;
+        Ok(patch)
+    }
+
     /// Signs with a new key from now on; the old one stays published until its last token has
     /// expired.
     pub async fn rotate_signing_key(&self, context: &Context) -> Result<String, Refusal> {
+        let first = match self.attempt(context).await? {
+            Attempt::Repeated(answer) => return kid(answer, None),
+            Attempt::First(first) => first,
+        };
+        let (kid_of_new, command) = self.next_signing_key(&*self.held().await?)?;
+        let ticket = self.ticket(&first, Some(&kid_of_new)).await?;
+        kid(self.propose(context.origin(), ticket, command).await?, Some(kid_of_new))
+    }
+
+    /// Rotates if the key that signs is of another algorithm than the tenant wants, or old.
+    pub(crate) async fn renew_signing_key(&self, origin: Origin) -> Result<(), Refusal> {
         let held = self.held().await?;
+        let node = &self.0.node;
+        let wanted: Algorithm = held.settings.tokens.signing_algorithm.into();
+        let old = node.clock.now().since(held.signing.created) >= node.signing_key_ttl;
+        if held.signing.algorithm == wanted && !old {
+            return Ok(());
+        }
+        let (_, command) = self.next_signing_key(&held)?;
+        match self.0.write(origin, None, command).await? {
+            // Somebody else was faster.
+            Ok(_) | Err(Rejection::Stale) => Ok(()),
+            Err(rejection) => Err(Refusal::from_rejection(rejection, node.clock.now())),
+        }
+    }
+
+    fn next_signing_key(&self, held: &Held) -> Result<(String, Command), Refusal> {
         let algorithm = held.settings.tokens.signing_algorithm.into();
         let number = held.tenant.signing_key + 1;
         let clock = &*self.0.node.clock;
         let key = tokens::generate(algorithm, self.number(), number, &held.key, clock)?;
         let kid = key.kid.clone();
-        let longest_ttl_ms = held.settings.tokens.access_ttl * 1000;
-        let rotate = RotateSigningKey { key, longest_ttl_ms };
-        let command = Command::Tenants(tenants::Command::RotateSigningKey(Box::new(rotate)));
-        self.propose(context.origin(), None, command).await?;
-        Ok(kid)
+        // Not the present lifetime: earlier tokens may have been given a longer one.
+        let rotate = RotateSigningKey { key, longest_ttl_ms: LONGEST_ACCESS_TTL * 1000 };
+        Ok((kid, Command::Tenants(tenants::Command::RotateSigningKey(Box::new(rotate)))))
     }
+}
+
+/// The `kid` that was proposed, unless another was recorded.
+fn kid(answer: Answer, proposed: Option<String>) -> Result<String, Refusal> {
+    let recorded = answer.secrets.map(String::from_utf8).transpose();
+    let recorded = recorded.map_err(|_| Refusal::unavailable("a recorded kid that is no text"))?;
+    recorded.or(proposed).ok_or_else(|| unexpected(&answer.reply))
 }

@@ -54,14 +54,7 @@ impl TenantRef {
         match self.attempt(context).await? {
             Attempt::Repeated(answer) => self.registered(answer, None).await,
             Attempt::First(first) => {
-                let hidden = settings.hide_existing_accounts;
-                let outcome = self.create(context, registration.clone(), first, hidden).await;
-                match outcome {
-                    Err(Refusal::EmailAlreadyExists) if hidden => {
-                        Ok(self.as_if_registered(registration))
-                    }
-                    outcome => outcome,
-                }
+                self.create(context, registration, first, settings.hide_existing_accounts).await
             }
         }
     }
@@ -125,28 +118,6 @@ impl TenantRef {
         }
     }
 
-    /// What somebody hears whose address has an account already, where that is hidden: the same as
-    /// anybody else, with an id that nobody has.
-    fn as_if_registered(&self, registration: Registration) -> Registered {
-        let clock = &self.0.node.clock;
-        let (ms, random) = clock.id_bits();
-        let profile = Profile {
-            id: UserId::new(ms, random),
-            email: registration.email.as_str().into(),
-            first_name: registration.first_name,
-            last_name: registration.last_name,
-            email_verified: false,
-            phone_number: None,
-            phone_verified: false,
-            avatar: None,
-            mfa_enabled: false,
-            created: clock.now(),
-            last_active: clock.now(),
-            metadata: registration.metadata,
-        };
-        Registered { profile, tokens: None }
-    }
-
     /// Changes the caller's profile.
     pub async fn update_me(
         &self,
@@ -170,8 +141,8 @@ impl TenantRef {
         password: Plaintext,
     ) -> Result<(), Refusal> {
         let user = caller.user();
-        let verified = self.reauthenticate(context, caller, password).await?.generation;
-        let delete = users::Delete { user, verified };
+        let shown = self.reauthenticate(context, caller, password).await?;
+        let delete = users::Delete { user, verified: shown.generation };
         let command = Command::Users(users::Command::Delete(delete));
         self.propose(context.origin(), None, command).await?;
         Ok(())

@@ -63,25 +63,30 @@ pub struct Verified {
 
 /// The memory that Argon2 fills; reused, because mapping it anew costs a tenth of a hash.
 #[derive(Default)]
-pub(crate) struct Memory(Vec<argon2::Block>);
+pub(crate) struct Memory {
+    blocks: Vec<argon2::Block>,
+    /// How often it has been filled.
+    pub fills: u64,
+}
 
 impl Memory {
     fn blocks(&mut self, params: &Params) -> &mut [argon2::Block] {
         let wanted = params.block_count();
-        if self.0.len() < wanted {
-            self.0.resize(wanted, argon2::Block::default());
+        if self.blocks.len() < wanted {
+            self.blocks.resize(wanted, argon2::Block::default());
         }
-        &mut self.0[..wanted]
+        self.fills += 1;
+        &mut self.blocks[..wanted]
     }
 
     /// Gives the memory back.
     pub fn release(&mut self) {
-        self.0 = Vec::new();
+        self.blocks = Vec::new();
     }
 
     /// Whether any is held.
     pub fn is_held(&self) -> bool {
-        !self.0.is_empty()
+        !self.blocks.is_empty()
     }
 }
 

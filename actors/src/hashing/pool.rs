@@ -132,14 +132,17 @@ impl Shared {
         let mut memory = Memory::default();
         loop {
             let work = self.next(&mut memory);
-            let begun = Instant::now();
+            let (begun, filled) = (Instant::now(), memory.fills);
             let outcome =
                 std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&mut memory)));
             if outcome.is_err() {
                 tracing::error!("a password hash panicked");
                 memory.release();
             }
-            self.learn(begun.elapsed());
+            // What was skipped or refused says nothing of what a hash costs.
+            if memory.fills == filled + 1 {
+                self.learn(begun.elapsed());
+            }
         }
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use janua_storage::capability::sessions::{self, EndReason, Expire};
-use janua_storage::capability::users::{self, Status, Touch};
-use janua_storage::command::{Command, Outcome};
+use janua_storage::capability::users::{Status, Touch};
+use janua_storage::command::{Command, Outcome, Rejection};
 use janua_storage::event::Origin;
 use janua_storage::moment::Moment;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -100,13 +100,9 @@ impl State {
             return live;
         }
         let touch = Touch { user: self.key.user, session: self.key.session, seen: now };
-        let tenant = self.tenant.clone();
-        ractor::concurrency::spawn(async move {
-            let command = Command::Users(users::Command::Touch(touch));
-            if let Err(refusal) = tenant.write(Origin::default(), None, command).await {
-                tracing::debug!(%refusal, "a sign of life was not recorded");
-            }
-        });
+        if !self.tenant.node.touches.note(self.key.tenant, touch) {
+            return live;
+        }
         let mut touched = Live::clone(&live);
         touched.session.last_active = now;
         touched.user.profile.last_active = now;
@@ -116,18 +112,28 @@ impl State {
     /// Invariant: an expiry is committed before it is answered, so that no node thinks otherwise
     /// afterwards.
     fn expire(&self, reply: oneshot::Sender<Checked>) {
-        let expire = Expire { user: self.key.user, session: self.key.session };
-        let tenant = self.tenant.clone();
+        let (key, tenant) = (self.key, self.tenant.clone());
+        let expire = Expire { user: key.user, session: key.session };
         ractor::concurrency::spawn(async move {
             let command = Command::Sessions(sessions::Command::Expire(expire));
             let answer = match tenant.write(Origin::default(), None, command).await {
                 Ok(Ok(_)) => Refusal::SessionExpired,
+                // A refresh was faster and has moved its end.
+                Ok(Err(Rejection::Stale)) => {
+                    let _ = reply.send(look_again(key, &tenant).await);
+                    return;
+                }
                 Ok(Err(rejection)) => Refusal::from_rejection(rejection, tenant.node.clock.now()),
                 Err(refusal) => refusal,
             };
             let _ = reply.send(Err(answer));
         });
     }
+}
+
+async fn look_again(key: SessionKey, tenant: &Shared) -> Checked {
+    let records = tenant.shard.read().await?;
+    load(key, tenant, &records)
 }
 
 fn load(key: SessionKey, tenant: &Shared, records: &janua_storage::engine::View) -> Checked {

@@ -3,6 +3,7 @@
 
 mod actor;
 mod registry;
+mod touches;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -19,6 +20,7 @@ use tokio::sync::oneshot;
 
 pub(crate) use actor::{SessionActor, SessionMessage};
 pub(crate) use registry::Registry;
+pub(crate) use touches::Touches;
 
 use crate::refusal::Refusal;
 use crate::tenant::TenantRef;

@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use self::sweeper::Sweeper;
 use crate::directory::Node;
 use crate::refusal::Refusal;
+use crate::session::Touches;
 use crate::tenant::{Shared, TenantActor};
 
 /// How often quiet sessions are put to sleep and expired records looked for.
@@ -96,10 +97,11 @@ impl Actor for Supervisor {
                 let awake = state.node.sessions.passivate(state.node.clock.now());
                 #[expect(clippy::cast_precision_loss, reason = "a gauge of thousands")]
                 metrics::gauge!("janua_session_actors").set(awake as f64);
-                let sweeper = state.sweeper.clone();
+                let (sweeper, node) = (state.sweeper.clone(), state.node.clone());
                 ractor::concurrency::spawn(async move {
                     // A round that takes longer than the pause is not overtaken by the next.
                     if let Ok(mut sweeper) = sweeper.try_lock() {
+                        Touches::write_down(&node).await;
                         sweeper.sweep().await;
                     }
                 });

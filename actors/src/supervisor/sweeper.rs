@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use janua_storage::command::{Command, Proposal};
 use janua_storage::event::Origin;
@@ -15,6 +16,7 @@ use janua_storage::view::View;
 
 use crate::directory::Node;
 use crate::refusal::Refusal;
+use crate::tenant::{Shared, TenantRef};
 
 /// How many records of one kind a round looks at.
 const READ: usize = 500;
@@ -22,14 +24,21 @@ const READ: usize = 500;
 /// How many removals are proposed at once.
 const REMOVED: usize = 100;
 
+/// How long one kind of a tenant's records may be swept in a round while there is more to remove.
+const TURN: Duration = Duration::from_millis(200);
+
+/// After how many rounds signing keys are looked at again.
+const KEY_ROUNDS: u32 = 60;
+
 pub(super) struct Sweeper {
     node: Arc<Node>,
+    rounds: u32,
     cursors: HashMap<(TenantNumber, u8), Vec<u8>>,
 }
 
 impl Sweeper {
     pub fn new(node: Arc<Node>) -> Self {
-        Self { node, cursors: HashMap::new() }
+        Self { node, rounds: 0, cursors: HashMap::new() }
     }
 
     /// One round over all tenants whose shard this node leads.
@@ -38,6 +47,8 @@ impl Sweeper {
             Ok(tenants) => tenants,
             Err(refusal) => return tracing::debug!(%refusal, "no sweep"),
         };
+        let looks_at_keys = self.rounds % KEY_ROUNDS == 0;
+        self.rounds = self.rounds.wrapping_add(1);
         for tenant in tenants {
             if !self.node.shards.of(tenant).is_leader() {
                 continue;
@@ -47,7 +58,27 @@ impl Sweeper {
                     tracing::debug!(%refusal, "a sweep ended early");
                 }
             }
+            if looks_at_keys && let Err(refusal) = self.renew_signing_key(tenant).await {
+                tracing::warn!(%tenant, %refusal, "a signing key was not renewed");
+            }
         }
+    }
+
+    async fn renew_signing_key(&self, number: TenantNumber) -> Result<(), Refusal> {
+        let records = self.node.shards.of(number).read().await?;
+        let Some(record) = View::new(&records, number).tenant()? else { return Ok(()) };
+        let tenant = TenantRef(Shared::new(record.id, number, self.node.clone()));
+        tenant.renew_signing_key(Origin::default()).await
+    }
+
+    /// Looks at a bounded number of records; goes on while each look finds as much as may be removed
+    /// at once, so that removal keeps up with what expires.
+    async fn sweep_kind(&mut self, tenant: TenantNumber, kind: Kind) -> Result<(), Refusal> {
+        let begun = self.node.clock.now();
+        while self.remove_some(tenant, kind).await? >= REMOVED
+            && self.node.clock.now().since(begun) < TURN
+        {}
+        Ok(())
     }
 
     async fn tenants(&self) -> Result<Vec<TenantNumber>, Refusal> {
@@ -55,7 +86,8 @@ impl Sweeper {
         Ok(View::new(&records, TenantNumber::CLUSTER).tenant_numbers()?)
     }
 
-    async fn sweep_kind(&mut self, tenant: TenantNumber, kind: Kind) -> Result<(), Refusal> {
+    /// One look; how many removals it proposed.
+    async fn remove_some(&mut self, tenant: TenantNumber, kind: Kind) -> Result<usize, Refusal> {
         let shard = self.node.shards.of(tenant).clone();
         let records = shard.read().await?;
         let now = self.node.clock.now();
@@ -76,8 +108,9 @@ impl Sweeper {
         if let Some(last) = last.filter(|_| seen >= READ || expired.len() >= REMOVED) {
             self.cursors.insert((tenant, kind as u8), last);
         }
+        let proposed = expired.len();
         if expired.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         let proposal = Proposal {
             tenant,
@@ -87,6 +120,8 @@ impl Sweeper {
             idempotency: None,
             command: Command::Sweep(sweep::Command { keys: expired }),
         };
-        shard.write(proposal).await?.map(drop).map_err(|no| Refusal::from_rejection(no, now))
+        let outcome = shard.write(proposal).await?;
+        outcome.map_err(|rejection| Refusal::from_rejection(rejection, now))?;
+        Ok(proposed)
     }
 }

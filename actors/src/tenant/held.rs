@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use janua_storage::capability::tenants::Tenant;
+use janua_storage::capability::tenants::{SigningKey, Tenant};
 use janua_storage::engine::View as ShardView;
 use janua_storage::seal::Key;
 
@@ -23,6 +23,8 @@ pub struct Held {
     pub settings: Arc<Settings>,
     /// Signing keys.
     pub keys: Keys,
+    /// The one that signs, as storage keeps it.
+    pub(crate) signing: SigningKey,
     pub(crate) key: Key,
     pub(crate) idempotency: Key,
 }
@@ -39,9 +41,11 @@ impl Held {
         let key = unseal(&shared.node.cluster_key, &tenant)?;
         let stored = view.signing_keys()?;
         let issuer = &shared.node.issuer;
+        let signing = stored.iter().find(|key| key.number == tenant.signing_key).cloned();
+        let signing = signing.ok_or_else(|| Refusal::unavailable("no key to sign with"))?;
         let keys = Keys::open(&stored, tenant.signing_key, &key, issuer, tenant.id.as_str())?;
         let idempotency = key.derive("idempotency");
-        Ok(Arc::new(Self { stamp, tenant, settings, keys, key, idempotency }))
+        Ok(Arc::new(Self { stamp, tenant, settings, keys, signing, key, idempotency }))
     }
 }
 

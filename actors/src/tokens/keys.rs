@@ -303,7 +303,8 @@ mod tests {
 
     fn keys(algorithm: Algorithm, issuer: &str, retires: Option<Moment>) -> (Keys, String) {
         let sealing = Key::new([1; 32]);
-        let mut key = generate(algorithm, TENANT, 1, &sealing, &SystemClock).expect("a key");
+        let mut key =
+            generate(algorithm, TENANT, 1, &sealing, &SystemClock::default()).expect("a key");
         key.retires = retires;
         let kid = key.kid.clone();
         (Keys::open(&[key], 1, &sealing, issuer, "ten").expect("keys"), kid)

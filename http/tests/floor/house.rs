@@ -42,7 +42,7 @@ impl House {
         let data = tempfile::tempdir().unwrap();
         let storage = engine::Options { shards: 1, ..engine::Options::new(data.path()) };
         let shards = Arc::new(Shards::open(storage, Parts::default()).await.unwrap());
-        let clock: SharedClock = Arc::new(SystemClock);
+        let clock: SharedClock = Arc::new(SystemClock::default());
         let cost = Cost { memory_kib: 64, iterations: 1, parallelism: 1 };
         let options = Options { cost, ..Options::default() };
         let key = Key::new([9; 32]);

@@ -71,7 +71,7 @@ async fn serve(
         Some(address) => Some(listen(address).await?),
         None => None,
     };
-    let clock: SharedClock = Arc::new(SystemClock);
+    let clock: SharedClock = Arc::new(SystemClock::default());
     let storage = Arc::new(OnceLock::new());
     let _upkeep = upkeep(metrics.clone());
     let tls = settings.tls.is_some();

@@ -37,7 +37,7 @@ impl std::fmt::Debug for Password {
 pub struct LockoutPolicy {
     /// So many wrong guesses; 0 never.
     pub attempts: u32,
-    /// Within this time of the first.
+    /// Within this time.
     pub window: Duration,
     /// Close it for so long.
     pub duration: Duration,
@@ -46,10 +46,8 @@ pub struct LockoutPolicy {
 /// The wrong guesses at one address, whether it has an account or not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lockout {
-    /// How many so far.
-    pub failures: u32,
-    /// When the first was counted.
-    pub first: Moment,
+    /// When each was counted, oldest first; no more than close the address.
+    pub failures: Vec<Moment>,
     /// Closed until then.
     pub locked_until: Option<Moment>,
     /// When the record means nothing any more.
@@ -68,7 +66,7 @@ pub enum Command {
 }
 
 /// A login whose password was right.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogIn {
     /// Who.
     pub user: UserId,
@@ -104,6 +102,12 @@ pub struct Change {
     pub password: String,
     /// Whether every other session ends.
     pub log_out_others: bool,
+}
+
+impl std::fmt::Debug for LogIn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LogIn").field("user", &self.user).finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Debug for Change {
@@ -162,21 +166,26 @@ impl LogIn {
 
 impl Fail {
     fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
-        let closed = refuse_if_locked(step, &self.email)?;
+        let before = refuse_if_locked(step, &self.email)?;
         let now = step.now;
-        let mut lockout = closed
-            .filter(|old| old.locked_until.is_none() && now.since(old.first) < self.policy.window)
-            .unwrap_or(Lockout { failures: 0, first: now, locked_until: None, expires: now });
-        lockout.failures += 1;
-        lockout.expires = lockout.first.after(self.policy.window);
+        // A lock that is over has settled what came before it.
+        let before = before.filter(|old| old.locked_until.is_none());
+        let mut failures = before.map_or_else(Vec::new, |old| old.failures);
+        failures.retain(|at| now.since(*at) < self.policy.window);
+        // Never more than an address is closed for.
+        failures.truncate(self.policy.attempts.saturating_sub(1) as usize);
+        failures.push(now);
+        let mut lockout =
+            Lockout { failures, locked_until: None, expires: now.after(self.policy.window) };
         step.record(
             Draft::new(EventKind::LoginFailed, self.user)
                 .with("method", "password")
                 .with("success", false)
                 .with_personal("email", &self.email),
         );
-        if self.policy.attempts > 0 && lockout.failures >= self.policy.attempts {
+        if self.policy.attempts > 0 && lockout.failures.len() >= self.policy.attempts as usize {
             let until = now.after(self.policy.duration);
+            lockout.failures.clear();
             lockout.locked_until = Some(until);
             lockout.expires = until;
             step.record(
@@ -210,7 +219,7 @@ impl Change {
 }
 
 /// Invariant: while an address is closed no guess at it is told right from wrong.
-fn refuse_if_locked(step: &Step<'_, '_>, email: &str) -> Result<Option<Lockout>, Stop> {
+pub(super) fn refuse_if_locked(step: &Step<'_, '_>, email: &str) -> Result<Option<Lockout>, Stop> {
     let lockout: Option<Lockout> = step.get(&keys::lockout(step.tenant, email))?;
     match lockout.as_ref().and_then(|lockout| lockout.closed(step.now)) {
         Some(until) => Err(Rejection::AccountLocked { until }.into()),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::capability::passwords::Password;
+use crate::capability::passwords::{self, Password};
 use crate::capability::sessions::{self, EndReason, Start};
 use crate::command::{Rejection, Reply, Stop};
 use crate::event::{Draft, EventKind};
@@ -88,12 +88,12 @@ pub enum Command {
     Update(Box<Update>),
     /// The end of the account.
     Delete(Delete),
-    /// The user was seen.
-    Touch(Touch),
+    /// Users were seen.
+    Touch(Vec<Touch>),
 }
 
 /// A new account with a password, and its first session.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Register {
     /// Id of the account to be.
     pub id: UserId,
@@ -107,7 +107,8 @@ pub struct Register {
     pub metadata: String,
     /// PHC string of the password.
     pub password: String,
-    /// The session that comes with it; `None` where newcomers get none.
+    /// The session that comes with it; `None` where newcomers get none, so that they do not learn
+    /// whether the address had an account.
     pub start: Option<Start>,
 }
 
@@ -190,7 +191,12 @@ pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, 
         Command::Register(command) => command.apply(step),
         Command::Update(command) => command.apply(step),
         Command::Delete(command) => command.apply(step),
-        Command::Touch(command) => command.apply(step),
+        Command::Touch(touches) => {
+            for touch in touches {
+                touch.apply(step)?;
+            }
+            Ok(Reply::Done)
+        }
     }
 }
 
@@ -198,27 +204,19 @@ impl Register {
     fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
         let email_key = keys::email(step.tenant, &self.email);
         if step.contains(&email_key)? {
-            return Err(Rejection::EmailAlreadyExists.into());
+            return match self.start {
+                Some(_) => Err(Rejection::EmailAlreadyExists.into()),
+                // Where accounts are hidden: heard, kept and repeated like a new account, with an
+                // id that nobody has.
+                None => Ok(Reply::Registered(Box::new(self.profile(step.now)))),
+            };
         }
         if step.contains(&keys::user(step.tenant, self.id))? {
             return Err(Rejection::AlreadyExists.into());
         }
         step.put(email_key, &self.id)?;
         let mut user = User {
-            profile: Profile {
-                id: self.id,
-                email: self.email,
-                first_name: self.first_name,
-                last_name: self.last_name,
-                email_verified: false,
-                phone_number: None,
-                phone_verified: false,
-                avatar: None,
-                mfa_enabled: false,
-                created: step.now,
-                last_active: step.now,
-                metadata: self.metadata,
-            },
+            profile: self.profile(step.now),
             password: Some(Password { phc: self.password, generation: 1, changed: step.now }),
             status: Status::Active,
             devices: Vec::new(),
@@ -235,6 +233,29 @@ impl Register {
         };
         user.save(step)?;
         Ok(reply)
+    }
+
+    fn profile(&self, now: Moment) -> Profile {
+        Profile {
+            id: self.id,
+            email: self.email.clone(),
+            first_name: self.first_name.clone(),
+            last_name: self.last_name.clone(),
+            email_verified: false,
+            phone_number: None,
+            phone_verified: false,
+            avatar: None,
+            mfa_enabled: false,
+            created: now,
+            last_active: now,
+            metadata: self.metadata.clone(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Register {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Register").field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -285,6 +306,7 @@ impl Changes {
 impl Delete {
     fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
         let mut user = User::load(step, self.user)?.ok_or(Rejection::NotFound)?;
+        passwords::refuse_if_locked(step, &user.profile.email)?;
         user.password_is(self.verified)?;
         sessions::end_all(step, &mut user, None, EndReason::AccountDeleted)?;
         step.delete(keys::email(step.tenant, &user.profile.email));
@@ -298,7 +320,7 @@ impl Delete {
 
 impl Touch {
     /// Says nothing to those who hold the record: they are where the sign of life comes from.
-    fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
+    fn apply(self, step: &mut Step<'_, '_>) -> Result<(), Fault> {
         let seen = self.seen.min(step.now);
         if let Some(mut user) = User::load(step, self.user)?
             && user.profile.last_active < seen
@@ -306,7 +328,6 @@ impl Touch {
             user.profile.last_active = seen;
             step.put(keys::user(step.tenant, self.user), &user)?;
         }
-        sessions::touch(step, self.user, self.session, seen)?;
-        Ok(Reply::Done)
+        sessions::touch(step, self.user, self.session, seen)
     }
 }

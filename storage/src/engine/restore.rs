@@ -49,7 +49,7 @@ pub fn restore(core: &Core) -> Result<(), Trouble> {
     let applied = core.tree()?.meta().last_applied;
     let needed = applied < core.log.purged();
     match newer_snapshot(core, applied) {
-        Ok(Some(snapshot)) => core.load_snapshot(&snapshot)?,
+        Ok(Some(snapshot)) => core.exchange(core.loaded_tree(&snapshot)?),
         Ok(None) if needed => return Err(lost("it is missing, or too old".into())),
         Ok(None) => {}
         Err(fault) if needed => return Err(lost(fault.to_string())),

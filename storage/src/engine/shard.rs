@@ -80,16 +80,20 @@ impl Shard {
 
     /// The records, as of a moment after this call: under the lease at once, otherwise after a
     /// quorum has confirmed that this node still leads.
+    ///
+    /// Invariant: the tree was fetched before leadership is asked for, and is not marked afterwards.
+    /// So it is the one that the leader had caught up with, and none that is still being filled.
     pub async fn read(&self) -> Result<View, Unavailable> {
+        let tree = self.core.tree().map_err(|_| self.why())?;
         if lease::holds(&self.serving()?.metrics.borrow_watched()) {
-            return self.view();
+            return view(tree);
         }
         let (sender, confirmed) = oneshot::channel();
         let queued = self.confirmations.try_send(sender);
         queued.map_err(|_| Unavailable::new("too many reads wait for a quorum"))?;
         confirmed.await.unwrap_or_else(|_| Err(self.why()))?;
         self.check_poison()?;
-        self.view()
+        view(tree)
     }
 
     /// Whether this node leads the shard and has caught up.
@@ -152,14 +156,6 @@ impl Shard {
         self.core.poison.reason().map_or(Ok(()), |reason| Err(Unavailable::new(reason)))
     }
 
-    fn view(&self) -> Result<View, Unavailable> {
-        let tree = self.core.tree().map_err(|fault| Unavailable::new(fault.to_string()))?;
-        match tree.damage() {
-            Some(damage) => Err(Unavailable::new(damage)),
-            None => Ok(View(tree)),
-        }
-    }
-
     fn why(&self) -> Unavailable {
         let poison = self.core.poison.reason().map(str::to_owned);
         let reason = poison.or_else(|| self.problem());
@@ -180,6 +176,13 @@ impl Shard {
     pub(super) fn begin_close(&self) {
         self.core.closing.store(true, Ordering::SeqCst);
         self.stop.notify_one();
+    }
+}
+
+fn view(tree: Arc<Tree>) -> Result<View, Unavailable> {
+    match tree.damage() {
+        Some(damage) => Err(Unavailable::new(damage)),
+        None => Ok(View(tree)),
     }
 }
 

@@ -302,5 +302,8 @@ async fn stop(shard: &Arc<Shard>) {
     // A snapshot under way has heard that it may end.
     let waited = tokio::task::spawn_blocking(move || drop(core.snapshotting.lock())).await;
     drop(waited);
-    shard.core.tree.write().take();
+    let tree = shard.core.tree.write().take();
+    if let Some(tree) = tree {
+        tree.retire("the shard is closed");
+    }
 }

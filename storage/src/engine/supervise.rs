@@ -64,7 +64,9 @@ impl Start {
     async fn attempt(&self, shard: &Shard) -> Result<bool, Trouble> {
         let core = &shard.core;
         restore::restore(core)?;
-        let (log, machine) = (core.log.clone(), Machine(core.clone()));
+        // One that was asked for of an earlier instance may never have been begun.
+        core.snapshot_pending.store(false, Ordering::SeqCst);
+        let (log, machine) = (core.log.clone(), Machine::new(core.clone())?);
         let raft = match Raft::new(self.node, self.config.clone(), NoPeers, log, machine).await {
             Ok(raft) => raft,
             Err(error) => return Err(self.why(shard, &error)),
@@ -149,7 +151,14 @@ async fn follow(shard: &Shard, running: &Running) -> Ended {
             now.running_state.as_ref().err().map(ToString::to_string)
         };
         if let Some(damage) = tree.damage() {
-            return Ended::Damaged(damage.into());
+            match shard.core.tree() {
+                Ok(present) if Arc::ptr_eq(&present, &tree) => {
+                    return Ended::Damaged(damage.into());
+                }
+                // A snapshot that was installed has replaced it, and all that was wrong with it.
+                Ok(_) => continue,
+                Err(_) => return Ended::Stop,
+            }
         }
         if let Some(reason) = fatal {
             return Ended::Fatal(reason);
@@ -181,6 +190,9 @@ async fn rebuild(shard: &Arc<Shard>, start: &Start, running: &Running, damage: S
     shard.running.write().take();
     // It ends, one way or the other; a panic in it has been reported by itself.
     drop(running.raft.shutdown().await);
+    if shard.core.closing.load(Ordering::SeqCst) {
+        return;
+    }
     let emptied = shard.core.fresh_tree().map(|tree| shard.core.exchange(tree));
     let restarted = match emptied {
         Ok(()) => start.raft(shard).await.map_err(|error| error.to_string()),

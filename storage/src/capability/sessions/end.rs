@@ -212,24 +212,30 @@ pub(super) fn why_ended(step: &Step<'_, '_>, session: SessionId) -> Result<Rejec
     })
 }
 
-/// Removes the mark of a session that has ended, and every token of it.
+/// Removes spent tokens of a session that has ended, at most so many, and with the last of them its
+/// mark. How many it removed.
 pub(crate) fn forget(
     step: &mut Step<'_, '_>,
     session: SessionId,
     mark: &Ended,
-) -> Result<(), Fault> {
+    most: usize,
+) -> Result<usize, Fault> {
     let mut spent = Vec::new();
     step.records().scan(&keys::spent_of(step.tenant, session), None, &mut |key, value| {
         spent.push((key.to_vec(), codec::decode::<SecretHash>(value)));
-        ControlFlow::Continue(())
+        if spent.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
+    let removed = spent.len();
     for (key, hash) in spent {
         step.delete(keys::by_hash(step.tenant, Kind::RefreshToken, &hash?));
         step.delete(key);
     }
+    if removed >= most {
+        return Ok(removed);
+    }
     step.delete(keys::by_hash(step.tenant, Kind::RefreshToken, &mark.token));
     step.delete(keys::ended(step.tenant, session));
-    Ok(())
+    Ok(removed)
 }
 
 /// The live sessions of a user, oldest first, at most so many.

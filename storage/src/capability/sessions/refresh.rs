@@ -20,9 +20,9 @@ use crate::state_machine::Step;
 /// For how long the predecessor of the current token still yields it: two tabs, a lost answer.
 pub const PREDECESSOR_GRACE: Duration = Duration::from_secs(10);
 
-/// How many spent tokens of a session are remembered. An older one is unknown: refused as well, but
-/// no longer told from a guess.
-const SPENT: u32 = 1000;
+/// How many refresh tokens a session may spend; each is remembered while it lasts, so that the
+/// return of any of them is noticed. Then it expires: its user logs in anew.
+const SPENT: u32 = 100_000;
 
 /// Where a refresh token belongs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +70,7 @@ impl Refresh {
         if user.status == Status::Suspended {
             return Err(Rejection::AccountSuspended.into());
         }
-        if session.expires <= step.now {
+        if session.expires <= step.now || session.generation >= SPENT {
             return Err(Rejection::SessionExpired.into());
         }
         if session.token == self.presented {
@@ -91,7 +91,6 @@ impl Refresh {
     fn rotate(&self, step: &mut Step<'_, '_>, session: &mut Session) -> Result<(), Fault> {
         let tenant = step.tenant;
         step.put(keys::spent(tenant, session.id, session.generation), &self.presented)?;
-        forget_oldest(step, session)?;
         session.generation += 1;
         session.token = self.successor;
         session.last_active = step.now;
@@ -135,16 +134,4 @@ fn reused(step: &mut Step<'_, '_>, mut user: User, session: &Session) -> Result<
     end(step, &mut user, session, EndReason::ReuseDetected)?;
     user.save(step)?;
     Ok(Reply::ReuseDetected)
-}
-
-fn forget_oldest(step: &mut Step<'_, '_>, session: &Session) -> Result<(), Fault> {
-    let Some(oldest) = session.generation.checked_sub(SPENT) else {
-        return Ok(());
-    };
-    let key = keys::spent(step.tenant, session.id, oldest);
-    if let Some(hash) = step.get::<SecretHash>(&key)? {
-        step.delete(keys::by_hash(step.tenant, Kind::RefreshToken, &hash));
-        step.delete(key);
-    }
-    Ok(())
 }

@@ -70,8 +70,24 @@ impl Core {
 
     /// Puts another tree in the place of the present one, which is dropped.
     pub fn exchange(&self, tree: Arc<Tree>) {
-        if let Some(old) = self.tree.write().replace(tree) {
+        let old = self.tree.write().replace(tree);
+        if let Some(old) = old {
             self.store.drop_tree(&old);
+        }
+    }
+
+    /// The same, if the present tree is still this one.
+    fn exchange_from(&self, own: &Arc<Tree>, tree: &Arc<Tree>) -> Result<(), Fault> {
+        let mut present = self.tree.write();
+        let still = present.as_ref().is_some_and(|present| Arc::ptr_eq(present, own));
+        if still {
+            *present = Some(tree.clone());
+        }
+        drop(present);
+        self.store.drop_tree(if still { own } else { tree });
+        match still {
+            true => Ok(()),
+            false => Err(Fault::Damaged("another tree is in place already".into())),
         }
     }
 
@@ -96,12 +112,11 @@ impl Core {
             && !self.snapshot_pending.swap(true, Ordering::SeqCst)
     }
 
-    /// Writes a snapshot, while entries are being applied.
-    pub fn take_snapshot(&self) -> Result<(SnapshotMeta, SnapshotFile), Fault> {
+    /// Writes a snapshot of a tree, while entries are being applied to it.
+    pub fn take_snapshot(&self, tree: &Tree) -> Result<(SnapshotMeta, SnapshotFile), Fault> {
         let _one_at_a_time = self.snapshotting.lock();
-        let tree = self.tree()?;
         let grown = self.log.grown();
-        let taken = self.snapshots.take(self.shard, &tree, &self.closing);
+        let taken = self.snapshots.take(self.shard, tree, self.log.purged(), &self.closing);
         match &taken {
             Ok((_, snapshot)) => {
                 self.snapshot_bytes.store(snapshot.bytes(), Ordering::Relaxed);
@@ -118,12 +133,16 @@ impl Core {
         taken
     }
 
-    /// Replaces the tree by what a snapshot holds.
-    pub fn load_snapshot(&self, snapshot: &SnapshotFile) -> Result<(), Fault> {
+    /// A fresh tree with what a snapshot holds.
+    pub fn loaded_tree(&self, snapshot: &SnapshotFile) -> Result<Arc<Tree>, Fault> {
         let tree = self.fresh_tree()?;
-        snapshot.load(self.shard, &tree)?;
-        self.exchange(tree);
-        Ok(())
+        match snapshot.load(self.shard, &tree) {
+            Ok(()) => Ok(tree),
+            Err(fault) => {
+                self.store.drop_tree(&tree);
+                Err(fault)
+            }
+        }
     }
 
     fn apply_run(&self, tree: &Tree, run: Vec<EntryResponder<Types>>) -> Result<(), Fault> {
@@ -131,7 +150,10 @@ impl Core {
         let mut transaction = Transaction::new(tree);
         let mut last = None;
         let mut membership = None;
-        for (entry, responder) in run {
+        for ((entry, responder), index) in run.into_iter().zip(tree.next_index()..) {
+            if entry.log_id.index() != index {
+                return Err(Fault::Damaged("an entry out of its place".into()));
+            }
             last = Some(entry.log_id);
             let outcome = self.apply_entry(&mut transaction, entry, &mut membership)?;
             replies.push((responder, outcome));
@@ -189,20 +211,37 @@ fn answer(replies: Vec<(Option<ApplyResponder<Types>>, Option<Outcome>)>) {
     }
 }
 
-/// The state machine of a shard.
+/// The state machine of a shard, as one Raft instance has it. Clones share it.
+///
+/// Invariant: it works on the tree that its instance was started on, or has filled from a snapshot
+/// since, and on no other. openraft's shutdown waits neither for entries that are queued to be
+/// applied nor for snapshots under way: they come to nothing once another tree is in place.
 #[derive(Clone)]
-pub struct Machine(pub Arc<Core>);
+pub struct Machine {
+    core: Arc<Core>,
+    tree: Arc<RwLock<Arc<Tree>>>,
+}
 
 impl Machine {
+    /// On the present tree of the shard.
+    pub fn new(core: Arc<Core>) -> Result<Self, Fault> {
+        let tree = Arc::new(RwLock::new(core.tree()?));
+        Ok(Self { core, tree })
+    }
+
+    fn tree(&self) -> Arc<Tree> {
+        self.tree.read().clone()
+    }
+
     fn apply_guarded(&self, run: Vec<EntryResponder<Types>>) -> io::Result<()> {
-        let tree = self.0.tree().map_err(io::Error::other)?;
-        let applied = catch_unwind(AssertUnwindSafe(|| self.0.apply_run(&tree, run)));
+        let tree = self.tree();
+        let applied = catch_unwind(AssertUnwindSafe(|| self.core.apply_run(&tree, run)));
         let fault = match applied {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(fault)) => fault,
             Err(panic) => Fault::Damaged(format!("a panic: {}", panic_text(&*panic))),
         };
-        self.0.stop(&tree, &fault);
+        self.core.stop(&tree, &fault);
         Err(io::Error::other(fault))
     }
 }
@@ -212,7 +251,7 @@ impl RaftStateMachine<Types> for Machine {
     type SnapshotBuilder = Machine;
 
     async fn applied_state(&mut self) -> Result<(Option<LogId>, Membership), io::Error> {
-        let meta = self.0.tree().map_err(io::Error::other)?.meta();
+        let meta = self.tree().meta();
         Ok((meta.last_applied, meta.membership))
     }
 
@@ -233,26 +272,40 @@ impl RaftStateMachine<Types> for Machine {
         }
     }
 
+    /// Of nothing there is no snapshot, and its failure would end the instance.
+    async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<Machine> {
+        if force || !self.tree().is_fresh() {
+            return Some(self.clone());
+        }
+        self.core.snapshot_pending.store(false, Ordering::SeqCst);
+        None
+    }
+
     async fn get_snapshot_builder(&mut self) -> Machine {
         self.clone()
     }
 
-    /// Blocks while the tree is filled: nothing of this shard can go on before.
+    /// Blocks while the tree is filled: nothing of this shard can go on before. The snapshot takes
+    /// its place first, since the log need not have what is in the tree then.
     async fn install_snapshot(
         &mut self,
         _meta: &SnapshotMeta,
         snapshot: SnapshotFile,
     ) -> Result<(), io::Error> {
-        let core = &self.0;
-        core.load_snapshot(&snapshot).map_err(io::Error::other)?;
-        core.snapshots.adopt(core.shard, &snapshot).map_err(io::Error::other)
+        let (core, own) = (&self.core, self.tree());
+        let tree = core.loaded_tree(&snapshot).map_err(io::Error::other)?;
+        core.snapshots.adopt(core.shard, &snapshot).map_err(io::Error::other)?;
+        core.exchange_from(&own, &tree).map_err(io::Error::other)?;
+        *self.tree.write() = tree;
+        Ok(())
     }
 
     async fn get_current_snapshot(
         &mut self,
     ) -> Result<Option<SnapshotOf<Types, SnapshotFile>>, io::Error> {
-        let Some(snapshot) = self.0.snapshots.current(self.0.shard)? else { return Ok(None) };
-        let meta = snapshot.meta(self.0.shard).map_err(io::Error::other)?;
+        let core = &self.core;
+        let Some(snapshot) = core.snapshots.current(core.shard)? else { return Ok(None) };
+        let meta = snapshot.meta(core.shard).map_err(io::Error::other)?;
         Ok(Some(SnapshotOf::<Types, SnapshotFile> { meta, snapshot }))
     }
 }
@@ -261,8 +314,8 @@ impl RaftSnapshotBuilder<Types> for Machine {
     type SnapshotData = SnapshotFile;
 
     async fn build_snapshot(&mut self) -> Result<SnapshotOf<Types, SnapshotFile>, io::Error> {
-        let core = self.0.clone();
-        let taken = tokio::task::spawn_blocking(move || core.take_snapshot()).await;
+        let (core, tree) = (self.core.clone(), self.tree());
+        let taken = tokio::task::spawn_blocking(move || core.take_snapshot(&tree)).await;
         let (meta, snapshot) = taken.map_err(io::Error::other)?.map_err(io::Error::other)?;
         Ok(SnapshotOf::<Types, SnapshotFile> { meta, snapshot })
     }

@@ -5,13 +5,15 @@ mod file;
 
 use std::cell::RefCell;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use parking_lot::Mutex;
+
 use self::file::{Reader, Writer};
 use super::files::{Disk, DiskFile, put_in_place};
-use super::raft::SnapshotMeta;
+use super::raft::{LogId, SnapshotMeta};
 use super::tree::Tree;
 use super::tree::digest::Digest;
 use crate::fault::Fault;
@@ -55,6 +57,8 @@ impl SnapshotFile {
 pub struct Snapshots {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
+    /// One snapshot takes its name at a time.
+    placing: Mutex<()>,
 }
 
 impl Snapshots {
@@ -66,7 +70,7 @@ impl Snapshots {
                 disk.remove(&path)?;
             }
         }
-        Ok(Self { disk: disk.clone(), dir })
+        Ok(Self { disk: disk.clone(), dir, placing: Mutex::default() })
     }
 
     /// Where the snapshot of a shard is.
@@ -85,11 +89,13 @@ impl Snapshots {
     }
 
     /// Writes a snapshot of a tree while others write to the tree. It is durable, and has taken
-    /// the place of the one before, when this returns.
+    /// the place of the one before, when this returns. Refused if the tree is damaged, or does not
+    /// hold at least what was `purged` from the log.
     pub fn take(
         &self,
         shard: ShardId,
         tree: &Tree,
+        purged: Option<LogId>,
         closing: &AtomicBool,
     ) -> Result<(SnapshotMeta, SnapshotFile), Fault> {
         let temporary = self.path(shard).with_extension("tmp");
@@ -97,7 +103,10 @@ impl Snapshots {
         file.truncate(0)?;
         let writer = RefCell::new(Writer::new(&*file));
         let meta = tree.walk(
-            |meta| writer.borrow_mut().head(shard, meta),
+            |meta| match meta.last_applied.is_none() || meta.last_applied < purged {
+                true => Err(Fault::Damaged("a tree has less than the log before it".into())),
+                false => writer.borrow_mut().head(shard, meta),
+            },
             |records| match closing.load(Ordering::SeqCst) {
                 true => Err(Fault::Io("the shard is closing".into())),
                 false => writer.borrow_mut().records(records),
@@ -105,21 +114,34 @@ impl Snapshots {
         )?;
         writer.into_inner().finish()?;
         file.sync()?;
-        let path = self.path(shard);
-        put_in_place(&*self.disk, &temporary, &path)?;
         let meta =
             SnapshotMeta { last_log_id: meta.last_applied, last_membership: meta.membership };
-        Ok((meta, SnapshotFile { path, file }))
+        self.place(shard, &temporary, meta.last_log_id)?;
+        Ok((meta, SnapshotFile { path: self.path(shard), file }))
     }
 
     /// Puts a received snapshot, checked and synced, in the place of the one before.
     pub fn adopt(&self, shard: ShardId, received: &SnapshotFile) -> Result<(), Fault> {
-        let path = self.path(shard);
-        if received.path != path {
+        if received.path != self.path(shard) {
+            let last = received.meta(shard)?.last_log_id;
             received.file.sync()?;
-            put_in_place(&*self.disk, &received.path, &path)?;
+            self.place(shard, &received.path, last)?;
         }
         Ok(())
+    }
+
+    /// Gives a synced snapshot its name, unless a newer one has it. One that is damaged gives way:
+    /// whatever position it claims, nothing can be had from it.
+    fn place(&self, shard: ShardId, from: &Path, last: Option<LogId>) -> Result<(), Fault> {
+        let _one_at_a_time = self.placing.lock();
+        let newer = |present: &SnapshotFile| {
+            let meta = present.meta(shard);
+            meta.is_ok_and(|meta| meta.last_log_id > last) && present.verify(shard).is_ok()
+        };
+        if self.current(shard)?.is_some_and(|present| newer(&present)) {
+            return Err(Fault::Damaged("snapshot: a newer one is there".into()));
+        }
+        Ok(put_in_place(&*self.disk, from, &self.path(shard))?)
     }
 
     /// Removes the snapshot of a shard.

@@ -84,8 +84,11 @@ async fn a_snapshot_that_cannot_be_synced_poisons() {
     write(&shards, 0..5).await;
     disk.faults().failing_sync.store(true, Ordering::SeqCst);
     let core = shard(&shards).core.clone();
-    let taken = tokio::task::spawn_blocking(move || core.take_snapshot().is_ok()).await;
-    assert!(!taken.expect("a task"));
+    let taken = tokio::task::spawn_blocking(move || {
+        let tree = core.tree().expect("a tree");
+        core.take_snapshot(&tree).is_ok()
+    });
+    assert!(!taken.await.expect("a task"));
     assert!(shard(&shards).read().await.is_err());
     assert!(shards.health().reasons[0].contains("snapshot"), "{:?}", shards.health());
     shards.close().await;

@@ -23,6 +23,7 @@ mod durability;
 mod faults;
 mod folder;
 mod power_cuts;
+mod rebuild;
 mod snapshots;
 
 /// Writes the number of a proposal under two keys.

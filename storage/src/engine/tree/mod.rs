@@ -3,6 +3,9 @@
 //! snapshot and log.
 //!
 //! Invariant: records, `last_applied`, membership and digest change in one sled batch.
+//!
+//! Invariant: a tree carries the mark of its damage or retirement before anything of it is removed,
+//! and what is read counts only if the mark is not there afterwards.
 
 pub mod digest;
 pub mod store;
@@ -113,9 +116,26 @@ impl Tree {
         self.damage.get().map(String::as_str)
     }
 
+    /// Nothing is read from the tree any more, or put into it. Returns once no commit is under way.
+    pub fn retire(&self, why: &str) {
+        let _no_commit = self.progress.lock();
+        // Damage that was met before says as much.
+        drop(self.damage.set(format!("tree of shard {}: {why}", self.shard)));
+        self.damaged.notify_waiters();
+    }
+
+    fn check_usable(&self) -> Result<(), Fault> {
+        self.damage().map_or(Ok(()), |damage| Err(Fault::Damaged(damage.into())))
+    }
+
     /// Whether anything was ever applied.
     pub fn is_fresh(&self) -> bool {
         self.progress.lock().meta.last_applied.is_none()
+    }
+
+    /// The index of the entry that comes next.
+    pub fn next_index(&self) -> u64 {
+        self.progress.lock().meta.last_applied.map_or(0, |id| id.index + 1)
     }
 
     /// Reads every record and compares the sum.
@@ -139,6 +159,7 @@ impl Tree {
         membership: Option<Membership>,
     ) -> Result<(), Fault> {
         let mut progress = self.progress.lock();
+        self.check_usable()?;
         let mut meta = progress.meta.clone();
         meta.last_applied = last_applied.or(meta.last_applied);
         meta.membership = membership.unwrap_or(meta.membership);
@@ -258,13 +279,15 @@ impl Tree {
                 break;
             }
         }
-        Ok(())
+        self.check_usable()
     }
 }
 
 impl Records for Tree {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
-        let Some(stored) = self.stored(key)? else { return Ok(None) };
+        let stored = self.stored(key)?;
+        self.check_usable()?;
+        let Some(stored) = stored else { return Ok(None) };
         Ok(Some(self.check(key, &stored)?.0.to_vec()))
     }
 

@@ -75,8 +75,9 @@ impl Store {
         self.open_tree(shard, self.next_generation.fetch_add(1, Ordering::SeqCst))
     }
 
-    /// Removes a tree that another one has replaced.
+    /// Removes a tree that another one has replaced, and which may still be in use.
     pub fn drop_tree(&self, tree: &Tree) {
+        tree.retire("another one has taken its place");
         let name = tree.name();
         if let Err(fault) = self.with(|db| db.drop_tree(&name)) {
             tracing::warn!(%fault, "a replaced tree could not be removed");

@@ -40,6 +40,7 @@ impl Tree {
     ) -> Result<Meta, Fault> {
         let meta = {
             let mut progress = self.progress.lock();
+            self.check_usable()?;
             if progress.walk.is_some() {
                 return Err(Fault::Io("a walk is under way".into()));
             }
@@ -51,6 +52,7 @@ impl Tree {
         if walked? != meta.digest {
             return Err(self.met("its records do not add up"));
         }
+        self.check_usable()?;
         Ok(meta)
     }
 
