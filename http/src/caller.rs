@@ -112,6 +112,11 @@ pub async fn named_tenant(app: &App, headers: &HeaderMap) -> Option<TenantRef> {
     }
 }
 
+/// Whether a request claims a tenant at all, rightly or not.
+pub fn claims_a_tenant(headers: &HeaderMap) -> bool {
+    [&AUTHORIZATION, &API_KEY, &TENANT_ID].into_iter().any(|name| headers.contains_key(name))
+}
+
 async fn operator(app: &App, claims: &Claims<'_>) -> Result<Caller, Error> {
     let mut caller = Caller::nobody();
     if let Some(token) = claims.operator_token() {

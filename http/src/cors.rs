@@ -5,7 +5,7 @@
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
-    ACCESS_CONTROL_REQUEST_METHOD, ALLOW, ORIGIN, VARY,
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ALLOW, ORIGIN, VARY,
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
@@ -26,6 +26,15 @@ pub fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
     *method == Method::OPTIONS
         && headers.contains_key(ORIGIN)
         && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// Whether a preflight announces a header that names a tenant.
+pub fn will_name_a_tenant(preflight: &HeaderMap) -> bool {
+    let lines = preflight.get_all(ACCESS_CONTROL_REQUEST_HEADERS).iter();
+    let names = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
+    names.map(str::trim).any(|name| {
+        ["x-api-key", "x-tenant-id"].iter().any(|known| name.eq_ignore_ascii_case(known))
+    })
 }
 
 /// The answer to `OPTIONS`, for a path with these methods.
@@ -58,9 +67,20 @@ pub fn admit(response: &mut HeaderMap, origin: &HeaderValue, allowed: &[String])
     response.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
 }
 
+/// Lets a page of `origin` send what it asks to send. Whether it may read the answer is said by that
+/// answer.
+pub fn let_ask(response: &mut HeaderMap, origin: &HeaderValue) {
+    response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+}
+
+/// Whether an origin has been admitted.
+pub fn is_admitted(response: &HeaderMap) -> bool {
+    response.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN)
+}
+
 /// Strikes what a preflight would permit, for an origin that has not been admitted.
 pub fn strike_unadmitted(response: &mut HeaderMap) {
-    if !response.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
+    if !is_admitted(response) {
         response.remove(ACCESS_CONTROL_ALLOW_METHODS);
         response.remove(ACCESS_CONTROL_ALLOW_HEADERS);
         response.remove(ACCESS_CONTROL_MAX_AGE);

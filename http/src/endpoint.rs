@@ -14,11 +14,12 @@ use std::future::Future;
 
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt};
-use http::Method;
+use http::{Method, StatusCode};
+use utoipa::openapi::{RefOr, Schema};
 
 use crate::call::Call;
 use crate::error::{Code, Error};
-use crate::input::Input;
+use crate::input::{Input, Schemas};
 use crate::observe::RouteMetrics;
 use crate::output::{Output, Response};
 
@@ -46,6 +47,16 @@ pub enum Limit {
     Free,
 }
 
+/// What an answer outside the envelope holds.
+pub struct Content {
+    /// The answer's status.
+    pub status: StatusCode,
+    /// Its media type, without parameters.
+    pub media_type: &'static str,
+    /// Describes it in OpenAPI, and adds the schemas that it names.
+    pub schema: fn(&mut Schemas) -> RefOr<Schema>,
+}
+
 type Handler =
     Box<dyn Fn(Call, Bytes) -> BoxFuture<'static, Result<Response, Error>> + Send + Sync>;
 
@@ -63,6 +74,8 @@ pub struct Endpoint {
     pub summary: &'static str,
     /// The codes of its own, beside those that its access, limit and body bring.
     pub refusals: &'static [Code],
+    /// What it sends outside the envelope.
+    pub contents: Vec<Content>,
     /// Whether and how it describes its body in OpenAPI.
     pub input: crate::input::Describe,
     /// How it describes its answer in OpenAPI.
@@ -158,6 +171,7 @@ impl Endpoint {
             limit,
             summary: "",
             refusals: &[],
+            contents: Vec::new(),
             input: I::describe,
             output: O::describe,
             takes_body: I::TAKES_BODY,
@@ -178,9 +192,20 @@ impl Endpoint {
         self
     }
 
+    /// Says what an answer outside the envelope holds, once for each status and media type.
+    pub fn sends(
+        mut self,
+        status: StatusCode,
+        media_type: &'static str,
+        schema: fn(&mut Schemas) -> RefOr<Schema>,
+    ) -> Self {
+        self.contents.push(Content { status, media_type, schema });
+        self
+    }
+
     /// Every code that it can answer with.
     pub fn codes(&self) -> Vec<Code> {
-        let mut codes = vec![Code::InternalError, Code::ServiceUnavailable];
+        let mut codes = vec![Code::HeadersTooLarge, Code::InternalError, Code::ServiceUnavailable];
         if self.limit != Limit::Free {
             codes.push(Code::RateLimitExceeded);
         }
@@ -193,7 +218,12 @@ impl Endpoint {
             ]);
         }
         if self.method == Method::POST {
-            codes.push(Code::IdempotencyConflict);
+            // The key may be ill-formed.
+            codes.extend([Code::ValidationError, Code::IdempotencyConflict]);
+        }
+        if self.access != Access::Service {
+            // A header that names caller or tenant may be ill-formed, or name nobody.
+            codes.extend([Code::ValidationError, Code::ResourceNotFound]);
         }
         match self.access {
             Access::Service => {}

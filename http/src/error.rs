@@ -2,14 +2,15 @@
 //! errors. The text is for the client and says what to do; what an operator needs is logged where it
 //! happens, and secrets appear in neither.
 
+mod refusal;
+
 use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
-use janua_actors::refusal::{FieldError, Refusal};
 use serde::Serialize;
 
 /// The codes of the API. `ALL` lists them for the documents and the tests.
@@ -99,6 +100,17 @@ impl Code {
     /// The status that carries it.
     pub const fn status(self) -> StatusCode {
         self.entry().0
+    }
+
+    /// How a 401 asks for what is missing, or says that what was sent is no good (RFC 6750 §3).
+    const fn challenge(self) -> Option<&'static str> {
+        match self {
+            Self::AuthenticationRequired | Self::InvalidCredentials => Some("Bearer"),
+            Self::InvalidToken | Self::TokenUsed | Self::SessionRevoked | Self::SessionExpired => {
+                Some("Bearer error=\"invalid_token\"")
+            }
+            _ => None,
+        }
     }
 
     const fn entry(self) -> (StatusCode, &'static str) {
@@ -276,6 +288,9 @@ impl Error {
         *response.status_mut() = parts.code.status();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(challenge) = parts.code.challenge() {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
         if let Some(seconds) = retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -288,67 +303,6 @@ impl Error {
         response
     }
 }
-
-impl From<FieldError> for Detail {
-    fn from(error: FieldError) -> Self {
-        Self { field: error.field, message: error.message }
-    }
-}
-
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
-        let details = |fields: Vec<FieldError>| fields.into_iter().map(Detail::from).collect();
-        match refusal {
-            Refusal::Invalid(fields) => Self::invalid(details(fields)),
-            Refusal::WeakPassword(fields) => {
-                Self::new(Code::WeakPassword, "Choose a password that is harder to guess")
-                    .with_details(details(fields))
-            }
-            Refusal::EmailAlreadyExists => {
-                Self::new(Code::EmailAlreadyExists, "An account with this address exists already")
-            }
-            Refusal::InvalidCredentials => {
-                Self::new(Code::InvalidCredentials, "The credentials are not right")
-            }
-            Refusal::AccountLocked { retry_after } => {
-                let message = "Too many failed attempts; wait, or reset the password";
-                Self::new(Code::AccountLocked, message).after(retry_after)
-            }
-            Refusal::AccountSuspended => {
-                Self::new(Code::AccountSuspended, "The account is suspended; ask an administrator")
-            }
-            Refusal::AuthenticationRequired => Self::authentication_required(),
-            Refusal::InvalidToken => Self::invalid_token(),
-            Refusal::TokenUsed => {
-                Self::new(Code::TokenUsed, "The token was used before; ask for a new one")
-            }
-            Refusal::SessionRevoked => {
-                Self::new(Code::SessionRevoked, "The session was ended; sign in again")
-            }
-            Refusal::SessionExpired => {
-                Self::new(Code::SessionExpired, "The access token has expired; refresh it")
-            }
-            Refusal::InsufficientPermissions => {
-                Self::new(Code::InsufficientPermissions, "The caller may not do this")
-            }
-            Refusal::NotFound => Self::not_found(),
-            Refusal::TenantMismatch => Self::tenant_mismatch(),
-            Refusal::IdempotencyConflict => Self::new(
-                Code::IdempotencyConflict,
-                "The Idempotency-Key came with another request before; use a new one",
-            ),
-            Refusal::Overloaded { retry_after } => {
-                Self::unavailable("The server is busy; try again shortly", retry_after)
-            }
-            Refusal::Unavailable { reason } => {
-                tracing::warn!(reason, "a request could not be served");
-                Self::unavailable("The service is unavailable; try again shortly", ONE_SECOND)
-            }
-        }
-    }
-}
-
-const ONE_SECOND: Duration = Duration::from_secs(1);
 
 fn whole_seconds(wait: Duration) -> u64 {
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
@@ -382,6 +336,21 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), Code::ALL.len());
+    }
+
+    /// RFC 9110 §15.5.2
+    #[test]
+    fn every_401_says_how_to_authenticate() {
+        for code in Code::ALL {
+            let response = Error::new(code, "no").into_response();
+            let challenge = response.headers().get(WWW_AUTHENTICATE);
+            let is_401 = code.status() == StatusCode::UNAUTHORIZED;
+            assert_eq!(challenge.is_some(), is_401, "{code:?}");
+        }
+        let asked = Error::authentication_required().into_response();
+        assert_eq!(asked.headers()[WWW_AUTHENTICATE], "Bearer");
+        let bad = Error::invalid_token().into_response();
+        assert_eq!(bad.headers()[WWW_AUTHENTICATE], "Bearer error=\"invalid_token\"");
     }
 
     #[test]

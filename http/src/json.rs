@@ -7,7 +7,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::marker::PhantomData;
 
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use crate::error::{Code, Detail, Error};
@@ -15,11 +18,46 @@ use crate::error::{Code, Detail, Error};
 /// Levels of arrays and objects that a body may have.
 const DEPTH: usize = 64;
 
-/// The value that a body holds.
+/// The value that a body holds as one JSON object.
 pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
     inspect(body)?;
     let mut json = serde_json::Deserializer::from_slice(body);
-    serde_path_to_error::deserialize(&mut json).map_err(explain)
+    let object = serde_path_to_error::deserialize::<_, Object<T>>(&mut json);
+    object.map(|Object(value)| value).map_err(explain)
+}
+
+/// For `deserialize_with`, on each field whose type is a struct: an object, `null`, or nothing.
+pub fn object<'de, D, T>(json: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let object = Option::<Object<T>>::deserialize(json)?;
+    Ok(object.map(|Object(value)| value))
+}
+
+/// A struct that is read from an object alone. serde would take an array as well, for the fields in
+/// the order of their declaration, and `["Mallory"]` would set the first of them.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        json.deserialize_map(Fields(PhantomData)).map(Self)
+    }
+}
+
+struct Fields<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(entries))
+    }
 }
 
 /// Checks the form, without building anything.
@@ -146,15 +184,13 @@ impl<'de> Visitor<'de> for Strict {
 
 #[cfg(test)]
 mod tests {
-    use serde::Deserialize;
-
     use super::*;
 
     #[derive(Debug, PartialEq, Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Sample {
         email: String,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "object")]
         device_info: Option<Device>,
     }
 
@@ -202,6 +238,23 @@ mod tests {
             assert!(told.contains(expected), "{told}");
             assert!(!told.contains("5150"), "{told}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_array_is_no_object() {
+        let cases: [(&[u8], &str); 4] = [
+            (br#"["a", {"userAgent": "b"}]"#, "body"),
+            (br#"[]"#, "body"),
+            (br#""a""#, "body"),
+            (br#"{"email": "a", "deviceInfo": ["b"]}"#, "deviceInfo"),
+        ];
+        for (body, field) in cases {
+            let told = told(body).await;
+            let expected = format!(r#"{{"field":"{field}","message":"expected an object"}}"#);
+            assert!(told.contains(&expected), "{told}");
+        }
+        let null = decode::<Sample>(br#"{"email": "a", "deviceInfo": null}"#);
+        assert_eq!(null.unwrap().device_info, None);
     }
 
     #[tokio::test]

@@ -32,7 +32,8 @@ use crate::{access, body, cors, forwarded, headers, idempotency, observe, reques
 #[derive(Default)]
 struct Trail<'a> {
     endpoint: Option<&'a Endpoint>,
-    shown: Option<Shown>,
+    /// What counting it left to show, once it has been counted: nothing, where the limit is off.
+    counted: Option<Option<Shown>>,
     tenant: Option<TenantRef>,
 }
 
@@ -55,10 +56,11 @@ where
     let answered = guard(app, deadline, handle(app, door, request, &mut trail)).await;
     let mut response = answered.unwrap_or_else(Error::into_response);
 
-    let shown = trail.shown.or_else(|| app.limits.peek(&anonymous(Network::of(client))));
+    let uncounted = || app.limits.peek(&anonymous(Network::of(client)));
+    let shown = trail.counted.unwrap_or_else(uncounted);
     finish(app, &mut response, &request_id, shown);
     if let Some(page) = &page {
-        admit(app, page, trail.tenant, &mut response).await;
+        admit(app, &method, page, trail.tenant, &mut response).await;
     }
     if version == Version::HTTP_2 {
         // Its connections end by GOAWAY; the header is malformed there (RFC 9113 §8.2.2).
@@ -104,7 +106,7 @@ where
     let network = Network::of(client);
     let who = resolved.as_ref().map_or_else(|_| anonymous(network), |caller| caller.who(network));
     let (shown, taken) = app.limits.take(endpoint.limit, &who);
-    trail.shown = shown;
+    trail.counted = Some(shown);
     taken?;
     let caller = resolved?;
     trail.tenant = caller.tenant.clone();
@@ -181,17 +183,34 @@ fn finish(app: &App, response: &mut Response, request_id: &HeaderValue, shown: O
     cors::vary(headers);
 }
 
-/// Lets a page read the answer if its tenant says so. A browser asks beforehand without a
-/// credential, so what it asks is judged by the tenant that the request names, or the default one.
-async fn admit(app: &App, page: &HeaderMap, tenant: Option<TenantRef>, response: &mut Response) {
+/// Lets a page read the answer if the tenant of the request says so, else the default one.
+///
+/// Decision: a browser asks beforehand (preflight) without the headers that name a tenant. Where the
+/// request to come may be any tenant's, because there is no default or because a header that names
+/// one is announced, the page may send it, and the answer is judged by the tenant that it then
+/// names. Nothing is lost by that: what a page sends carries no credential that it does not know.
+async fn admit(
+    app: &App,
+    method: &Method,
+    page: &HeaderMap,
+    tenant: Option<TenantRef>,
+    response: &mut Response,
+) {
+    let Some(origin) = cors::origin(page) else { return };
     let tenant = match tenant {
         Some(tenant) => Some(tenant),
         None => caller::named_tenant(app, page).await,
     };
-    if let (Some(origin), Some(tenant)) = (cors::origin(page), tenant)
+    let headers = response.headers_mut();
+    if let Some(tenant) = tenant
         && let Ok(settings) = tenant.settings().await
     {
-        cors::admit(response.headers_mut(), origin, &settings.allowed_origins);
+        cors::admit(headers, origin, &settings.allowed_origins);
     }
-    cors::strike_unadmitted(response.headers_mut());
+    let may_be_any_tenants = !caller::claims_a_tenant(page)
+        && (app.settings.default_tenant.is_none() || cors::will_name_a_tenant(page));
+    if cors::is_preflight(method, page) && !cors::is_admitted(headers) && may_be_any_tenants {
+        cors::let_ask(headers, origin);
+    }
+    cors::strike_unadmitted(headers);
 }

@@ -41,7 +41,7 @@ pub fn address(field: &str, text: &str) -> Result<EmailAddress, Error> {
 /// A password as it may be sent; the policy comes later and has its own status.
 pub fn password(text: &str, _: &()) -> Verdict {
     present(text, &())?;
-    if text.len() <= LONGEST_PASSWORD { Ok(()) } else { no("is too long") }
+    if text.chars().count() <= LONGEST_PASSWORD { Ok(()) } else { no("is too long") }
 }
 
 /// A person's name, or a part of one.

@@ -109,7 +109,8 @@ pub struct Timeouts {
     pub head: Duration,
     /// For the whole body to arrive.
     pub body: Duration,
-    /// From the head to the answer.
+    /// From the head to the answer; more than the body may take, or a late body looks like a late
+    /// server.
     pub request: Duration,
     /// How long a connection may stay without a request.
     pub idle: Duration,
@@ -124,7 +125,7 @@ impl Default for Timeouts {
         Self {
             head: Duration::from_secs(10),
             body: Duration::from_secs(10),
-            request: Duration::from_secs(10),
+            request: Duration::from_secs(15),
             idle: Duration::from_secs(75),
             drain: Duration::from_secs(15),
             tls_reload: Duration::from_secs(5),

@@ -12,7 +12,7 @@ use crate::config::Flags;
 #[command(name = "janua", version, propagate_version = true, max_term_width = 100)]
 #[command(
     after_help = "`janua serve` alone starts a node on 127.0.0.1:3000 with its data in ./data.\n\
-    Exit codes: 0 done, 1 failed, 2 wrong command line or configuration."
+    Exit codes: 0 done, 1 failed, 2 wrong command line or configuration, 130 ended by a second signal."
 )]
 pub struct Cli {
     /// What to do.

@@ -1,5 +1,6 @@
 //! What the program says on standard output: where it listens, and the keys of a cluster that has
-//! just been founded. The keys are shown here once and nowhere else, least of all in the log.
+//! just been founded. The keys are shown here once and nowhere else, least of all in the log; those
+//! that the configuration gives are known to whoever gave them, and are shown nowhere.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -8,14 +9,14 @@ use serde_json::json;
 
 use crate::failure::Failure;
 
-/// The keys that founding made or took from `[bootstrap]`.
+/// The keys that founding drew; none in the place of one that `[bootstrap]` gave.
 pub struct Founded {
     /// Names the default tenant; safe in a browser.
-    pub publishable_key: String,
+    pub publishable_key: Option<String>,
     /// Acts for the default tenant, server to server.
-    pub secret_key: String,
+    pub secret_key: Option<String>,
     /// Acts for the operator, on `/admin`.
-    pub operator_token: String,
+    pub operator_token: Option<String>,
 }
 
 /// How standard output is written.
@@ -69,13 +70,16 @@ impl Output {
 }
 
 fn founded_text(keys: &Founded) -> String {
+    let shown = |key: &Option<String>| key.clone().unwrap_or("(from the configuration)".into());
     format!(
         "A new cluster with the tenant \"default\". These keys are shown this once; keep them:\n\
          \n\
          \x20 publishable key  {}\n\
          \x20 secret key       {}\n\
          \x20 operator token   {}\n\n",
-        keys.publishable_key, keys.secret_key, keys.operator_token
+        shown(&keys.publishable_key),
+        shown(&keys.secret_key),
+        shown(&keys.operator_token)
     )
 }
 
@@ -98,12 +102,12 @@ mod tests {
     #[test]
     fn the_text_shows_every_key_on_a_line_of_its_own() {
         let keys = Founded {
-            publishable_key: "jpk_1".into(),
-            secret_key: "jsk_2".into(),
-            operator_token: "jop_3".into(),
+            publishable_key: Some("jpk_1".into()),
+            secret_key: Some("jsk_2".into()),
+            operator_token: None,
         };
         let text = founded_text(&keys);
-        for key in ["jpk_1", "jsk_2", "jop_3"] {
+        for key in ["jpk_1", "jsk_2", "operator token   (from the configuration)"] {
             assert!(text.lines().any(|line| line.ends_with(key)), "{text}");
         }
     }

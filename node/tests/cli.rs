@@ -19,7 +19,7 @@ fn stderr(output: &Output) -> &str {
 fn the_help_names_every_command_and_the_exit_codes() {
     let help = janua(&["--help"]);
     assert!(help.status.success());
-    for word in ["serve", "config", "completions", "Exit codes"] {
+    for word in ["serve", "config", "completions", "Exit codes", "130"] {
         assert!(stdout(&help).contains(word), "{word}");
     }
     let serve = janua(&["serve", "--help"]);
@@ -51,6 +51,12 @@ fn a_bad_configuration_ends_with_code_2_and_a_line_for_each_problem() {
         assert_eq!(lines.len(), 2, "{lines:?}");
         assert!(lines.iter().any(|line| line.starts_with("janua: http.listen (flag --listen): ")));
         assert!(lines.iter().any(|line| line.starts_with("janua: limits.api (flag --set): ")));
+    }
+    let tenant = ["--set", "tenancy.default_tenant=Default"];
+    for command in [&["config", "check"][..], &["serve"]] {
+        let output = janua(&[command, &tenant].concat());
+        assert_eq!(output.status.code(), Some(2), "what serve refuses, check refuses");
+        assert!(stderr(&output).contains("lower-case letters"), "{}", stderr(&output));
     }
     let output = janua(&[&["config", "check", "--json"][..], &arguments].concat());
     assert_eq!(output.status.code(), Some(2));

@@ -33,10 +33,26 @@ async fn keys_given_by_bootstrap_are_taken() {
         .with("bootstrap.operator_token", key("jop_"))
         .start()
         .await;
+    let founded = node.output().event("founded").expect("it says that it has founded a cluster");
+    for name in ["publishableKey", "secretKey", "operatorToken"] {
+        assert!(founded[name].is_null(), "whoever gave a key has it: {founded}");
+    }
+    assert!(!node.output().text().contains("given-by-the-operator"));
     registers_with_key(&node, "a@example.com", &key("jpk_")).await.is_yes(201);
     registers_with_key(&node, "b@example.com", &key("jsk_")).await.is_yes(201);
     node.restart().await;
     registers_with_key(&node, "c@example.com", &key("jsk_")).await.is_yes(201);
+}
+
+#[tokio::test]
+async fn what_bootstrap_leaves_open_is_drawn_and_printed() {
+    let given = "jpk_given-by-the-operator-0123456789";
+    let node = Node::with("bootstrap.publishable_key", given).start().await;
+    let keys = node.keys();
+    assert_eq!(keys.publishable, "");
+    registers_with_key(&node, "a@example.com", given).await.is_yes(201);
+    registers_with_key(&node, "b@example.com", &keys.secret).await.is_yes(201);
+    assert!(keys.operator.starts_with("jop_"));
 }
 
 #[tokio::test]

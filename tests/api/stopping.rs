@@ -71,7 +71,7 @@ async fn a_request_in_flight_is_answered_before_the_end() {
 async fn a_second_signal_ends_at_once() {
     let node = Node::with("http.shutdown_timeout", "10min")
         .with("http.body_timeout", "10min")
-        .with("http.request_timeout", "10min")
+        .with("http.request_timeout", "11min")
         .start()
         .await;
     node.register("alice").await;

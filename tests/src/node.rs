@@ -31,6 +31,7 @@ pub struct Setup {
     settings: Vec<(String, String)>,
     folder: TempDir,
     data_dir: Option<PathBuf>,
+    open_files: Option<(u32, u32)>,
 }
 
 impl Setup {
@@ -44,6 +45,12 @@ impl Setup {
     /// With its data in this folder.
     pub fn with_data_in(mut self, folder: impl Into<PathBuf>) -> Self {
         self.data_dir = Some(folder.into());
+        self
+    }
+
+    /// Where so many files may be open: softly, and at most.
+    pub fn with_open_files(mut self, soft: u32, hard: u32) -> Self {
+        self.open_files = Some((soft, hard));
         self
     }
 
@@ -69,13 +76,21 @@ impl Setup {
 
     /// Starts the program alone, for tests in which it does not get as far as serving.
     pub fn start_process(&self) -> Process {
-        Process::start(&self.arguments(), self.folder.path(), Lines::default())
+        self.run(Lines::default())
+    }
+
+    fn run(&self, log: Lines) -> Process {
+        let (arguments, folder) = (self.arguments(), self.folder.path());
+        match self.open_files {
+            None => Process::start(&arguments, folder, log),
+            Some(files) => Process::start_within(files, &arguments, folder, log),
+        }
     }
 
     /// Starts it and waits until it is ready.
     pub async fn start(self) -> Node {
         let log = Lines::default();
-        let process = Process::start(&self.arguments(), self.folder.path(), log.clone());
+        let process = self.run(log.clone());
         let api = Api { base: Arc::default(), http: client() };
         let node = Node { process: process.into(), keys: Mutex::default(), setup: self, api, log };
         node.becomes_ready().await;
@@ -120,7 +135,7 @@ impl Node {
     pub fn prepare() -> Setup {
         let settings = TEST_SETTINGS.map(|(key, value)| (key.into(), value.into())).into();
         let folder = tempfile::tempdir().expect("a temporary folder");
-        Setup { settings, folder, data_dir: None }
+        Setup { settings, folder, data_dir: None, open_files: None }
     }
 
     /// A node as it is shipped.
@@ -201,8 +216,7 @@ impl Node {
     /// Starts it again in the same folder, whichever way it ended.
     pub async fn restart(&self) {
         self.kill_9();
-        let arguments = self.setup.arguments();
-        *self.process() = Process::start(&arguments, self.folder(), self.log.clone());
+        *self.process() = self.setup.run(self.log.clone());
         self.becomes_ready().await;
     }
 

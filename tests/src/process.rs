@@ -50,7 +50,23 @@ pub struct Process {
 impl Process {
     /// Starts `janua` with these arguments; `log` goes on where an earlier run ended.
     pub fn start(arguments: &[String], folder: &Path, log: Lines) -> Self {
-        let mut command = Command::new(program::janua());
+        Self::run(Command::new(program::janua()), arguments, folder, log)
+    }
+
+    /// The same for a user who may open so many files: softly, and at most.
+    pub fn start_within(
+        (soft, hard): (u32, u32),
+        arguments: &[String],
+        folder: &Path,
+        log: Lines,
+    ) -> Self {
+        let mut command = Command::new("sh");
+        let line = format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$0\" \"$@\"");
+        command.args(["-c", &line]).arg(program::janua());
+        Self::run(command, arguments, folder, log)
+    }
+
+    fn run(mut command: Command, arguments: &[String], folder: &Path, log: Lines) -> Self {
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("JANUA_") {
                 command.env_remove(name);

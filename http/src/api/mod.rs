@@ -3,6 +3,7 @@
 pub mod passwords;
 pub mod service;
 pub mod sessions;
+mod tenant_settings;
 pub mod tenants;
 pub mod users;
 

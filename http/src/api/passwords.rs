@@ -18,7 +18,7 @@ use crate::endpoint::{Access, Endpoint, Limit, post};
 use crate::error::{Code, Error};
 use crate::input::Json;
 use crate::output::{Created, Data};
-use crate::{rules, text};
+use crate::{json, rules, text};
 
 /// The endpoints for passwords.
 pub fn endpoints() -> Vec<Endpoint> {
@@ -43,16 +43,20 @@ pub fn endpoints() -> Vec<Endpoint> {
 pub struct RegisterRequest {
     #[serde(default)]
     #[garde(custom(rules::email))]
-    #[schema(required = true, format = Email, example = "user@example.com")]
+    #[schema(required = true, format = Email, max_length = 254, example = "user@example.com")]
     email: String,
+    /// The policy of the tenant asks for more than the form: as shipped, 8 to 256 characters.
     #[serde(default)]
     #[garde(custom(rules::password))]
-    #[schema(required = true, format = Password, example = "SecurePassword123!")]
+    #[schema(required = true, format = Password, min_length = 1, max_length = 4096, example = "SecurePassword123!")]
     password: String,
     #[garde(custom(rules::when_present(rules::name)))]
+    #[schema(max_length = 100, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
     first_name: Option<String>,
     #[garde(custom(rules::when_present(rules::name)))]
+    #[schema(max_length = 100, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
     last_name: Option<String>,
+    /// At most 16 KiB as JSON.
     #[garde(custom(rules::when_present(rules::metadata)))]
     #[schema(value_type = Option<Object>)]
     metadata: Option<Map<String, Value>>,
@@ -64,12 +68,13 @@ pub struct RegisterRequest {
 pub struct LogInRequest {
     #[serde(default)]
     #[garde(custom(rules::email))]
-    #[schema(required = true, format = Email, example = "user@example.com")]
+    #[schema(required = true, format = Email, max_length = 254, example = "user@example.com")]
     email: String,
     #[serde(default)]
     #[garde(custom(rules::password))]
-    #[schema(required = true, format = Password, example = "SecurePassword123!")]
+    #[schema(required = true, format = Password, min_length = 1, max_length = 4096, example = "SecurePassword123!")]
     password: String,
+    #[serde(default, deserialize_with = "json::object")]
     #[garde(dive)]
     device_info: Option<DeviceInfo>,
 }
@@ -78,11 +83,14 @@ pub struct LogInRequest {
 #[derive(Default, Deserialize, Validate, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeviceInfo {
-    #[garde(length(max = 1024))]
+    #[garde(length(chars, max = 1024))]
+    #[schema(max_length = 1024)]
     user_agent: Option<String>,
-    #[garde(length(max = 64))]
+    #[garde(length(chars, max = 64))]
+    #[schema(max_length = 64)]
     ip_address: Option<String>,
-    #[garde(length(max = 256))]
+    #[garde(length(chars, max = 256))]
+    #[schema(max_length = 256)]
     device_fingerprint: Option<String>,
 }
 
@@ -117,6 +125,7 @@ async fn log_in(call: Call, Json(body): Json<LogInRequest>) -> Result<Data<LogIn
 pub struct Registration {
     user: NewUser,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     session: Option<SessionTokens>,
 }
 

@@ -6,47 +6,86 @@ use bytes::Bytes;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 use http_body_util::Full;
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::Type;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 
 use crate::app::App;
 use crate::call::Call;
 use crate::document::Document;
 use crate::endpoint::{Access, Endpoint, Limit, get};
 use crate::error::{Code, Error};
-use crate::input::Empty;
+use crate::input::{Empty, Schemas, reference};
 use crate::openapi;
 use crate::output::{self, Raw, Response};
+
+const JSON: &str = "application/json";
 
 /// The service's endpoints.
 pub fn endpoints() -> Vec<Endpoint> {
     vec![
         get("/health/live", Access::Service, Limit::Free, live)
-            .describes("Whether the process answers"),
+            .describes("Whether the process answers")
+            .sends(StatusCode::OK, JSON, reference::<Health>),
         get("/health/ready", Access::Service, Limit::Free, ready)
-            .describes("Whether this node can serve, and if not, why"),
+            .describes("Whether this node can serve, and if not, why")
+            .sends(StatusCode::OK, JSON, reference::<Health>)
+            .sends(StatusCode::SERVICE_UNAVAILABLE, JSON, reference::<Unready>),
         get("/metrics", Access::Service, Limit::Free, metrics)
-            .describes("Metrics in Prometheus text format"),
+            .describes("Metrics in Prometheus text format")
+            .sends(StatusCode::OK, "text/plain", text),
         get("/openapi.json", Access::Service, Limit::Free, openapi_json)
-            .describes("This API as OpenAPI, in JSON"),
+            .describes("This API as OpenAPI, in JSON")
+            .sends(StatusCode::OK, JSON, object),
         get("/openapi.yaml", Access::Service, Limit::Free, openapi_yaml)
-            .describes("This API as OpenAPI, in YAML"),
-        get("/docs", Access::Service, Limit::Free, docs).describes("Interactive documentation"),
+            .describes("This API as OpenAPI, in YAML")
+            .sends(StatusCode::OK, "application/yaml", text),
+        get("/docs", Access::Service, Limit::Free, docs)
+            .describes("Interactive documentation")
+            .sends(StatusCode::OK, "text/html", text),
         get("/docs/{file}", Access::Service, Limit::Free, docs_file)
             .describes("A file of the interactive documentation")
+            .sends(StatusCode::OK, "text/css", text)
+            .sends(StatusCode::OK, "text/javascript", text)
             .refuses(&[Code::ResourceNotFound]),
     ]
 }
 
+/// A node that is well.
+#[derive(Serialize, ToSchema)]
+pub struct Health {
+    #[schema(example = "ready")]
+    status: &'static str,
+}
+
+/// A node that should get no requests.
+#[derive(Serialize, ToSchema)]
+pub struct Unready {
+    #[schema(example = "unready")]
+    status: &'static str,
+    /// Why, in words.
+    reasons: Vec<String>,
+}
+
+fn text(_: &mut Schemas) -> RefOr<Schema> {
+    ObjectBuilder::new().schema_type(Type::String).build().into()
+}
+
+fn object(_: &mut Schemas) -> RefOr<Schema> {
+    ObjectBuilder::new().schema_type(Type::Object).build().into()
+}
+
 async fn live(_: Call, _: Empty) -> Result<Raw, Error> {
-    output::json(&json!({ "status": "ok" })).map(Raw)
+    output::json(&Health { status: "ok" }).map(Raw)
 }
 
 async fn ready(call: Call, _: Empty) -> Result<Raw, Error> {
     let reasons = call.app.unready();
     if reasons.is_empty() {
-        return output::json(&json!({ "status": "ready" })).map(Raw);
+        return output::json(&Health { status: "ready" }).map(Raw);
     }
-    let mut response = output::json(&json!({ "status": "unready", "reasons": reasons }))?;
+    let mut response = output::json(&Unready { status: "unready", reasons })?;
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     response.headers_mut().insert(http::header::RETRY_AFTER, HeaderValue::from_static("1"));
     Ok(Raw(response))
@@ -146,13 +185,10 @@ async fn documents(app: &Arc<App>) -> Result<&Documents, Error> {
 
 impl Documents {
     fn of(app: &App) -> Self {
-        let openapi = openapi::document(app.endpoints(), &app.settings.public_url);
-        // Both are writable by construction; a test reads them back.
-        let json = openapi.to_json().unwrap_or_default();
-        let yaml = openapi.to_yaml().unwrap_or_default();
+        let openapi = openapi::publish(app.endpoints(), &app.settings.public_url);
         Self {
-            openapi_json: Document::new("application/json", json.into()),
-            openapi_yaml: Document::new("application/yaml", yaml.into()),
+            openapi_json: Document::new(JSON, openapi.json.into()),
+            openapi_yaml: Document::new("application/yaml", openapi.yaml.into()),
             page: Document::new("text/html; charset=utf-8", Bytes::from_static(PAGE.as_bytes())),
             start: Document::new("text/javascript", Bytes::from_static(START.as_bytes())),
             style: Document::new("text/css", asset("swagger-ui.css")),

@@ -28,7 +28,8 @@ pub fn endpoints() -> Vec<Endpoint> {
                 Code::AccountSuspended,
             ]),
         post("/auth/logout", Access::Public, Limit::Api, log_out)
-            .describes("End the session of a refresh token"),
+            .describes("End the session of a refresh token")
+            .refuses(&[Code::SessionRevoked, Code::SessionExpired]),
         get("/sessions", Access::Session, Limit::Api, list)
             .describes("List the sessions of the current user"),
         delete("/sessions", Access::Session, Limit::Api, revoke_others)
@@ -45,7 +46,7 @@ pub fn endpoints() -> Vec<Endpoint> {
 pub struct RefreshTokenRequest {
     #[serde(default)]
     #[garde(custom(rules::present))]
-    #[schema(required = true, example = "rt_1_…")]
+    #[schema(required = true, min_length = 1, example = "rt_1_…")]
     refresh_token: String,
 }
 

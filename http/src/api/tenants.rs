@@ -1,28 +1,33 @@
 //! Tenants: their published keys for everyone, their settings for the operator.
 
 use garde::Validate;
-use http::HeaderValue;
-use http::header::CACHE_CONTROL;
+use http::header::{CACHE_CONTROL, VARY};
+use http::{HeaderValue, StatusCode};
 use janua_actors::settings::Settings;
 use janua_actors::tenant::TenantRef;
 use janua_storage::ids::TenantId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::Type;
+use utoipa::openapi::{ArrayBuilder, ObjectBuilder, RefOr, Schema};
 
+use super::tenant_settings;
 use crate::call::Call;
 use crate::endpoint::{Access, Endpoint, Limit, get, patch, post};
 use crate::error::{Code, Error};
-use crate::input::{Empty, Json};
+use crate::input::{Empty, Json, Schemas};
 use crate::output::{self, Data, Raw};
 
 /// The endpoints for tenants.
 pub fn endpoints() -> Vec<Endpoint> {
     vec![
         get("/.well-known/jwks.json", Access::Public, Limit::Api, jwks)
-            .describes("The keys that verify the tenant's access tokens (RFC 7517)"),
+            .describes("The keys that verify the tenant's access tokens (RFC 7517)")
+            .sends(StatusCode::OK, "application/json", key_set),
         get("/tenants/{tenantId}/.well-known/jwks.json", Access::Service, Limit::Api, jwks_of)
             .describes("The keys that verify a tenant's access tokens (RFC 7517)")
+            .sends(StatusCode::OK, "application/json", key_set)
             .refuses(&[Code::ResourceNotFound]),
         get("/admin/tenants/{tenantId}", Access::Operator, Limit::Api, show)
             .describes("Get a tenant and its settings")
@@ -42,7 +47,9 @@ pub fn endpoints() -> Vec<Endpoint> {
 }
 
 async fn jwks(call: Call, _: Empty) -> Result<Raw, Error> {
-    published(call.tenant()?).await
+    let Raw(mut response) = published(call.tenant()?).await?;
+    response.headers_mut().insert(VARY, WHAT_NAMES_A_TENANT);
+    Ok(Raw(response))
 }
 
 async fn jwks_of(call: Call, _: Empty) -> Result<Raw, Error> {
@@ -80,10 +87,24 @@ async fn addressed(call: &Call) -> Result<TenantRef, Error> {
 /// verifier that meets an unknown `kid` looks again.
 const KEYS_MAY_BE_KEPT: HeaderValue = HeaderValue::from_static("public, max-age=300");
 
+/// Without it, a cache would give one tenant's keys to who asks for another's.
+const WHAT_NAMES_A_TENANT: HeaderValue =
+    HeaderValue::from_static("authorization, x-api-key, x-tenant-id");
+
 async fn published(tenant: &TenantRef) -> Result<Raw, Error> {
     let mut response = output::json(&tenant.jwks().await?)?;
     response.headers_mut().insert(CACHE_CONTROL, KEYS_MAY_BE_KEPT);
     Ok(Raw(response))
+}
+
+/// A JWK Set (RFC 7517 §5); a key's other members are those of its kind (RFC 7518 §6).
+fn key_set(_: &mut Schemas) -> RefOr<Schema> {
+    let text = || ObjectBuilder::new().schema_type(Type::String);
+    let key = ["kty", "kid", "alg", "use"]
+        .into_iter()
+        .fold(ObjectBuilder::new(), |key, name| key.property(name, text()).required(name));
+    let keys = ArrayBuilder::new().items(key);
+    ObjectBuilder::new().property("keys", keys).required("keys").build().into()
 }
 
 /// Changes of a tenant.
@@ -91,7 +112,7 @@ async fn published(tenant: &TenantRef) -> Result<Raw, Error> {
 pub struct ConfigureRequest {
     /// A JSON merge patch (RFC 7396) of the settings; `null` goes back to the deployment's default.
     #[garde(skip)]
-    #[schema(value_type = Option<Object>)]
+    #[schema(schema_with = tenant_settings::patch)]
     settings: Option<Map<String, Value>>,
 }
 
@@ -101,7 +122,7 @@ pub struct Tenant {
     id: String,
     name: String,
     slug: String,
-    #[schema(value_type = Object)]
+    #[schema(schema_with = tenant_settings::complete)]
     settings: Settings,
 }
 

@@ -11,7 +11,8 @@ use janua_storage::ids::UserId;
 use janua_storage::moment::Moment;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
-use utoipa::openapi::{RefOr, Schema};
+use utoipa::openapi::schema::{Object, Type};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::call::Call;
@@ -89,20 +90,21 @@ fn about_the_new_one(refusal: Refusal) -> Refusal {
 pub struct UpdateRequest {
     #[serde(deserialize_with = "rules::given")]
     #[garde(custom(rules::when_given(rules::name)))]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 100, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
     first_name: Option<Option<String>>,
     #[serde(deserialize_with = "rules::given")]
     #[garde(custom(rules::when_given(rules::name)))]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, max_length = 100, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
     last_name: Option<Option<String>>,
     #[serde(deserialize_with = "rules::given")]
     #[garde(custom(rules::when_given(rules::phone_number)))]
-    #[schema(value_type = Option<String>, example = "+9876543210")]
+    #[schema(value_type = Option<String>, pattern = r"^\+[1-9][0-9]{6,14}$", example = "+9876543210")]
     phone_number: Option<Option<String>>,
     #[serde(deserialize_with = "rules::given")]
     #[garde(custom(rules::when_given(rules::https_url)))]
-    #[schema(value_type = Option<String>, example = "https://example.com/avatar.jpg")]
+    #[schema(value_type = Option<String>, format = "uri", pattern = "^https://", max_length = 2048, example = "https://example.com/avatar.jpg")]
     avatar: Option<Option<String>>,
+    /// At most 16 KiB as JSON.
     #[serde(deserialize_with = "rules::given")]
     #[garde(custom(rules::when_given(rules::metadata)))]
     #[schema(value_type = Option<Object>)]
@@ -115,11 +117,12 @@ pub struct UpdateRequest {
 pub struct ChangePasswordRequest {
     #[serde(default)]
     #[garde(custom(rules::password))]
-    #[schema(required = true, format = Password)]
+    #[schema(required = true, format = Password, min_length = 1, max_length = 4096)]
     current_password: String,
+    /// The policy of the tenant asks for more than the form: as shipped, 8 to 256 characters.
     #[serde(default)]
     #[garde(custom(rules::password))]
-    #[schema(required = true, format = Password)]
+    #[schema(required = true, format = Password, min_length = 1, max_length = 4096)]
     new_password: String,
     /// Whether all other sessions end.
     #[serde(default = "yes")]
@@ -138,13 +141,17 @@ fn yes() -> bool {
 pub struct DeleteRequest {
     #[serde(default)]
     #[garde(custom(rules::password))]
-    #[schema(required = true, format = Password)]
+    #[schema(required = true, format = Password, min_length = 1, max_length = 4096)]
     password: String,
     /// The word `DELETE`.
     #[serde(default)]
     #[garde(custom(is_delete))]
-    #[schema(required = true, example = "DELETE")]
+    #[schema(required = true, schema_with = the_word_delete)]
     confirmation: String,
+}
+
+fn the_word_delete() -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["DELETE"])).build()
 }
 
 fn is_delete(text: &str, _: &()) -> garde::Result {

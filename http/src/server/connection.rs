@@ -34,6 +34,9 @@ where
     }
 }
 
+/// The headers that hyper takes over HTTP/1.1 unless it is told otherwise.
+const UNTOLD: usize = 100;
+
 /// hyper, within the settings. Its own limits lie above the pipeline's, which answer with the
 /// envelope; hyper's answer with a bare status.
 pub fn protocol(settings: &Settings) -> auto::Builder<Spawner> {
@@ -41,6 +44,10 @@ pub fn protocol(settings: &Settings) -> auto::Builder<Spawner> {
     let list = u32::try_from(head * 2).unwrap_or(u32::MAX);
     let mut builder = auto::Builder::new(Spawner(Handle::current()));
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(head * 4);
+    // Only where it must be: once it is told, hyper allocates room for them with every request.
+    if settings.sizes.headers >= UNTOLD {
+        builder.http1().max_headers(settings.sizes.headers + 1);
+    }
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -1,99 +1,14 @@
 //! The endpoints on real actors and storage: what the reference shows, field by field.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use http::Request;
-use http::request::Builder;
-use janua_actors::capability::tenants::Bootstrap;
-use janua_actors::clock::{SharedClock, SystemClock};
-use janua_actors::directory::{Directory, Options};
-use janua_actors::hashing::Cost;
 use janua_http::app::App;
 use janua_http::settings::Settings;
-use janua_storage::engine::{self, Parts, Shards};
-use janua_storage::seal::Key;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use crate::support::{Answer, ask, services};
-
-const PASSWORD: &str = "SecurePassword123!";
-
-/// A floor on a node of its own.
-struct House {
-    app: Arc<App>,
-    publishable: String,
-    secret: String,
-    operator: String,
-    _data: TempDir,
-}
-
-impl House {
-    async fn new() -> Self {
-        Self::with(|_| {}).await
-    }
-
-    async fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        let data = tempfile::tempdir().unwrap();
-        let storage = engine::Options { shards: 1, ..engine::Options::new(data.path()) };
-        let shards = Arc::new(Shards::open(storage, Parts::default()).await.unwrap());
-        let clock: SharedClock = Arc::new(SystemClock::default());
-        let cost = Cost { memory_kib: 64, iterations: 1, parallelism: 1 };
-        let options = Options { cost, ..Options::default() };
-        let key = Key::new([9; 32]);
-        let directory = Directory::start(shards, key, clock.clone(), options).await.unwrap();
-        let founding = directory.found(Bootstrap::default()).await.unwrap().unwrap();
-        let mut settings = Settings::default();
-        settings.rates.authentication = "1000/min".parse().unwrap();
-        change(&mut settings);
-        let services = janua_http::app::Services { clock, ..services() };
-        let app = App::new(settings, services).unwrap();
-        app.open(directory);
-        Self {
-            app,
-            publishable: founding.publishable_key.expose().into(),
-            secret: founding.secret_key.expose().into(),
-            operator: founding.operator_token.expose().into(),
-            _data: data,
-        }
-    }
-
-    async fn post(&self, path: &str, body: Value) -> Answer {
-        self.send(Request::post(path), &body).await
-    }
-
-    async fn send(&self, request: Builder, body: &Value) -> Answer {
-        let request = request.header("content-type", "application/json");
-        ask(&self.app, request, &body.to_string()).await
-    }
-
-    async fn register(&self, email: &str) -> Value {
-        let body = json!({ "email": email, "password": PASSWORD, "firstName": "John" });
-        let answer = self.post("/auth/register", body).await;
-        assert_eq!(answer.status, 201, "{answer:?}");
-        answer.json()["data"].clone()
-    }
-
-    async fn log_in(&self, email: &str) -> Value {
-        let answer = self.post("/auth/login", json!({ "email": email, "password": PASSWORD }));
-        let answer = answer.await;
-        assert_eq!(answer.status, 200, "{answer:?}");
-        answer.json()["data"].clone()
-    }
-
-    async fn get(&self, path: &str, token: &str) -> Answer {
-        ask(&self.app, bearing(Request::get(path), token), "").await
-    }
-}
-
-fn bearing(request: Builder, token: &str) -> Builder {
-    request.header("authorization", format!("Bearer {token}"))
-}
-
-fn token(data: &Value) -> String {
-    data["session"]["accessToken"].as_str().unwrap().to_owned()
-}
+use crate::house::{House, PASSWORD, bearing, token};
+use crate::support::{ask, services};
 
 #[track_caller]
 fn has_exactly(value: &Value, fields: &[&str]) {
@@ -305,6 +220,11 @@ async fn keys_are_published_and_rotate() {
     let house = House::new().await;
     let keys = ask(&house.app, Request::get("/.well-known/jwks.json"), "").await;
     assert!(keys.header("cache-control").contains("max-age"), "{keys:?}");
+    let vary = keys.headers.get_all("vary").iter().map(|value| value.to_str().unwrap());
+    let vary = vary.collect::<Vec<_>>().join(", ");
+    for header in ["authorization", "x-api-key", "x-tenant-id", "origin"] {
+        assert!(vary.contains(header), "a cache must tell tenants apart: {vary}");
+    }
     assert_eq!(keys.json()["keys"].as_array().unwrap().len(), 1);
     let path = "/admin/tenants/default/signing-keys/rotate";
     let rotated = ask(&house.app, bearing(Request::post(path), &house.operator), "").await;
@@ -315,32 +235,6 @@ async fn keys_are_published_and_rotate() {
     assert!(keys.as_array().unwrap().iter().any(|key| key["kid"] == kid), "{keys}");
     let unknown = Request::get("/tenants/ten_other/.well-known/jwks.json");
     ask(&house.app, unknown, "").await.refuses(404, "resource_not_found");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn pages_of_allowed_origins_read_the_answers() {
-    let house = House::new().await;
-    let request = bearing(Request::patch("/admin/tenants/default"), &house.operator);
-    let body = json!({ "settings": { "allowedOrigins": ["https://app.example"] } });
-    assert_eq!(house.send(request, &body).await.status, 200);
-    let from = |request: Builder, origin: &str| request.header("origin", origin);
-    let preflight = |origin| {
-        let request = from(Request::options("/users/me"), origin);
-        request.header("access-control-request-method", "PUT")
-    };
-    let allowed = ask(&house.app, preflight("https://app.example"), "").await;
-    assert_eq!(allowed.status, 204);
-    assert_eq!(allowed.header("access-control-allow-origin"), "https://app.example");
-    assert_eq!(allowed.header("access-control-allow-methods"), "GET, PUT, DELETE, HEAD, OPTIONS");
-    assert!(allowed.header("access-control-allow-headers").contains("authorization"));
-    assert!(allowed.header("vary").contains("origin"));
-    let foreign = ask(&house.app, preflight("https://evil.example"), "").await;
-    assert_eq!(foreign.header("access-control-allow-origin"), "");
-    assert_eq!(foreign.header("access-control-allow-methods"), "");
-    let refused = ask(&house.app, from(Request::get("/users/me"), "https://app.example"), "").await;
-    refused.refuses(401, "authentication_required");
-    assert_eq!(refused.header("access-control-allow-origin"), "https://app.example");
-    assert!(refused.header("access-control-expose-headers").contains("x-ratelimit-reset"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

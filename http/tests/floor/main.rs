@@ -2,7 +2,10 @@
 //! on real actors and storage.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+mod cors;
+mod documents;
 mod endpoints;
+mod house;
 mod pipeline;
 mod server;
 mod support;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::support::{ask, floor};
 use http::Request;
+use janua_http::limits::rate::Rate;
 
 fn get(path: &str) -> http::request::Builder {
     Request::get(path)
@@ -67,6 +68,15 @@ async fn looking_around_is_not_charged_and_calling_is() {
     let answer = ask(&app, get("/notes"), "").await;
     assert_eq!(answer.header("x-ratelimit-bucket"), "auth");
     assert_eq!(answer.header("x-ratelimit-remaining"), "9");
+}
+
+#[tokio::test]
+async fn a_limit_that_is_off_shows_no_other() {
+    let app = floor(|settings| settings.rates.authentication = Rate::OFF);
+    let answer = ask(&app, get("/notes"), "").await;
+    assert!(!answer.headers.contains_key("x-ratelimit-bucket"), "{answer:?}");
+    assert_eq!(ask(&app, post("/notes"), NOTE).await.header("x-ratelimit-bucket"), "api");
+    assert_eq!(ask(&app, get("/nowhere"), "").await.header("x-ratelimit-bucket"), "api");
 }
 
 #[tokio::test]
@@ -147,6 +157,17 @@ async fn bodies_that_are_not_what_they_should_be() {
     }
     let large = format!("{{\"firstLine\": \"{}\"}}", "x".repeat(1000));
     ask(&app, post("/notes"), &large).await.refuses(413, "payload_too_large");
+}
+
+#[tokio::test]
+async fn an_array_is_no_object() {
+    let app = floor(|_| {});
+    for body in [r#"["hello"]"#, "[]", "null", "7"] {
+        let answer = ask(&app, post("/notes"), body).await;
+        answer.refuses(400, "validation_error");
+        let detail = &answer.json()["error"]["details"][0];
+        assert_eq!(detail["message"], "expected an object", "{body}: {detail}");
+    }
 }
 
 #[tokio::test]
@@ -234,7 +255,7 @@ async fn the_documents_describe_what_is_declared() {
     let app = floor(|_| {});
     let answer = ask(&app, get("/openapi.json"), "").await;
     let openapi = answer.json();
-    assert!(openapi["openapi"].as_str().unwrap().starts_with("3."));
+    assert_eq!(openapi["openapi"], "3.0.3");
     for endpoint in app.endpoints() {
         let method = endpoint.method.as_str().to_lowercase();
         let operation = &openapi["paths"][endpoint.path][&method];
@@ -248,6 +269,29 @@ async fn the_documents_describe_what_is_declared() {
     assert_eq!(note["type"], "string");
     let yaml = ask(&app, get("/openapi.yaml"), "").await;
     assert!(yaml.body.starts_with(b"openapi: "), "{yaml:?}");
+}
+
+#[tokio::test]
+async fn what_wears_no_envelope_is_described_too() {
+    let app = floor(|_| {});
+    let openapi = ask(&app, get("/openapi.json"), "").await.json();
+    let paths = ["/health/live", "/metrics", "/openapi.json", "/openapi.yaml", "/docs"];
+    for (path, declared) in
+        paths.map(|path| (path, path)).into_iter().chain([("/docs/start.js", "/docs/{file}")])
+    {
+        let answer = ask(&app, get(path), "").await;
+        let content = &openapi["paths"][declared]["get"]["responses"]["200"]["content"];
+        let media_type = answer.header("content-type").split(';').next().unwrap();
+        assert!(content[media_type]["schema"].is_object(), "{path}: {media_type}: {content}");
+    }
+    let ready = ask(&app, get("/health/ready"), "").await;
+    assert_eq!(ready.status, 503, "no directory is open here");
+    let described = &openapi["paths"]["/health/ready"]["get"]["responses"]["503"]["content"];
+    let schemas = &described["application/json"]["schema"]["oneOf"];
+    assert_eq!(schemas[0]["$ref"], "#/components/schemas/Unready", "{described}");
+    let unready = &openapi["components"]["schemas"]["Unready"]["properties"];
+    let names: Vec<_> = ready.json().as_object().unwrap().keys().cloned().collect();
+    assert_eq!(unready.as_object().unwrap().keys().cloned().collect::<Vec<_>>(), names);
 }
 
 #[tokio::test]

@@ -181,6 +181,20 @@ async fn a_flood_of_headers_is_refused() {
 }
 
 #[tokio::test]
+async fn more_headers_may_be_allowed_than_hyper_takes_by_itself() {
+    let server = Running::of(floor(|settings| settings.sizes.headers = 200)).await;
+    let with = |count: usize| {
+        let lines: String = (0..count).map(|n| format!("x-{n}: y\r\n")).collect();
+        format!("GET /health/live HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{lines}\r\n")
+    };
+    let answer = server.send(with(198).as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let answer = server.send(with(199).as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    assert!(answer.contains("\"headers_too_large\""), "{answer}");
+}
+
+#[tokio::test]
 async fn one_address_gets_so_many_connections() {
     let server = Running::of(floor(|settings| settings.connections.per_address = 2)).await;
     let mut first = server.connect().await;

@@ -1,6 +1,7 @@
 //! What no single value can tell: keys that need each other, texts with a form of their own, and
 //! what start-up should warn about.
 
+use janua_storage::ids::TenantId;
 use tracing_subscriber::EnvFilter;
 
 use super::layers::Layers;
@@ -39,6 +40,9 @@ fn http(config: &Config, layers: &mut Layers) {
         "http.admin_listen",
         "must differ from http.listen, or be empty to share it",
     );
+    // A body that is late would else be answered as a server that is late, whichever comes first.
+    let ordered = http.body_timeout < http.request_timeout;
+    layers.require(ordered, "http.body_timeout", "must be shorter than http.request_timeout");
 }
 
 fn cluster(config: &Config, layers: &mut Layers) {
@@ -63,15 +67,12 @@ fn cluster(config: &Config, layers: &mut Layers) {
         "node.name",
         "must be at most 64 letters, digits, dots, dashes and underscores",
     );
-    let tenant = config
-        .tenancy
-        .default_tenant
-        .as_deref()
-        .is_none_or(|id| is_plain(id, b"_-") && id.len() <= 64);
+    let tenant =
+        config.tenancy.default_tenant.as_deref().is_none_or(|id| id.parse::<TenantId>().is_ok());
     layers.require(
         tenant,
         "tenancy.default_tenant",
-        "must be a tenant's id, such as default, or empty",
+        "must be a tenant's id: lower-case letters, digits, `_` and `-`, at most 64, such as default; or empty",
     );
 }
 

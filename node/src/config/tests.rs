@@ -55,6 +55,8 @@ fn the_defaults_are_the_promised_ones() {
     assert_eq!(config.node.data_dir, Path::new("data"));
     assert_eq!(config.tenancy.default_tenant.as_deref(), Some("default"));
     assert_eq!(config.cluster.shards.0, 16);
+    assert_eq!(config.http.body_timeout.0.as_secs(), 10);
+    assert_eq!(config.http.request_timeout.0.as_secs(), 15);
     assert_eq!(config.tokens.access_ttl.0.as_secs(), 3600);
     assert_eq!(config.tokens.session_ttl.0.as_secs(), 7 * 86400);
     assert_eq!(config.tokens.signing_algorithm, SigningAlgorithm::Es256);
@@ -130,6 +132,16 @@ fn a_bad_value_is_named_with_what_is_allowed() {
             "[tokens]\naccess_ttl = \"1h\"\nsession_ttl = \"1min\"",
             "tokens.access_ttl",
             "must not be longer than",
+        ),
+        (
+            "[http]\nbody_timeout = \"10s\"\nrequest_timeout = \"10s\"",
+            "http.body_timeout",
+            "must be shorter than http.request_timeout",
+        ),
+        (
+            "[tenancy]\ndefault_tenant = \"Default\"",
+            "tenancy.default_tenant",
+            "lower-case letters, digits, `_` and `-`, at most 64",
         ),
         ("[tokens]\nsession_ttl = \"400d\"", "tokens.session_ttl", "from 10s to 366d"),
         (

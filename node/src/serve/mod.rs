@@ -1,6 +1,7 @@
 //! `janua serve`: the floors put together, from the data folder up to the listener, and taken down
 //! again in the opposite order.
 
+mod descriptors;
 mod floors;
 
 use std::fs::DirBuilder;
@@ -16,6 +17,7 @@ use janua_http::app::{App, Services};
 use janua_storage::cluster_key;
 use janua_storage::engine::{Parts, Shards};
 use janua_storage::seal::Key;
+use janua_storage::secret::Secret;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::runtime;
@@ -38,12 +40,14 @@ pub fn run(command: &Serve) -> Result<(), Failure> {
     for warning in config::warnings(&config) {
         tracing::warn!("{warning}");
     }
+    let connections =
+        descriptors::connections(config.http.max_connections.0, descriptors::raise())?;
     let runtime = runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("janua")
         .build()
         .map_err(|error| start(format!("threads cannot be started: {error}")))?;
-    runtime.block_on(serve(&config, output, metrics))
+    runtime.block_on(serve(&config, connections, output, metrics))
 }
 
 /// What lies below the HTTP floor, open.
@@ -52,9 +56,15 @@ struct Opened {
     directory: Directory,
 }
 
-async fn serve(config: &Config, output: Output, metrics: PrometheusHandle) -> Result<(), Failure> {
+async fn serve(
+    config: &Config,
+    connections: u64,
+    output: Output,
+    metrics: PrometheusHandle,
+) -> Result<(), Failure> {
     let stop = shutdown::watch_signals()?;
-    let settings = floors::http(config)?;
+    let mut settings = floors::http(config)?;
+    settings.connections.total = usize::try_from(connections).unwrap_or(usize::MAX);
     // The ports first: whoever finds them taken must leave the data folder alone.
     let public = listen(config.http.listen).await?;
     let admin = match config.http.admin_listen {
@@ -133,10 +143,14 @@ async fn start_actors(
         operator_token: floors::secret(config.bootstrap.operator_token.as_ref()),
     };
     if let Some(founding) = directory.found(bootstrap).await.map_err(start)? {
+        let given = &config.bootstrap;
+        let drawn = |given: &Option<config::Secret>, key: &Secret| {
+            given.is_none().then(|| key.expose().to_owned())
+        };
         output.founded(&Founded {
-            publishable_key: founding.publishable_key.expose().into(),
-            secret_key: founding.secret_key.expose().into(),
-            operator_token: founding.operator_token.expose().into(),
+            publishable_key: drawn(&given.publishable_key, &founding.publishable_key),
+            secret_key: drawn(&given.secret_key, &founding.secret_key),
+            operator_token: drawn(&given.operator_token, &founding.operator_token),
         })?;
     }
     Ok(directory)

@@ -1,12 +1,15 @@
 //! The OpenAPI document, read from the declarations of the endpoints.
 
+mod version_3_0;
+mod yaml;
+
 use http::Method;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItem,
     PathsBuilder,
 };
-use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Type};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
@@ -18,8 +21,23 @@ use utoipa::openapi::{
 use crate::endpoint::{Access, Endpoint};
 use crate::input::Schemas;
 
-/// The document for these endpoints.
-pub fn document<'a>(endpoints: impl Iterator<Item = &'a Endpoint>, public_url: &str) -> OpenApi {
+/// The document in both of its forms.
+pub struct Published {
+    /// `/openapi.json`
+    pub json: String,
+    /// `/openapi.yaml`
+    pub yaml: String,
+}
+
+/// The document for these endpoints, as the reference promises it: in OpenAPI 3.0.
+pub fn publish<'a>(endpoints: impl Iterator<Item = &'a Endpoint>, public_url: &str) -> Published {
+    // It can be written by construction; a test reads it back.
+    let document = serde_json::to_value(document(endpoints, public_url)).unwrap_or_default();
+    let document = version_3_0::of(document);
+    Published { json: document.to_string(), yaml: yaml::of(&document) }
+}
+
+fn document<'a>(endpoints: impl Iterator<Item = &'a Endpoint>, public_url: &str) -> OpenApi {
     let mut schemas: Schemas = vec![("Error".into(), error())];
     let mut paths = PathsBuilder::new();
     for endpoint in endpoints {
@@ -52,7 +70,12 @@ pub fn document<'a>(endpoints: impl Iterator<Item = &'a Endpoint>, public_url: &
 }
 
 fn operation(endpoint: &Endpoint, schemas: &mut Schemas) -> Operation {
-    let (status, answer) = (endpoint.output)(schemas);
+    let (status, mut answer) = (endpoint.output)(schemas);
+    for content in endpoint.contents.iter().filter(|content| content.status == status) {
+        let schema = (content.schema)(schemas);
+        let described = ContentBuilder::new().schema(Some(schema)).build();
+        answer.content.insert(content.media_type.into(), described.into());
+    }
     let mut operation = OperationBuilder::new()
         .operation_id(Some(operation_id(endpoint)))
         .tag(tag(endpoint.path))
@@ -60,26 +83,37 @@ fn operation(endpoint: &Endpoint, schemas: &mut Schemas) -> Operation {
         .request_body((endpoint.input)(schemas))
         .response(status.as_str(), answer);
     for name in path_parameters(endpoint.path) {
-        operation = operation.parameter(parameter(name, ParameterIn::Path));
+        operation = operation.parameter(parameter(name, ParameterIn::Path, text()));
     }
     if endpoint.access != Access::Service && endpoint.access != Access::Operator {
-        operation = operation.parameter(parameter("X-Tenant-ID", ParameterIn::Header));
+        let id = text().pattern(Some("^[a-z0-9_-]{1,64}$"));
+        operation = operation.parameter(parameter("X-Tenant-ID", ParameterIn::Header, id));
     }
     if endpoint.method == Method::POST {
-        operation = operation.parameter(parameter("Idempotency-Key", ParameterIn::Header));
+        let key = text().pattern(Some("^[ -~]{1,255}$"));
+        operation = operation.parameter(parameter("Idempotency-Key", ParameterIn::Header, key));
     }
     for requirement in securities(endpoint.access) {
         operation = operation.security(requirement);
     }
-    refusals(endpoint, operation).build()
+    refusals(endpoint, operation, schemas).build()
 }
 
 /// One response for each status, its codes listed in the description.
-fn refusals(endpoint: &Endpoint, mut operation: OperationBuilder) -> OperationBuilder {
+fn refusals(
+    endpoint: &Endpoint,
+    mut operation: OperationBuilder,
+    schemas: &mut Schemas,
+) -> OperationBuilder {
     let codes = endpoint.codes();
     for group in codes.chunk_by(|one, next| one.status() == next.status()) {
         let names: Vec<_> = group.iter().map(|code| format!("`{}`", code.as_str())).collect();
-        let schema: RefOr<Schema> = Ref::from_schema_name("Error").into();
+        let mut schema: RefOr<Schema> = Ref::from_schema_name("Error").into();
+        let own = endpoint.contents.iter().find(|content| content.status == group[0].status());
+        if let Some(own) = own {
+            let either = OneOfBuilder::new().item((own.schema)(schemas)).item(schema);
+            schema = Schema::OneOf(either.build()).into();
+        }
         let content = ContentBuilder::new().schema(Some(schema)).build();
         let response = ResponseBuilder::new()
             .description(names.join(", "))
@@ -99,13 +133,17 @@ fn securities(access: Access) -> Vec<SecurityRequirement> {
     }
 }
 
-fn parameter(name: &str, place: ParameterIn) -> Parameter {
+fn text() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
+}
+
+fn parameter(name: &str, place: ParameterIn, schema: ObjectBuilder) -> Parameter {
     let required = if place == ParameterIn::Path { Required::True } else { Required::False };
     ParameterBuilder::new()
         .name(name)
         .parameter_in(place)
         .required(required)
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .schema(Some(schema))
         .build()
 }
 
@@ -152,7 +190,6 @@ fn bearer(description: &str, format: Option<&str>) -> SecurityScheme {
 }
 
 fn error() -> RefOr<Schema> {
-    let text = || ObjectBuilder::new().schema_type(Type::String);
     let detail = ObjectBuilder::new().property("field", text()).property("message", text());
     let error = ObjectBuilder::new()
         .property("code", text())

@@ -1,0 +1,104 @@
+//! The settings of a tenant, as the documents describe them. Names and types are read from the
+//! settings themselves, so that a new one is described by being there; what a type does not tell
+//! stands here.
+
+use janua_actors::settings::{Provider, Settings};
+use serde_json::{Map, Value};
+use utoipa::openapi::schema::{AdditionalProperties, SchemaType, Type};
+use utoipa::openapi::{ArrayBuilder, ObjectBuilder, Schema};
+
+/// As an operator is shown them: complete.
+pub fn complete() -> Schema {
+    Shape { is_patch: false }.object("", &fields(&Settings::default()))
+}
+
+/// As an operator changes them: by what is there, where `null` goes back to the default.
+pub fn patch() -> Schema {
+    Shape { is_patch: true }.object("", &fields(&Settings::default()))
+}
+
+/// The bounds of a number.
+fn bounds(at: &str) -> (u64, u64) {
+    const YEAR: u64 = 366 * 24 * 3600;
+    match at {
+        "tokens.accessTtl" => (10, 24 * 3600),
+        "tokens.sessionTtl" => (10, YEAR),
+        "passwords.minLength" => (8, 256),
+        "passwords.minScore" => (0, 4),
+        "lockout.attempts" => (0, 1000),
+        "lockout.window" | "lockout.duration" => (1, YEAR),
+        _ => (0, u32::MAX.into()),
+    }
+}
+
+/// The values of what has a few.
+fn values(at: &str) -> Option<Vec<Value>> {
+    match at {
+        "registration" => Some(["open", "invite", "closed"].map(Value::from).into()),
+        "tokens.signingAlgorithm" => {
+            Some(["ES256", "EdDSA", "RS256", "HS256"].map(Value::from).into())
+        }
+        // Switching it on is refused while there is nothing behind it.
+        "passwords.breachCheck" => Some(vec![false.into()]),
+        _ => None,
+    }
+}
+
+fn fields(settings: &impl serde::Serialize) -> Map<String, Value> {
+    match serde_json::to_value(settings) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Shape {
+    is_patch: bool,
+}
+
+impl Shape {
+    fn of(self, at: &str, value: &Value) -> Schema {
+        match value {
+            Value::Object(_) if at == "oauth" => {
+                let provider = self.object("oauth.*", &fields(&Provider::default()));
+                let providers = ObjectBuilder::new().schema_type(self.kind(Type::Object));
+                providers.additional_properties(Some(provider)).build().into()
+            }
+            Value::Object(fields) => self.object(at, fields),
+            Value::Array(_) => {
+                let text = ObjectBuilder::new().schema_type(Type::String);
+                ArrayBuilder::new().schema_type(self.kind(Type::Array)).items(text).build().into()
+            }
+            Value::Bool(_) => self.plain(Type::Boolean).enum_values(values(at)).build().into(),
+            Value::Number(_) => {
+                let (least, most) = bounds(at);
+                let number = self.plain(Type::Integer).format(None);
+                number.minimum(Some(least as f64)).maximum(Some(most as f64)).build().into()
+            }
+            _ => self.plain(Type::String).enum_values(values(at)).build().into(),
+        }
+    }
+
+    /// Keys that are not among these are refused.
+    fn object(self, at: &str, fields: &Map<String, Value>) -> Schema {
+        let mut object = ObjectBuilder::new()
+            .schema_type(self.kind(Type::Object))
+            .additional_properties(Some(AdditionalProperties::FreeForm(false)));
+        for (name, value) in fields {
+            let path = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
+            object = object.property(name, self.of(&path, value));
+            if !self.is_patch {
+                object = object.required(name);
+            }
+        }
+        object.build().into()
+    }
+
+    fn plain(self, kind: Type) -> ObjectBuilder {
+        ObjectBuilder::new().schema_type(self.kind(kind))
+    }
+
+    fn kind(self, kind: Type) -> SchemaType {
+        if self.is_patch { [kind, Type::Null].into_iter().collect() } else { kind.into() }
+    }
+}

@@ -1,0 +1,69 @@
+//! What the actors refuse, as a client hears it.
+
+use std::time::Duration;
+
+use janua_actors::refusal::{FieldError, Refusal};
+
+use super::{Code, Detail, Error};
+
+/// When a client should ask again for what cannot be had now.
+const ONE_SECOND: Duration = Duration::from_secs(1);
+
+impl From<FieldError> for Detail {
+    fn from(error: FieldError) -> Self {
+        Self { field: error.field, message: error.message }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        let details = |fields: Vec<FieldError>| fields.into_iter().map(Detail::from).collect();
+        match refusal {
+            Refusal::Invalid(fields) => Self::invalid(details(fields)),
+            Refusal::WeakPassword(fields) => {
+                Self::new(Code::WeakPassword, "Choose a password that is harder to guess")
+                    .with_details(details(fields))
+            }
+            Refusal::EmailAlreadyExists => {
+                Self::new(Code::EmailAlreadyExists, "An account with this address exists already")
+            }
+            Refusal::InvalidCredentials => {
+                Self::new(Code::InvalidCredentials, "The credentials are not right")
+            }
+            Refusal::AccountLocked { retry_after } => {
+                let message = "Too many failed attempts; wait, or reset the password";
+                Self::new(Code::AccountLocked, message).after(retry_after)
+            }
+            Refusal::AccountSuspended => {
+                Self::new(Code::AccountSuspended, "The account is suspended; ask an administrator")
+            }
+            Refusal::AuthenticationRequired => Self::authentication_required(),
+            Refusal::InvalidToken => Self::invalid_token(),
+            Refusal::TokenUsed => {
+                Self::new(Code::TokenUsed, "The token was used before; ask for a new one")
+            }
+            Refusal::SessionRevoked => {
+                Self::new(Code::SessionRevoked, "The session was ended; sign in again")
+            }
+            Refusal::SessionExpired => {
+                Self::new(Code::SessionExpired, "The access token has expired; refresh it")
+            }
+            Refusal::InsufficientPermissions => {
+                Self::new(Code::InsufficientPermissions, "The caller may not do this")
+            }
+            Refusal::NotFound => Self::not_found(),
+            Refusal::TenantMismatch => Self::tenant_mismatch(),
+            Refusal::IdempotencyConflict => Self::new(
+                Code::IdempotencyConflict,
+                "The Idempotency-Key came with another request before; use a new one",
+            ),
+            Refusal::Overloaded { retry_after } => {
+                Self::unavailable("The server is busy; try again shortly", retry_after)
+            }
+            Refusal::Unavailable { reason } => {
+                tracing::warn!(reason, "a request could not be served");
+                Self::unavailable("The service is unavailable; try again shortly", ONE_SECOND)
+            }
+        }
+    }
+}
