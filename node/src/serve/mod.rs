@@ -9,9 +9,10 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
+use std::thread;
 
 use janua_actors::capability::tenants::{Bootstrap, is_founded};
-use janua_actors::clock::{SharedClock, SystemClock};
+use janua_actors::clock::{Clock, SharedClock, SystemClock};
 use janua_actors::directory::Directory;
 use janua_http::app::{App, Services};
 use janua_storage::cluster_key;
@@ -36,6 +37,9 @@ pub fn run(command: &Serve) -> Result<(), Failure> {
     let config = config::load(settings.config.as_deref(), &settings.flags())
         .map_err(Failure::Configuration)?;
     let output = if command.json { Output::Json } else { Output::Text };
+    // The first random bytes cost tens of milliseconds (AWS-LC gathers entropy from the processor's
+    // jitter): they are drawn while storage opens.
+    let _drawn = thread::spawn(|| SystemClock::default().fill(&mut [0; 32]));
     let metrics = telemetry::start(&config.log)?;
     for warning in config::warnings(&config) {
         tracing::warn!("{warning}");
