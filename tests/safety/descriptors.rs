@@ -8,9 +8,10 @@ use tokio::net::TcpStream;
 
 /// The soft and the hard limit of open files.
 fn limits(process: u32) -> Vec<String> {
-    let limits = fs::read_to_string(format!("/proc/{process}/limits")).unwrap();
+    let limits =
+        fs::read_to_string(format!("/proc/{process}/limits")).expect("the limits of a process");
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
-    line.unwrap().split_whitespace().take(2).map(str::to_owned).collect()
+    line.expect("a line on files").split_whitespace().take(2).map(str::to_owned).collect()
 }
 
 /// A connection that has been answered on, if it was let in.

@@ -1,11 +1,13 @@
-//! The settings of a tenant, as the documents describe them. Names and types are read from the
-//! settings themselves, so that a new one is described by being there; what a type does not tell
-//! stands here.
+//! The form of a tenant's settings: as the documents describe it, and as a patch must have it. Names
+//! and types are read from the settings themselves, so that a new one is described by being there;
+//! what a type does not tell stands here.
 
 use janua_actors::settings::{Provider, Settings};
 use serde_json::{Map, Value};
 use utoipa::openapi::schema::{AdditionalProperties, SchemaType, Type};
 use utoipa::openapi::{ArrayBuilder, ObjectBuilder, Schema};
+
+use crate::error::{Detail, Error};
 
 /// As an operator is shown them: complete.
 pub fn complete() -> Schema {
@@ -15,6 +17,21 @@ pub fn complete() -> Schema {
 /// As an operator changes them: by what is there, where `null` goes back to the default.
 pub fn patch() -> Schema {
     Shape { is_patch: true }.object("", &fields(&Settings::default()))
+}
+
+/// Refuses a patch with anything but an object in the place of one: an array would be read as its
+/// fields, in the order in which they happen to stand.
+pub fn check(patch: &Map<String, Value>) -> Result<(), Error> {
+    let settings = fields(&Settings::default());
+    let is_section = |name: &str| settings.get(name).is_some_and(Value::is_object);
+    let sections = patch.iter().filter(|(name, _)| is_section(name));
+    let sections = sections.map(|(name, value)| (format!("settings.{name}"), value));
+    let providers = patch.get("oauth").and_then(Value::as_object).into_iter().flatten();
+    let providers = providers.map(|(name, value)| (format!("settings.oauth.{name}"), value));
+    match sections.chain(providers).find(|(_, value)| !value.is_object() && !value.is_null()) {
+        Some((at, _)) => Err(Error::invalid(vec![Detail::new(at, "expected an object")])),
+        None => Ok(()),
+    }
 }
 
 /// The bounds of a number.

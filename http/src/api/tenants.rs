@@ -65,7 +65,10 @@ async fn show(call: Call, _: Empty) -> Result<Data<Tenant>, Error> {
 async fn configure(call: Call, Json(body): Json<ConfigureRequest>) -> Result<Data<Tenant>, Error> {
     let tenant = addressed(&call).await?;
     let settings = match body.settings {
-        Some(patch) => tenant.configure(&call.context(), &Value::Object(patch)).await?,
+        Some(patch) => {
+            tenant_settings::check(&patch)?;
+            tenant.configure(&call.context(), &Value::Object(patch)).await?
+        }
         None => tenant.settings().await?.as_ref().clone(),
     };
     Tenant::of(&tenant, settings).await.map(Data)

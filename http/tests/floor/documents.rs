@@ -154,4 +154,12 @@ async fn a_tenants_settings_are_what_the_document_says() {
         }
     }
     assert_eq!(patched(&["colour"], json!("red")).await, 400);
+    for (at, array) in [
+        (vec!["tokens"], json!([3600, 604_800, false, "ES256"])),
+        (vec!["sms"], json!(["https://a.example"])),
+        (vec!["oauth", "acme"], json!(["id", "https://a.example", true])),
+    ] {
+        assert_eq!(patched(&at, array).await, 400, "an array is no object: {at:?}");
+    }
+    assert_eq!(patched(&["oauth", "acme", "clientId"], json!("id")).await, 200);
 }
