@@ -27,6 +27,11 @@ pub fn leads(metrics: &RaftMetrics<Types>) -> bool {
             .is_some_and(|applied| applied.leader_id.term == metrics.current_term)
 }
 
+/// Whether this node leads a group that it is alone in.
+pub fn leads_alone(metrics: &RaftMetrics<Types>) -> bool {
+    leads(metrics) && is_lone_voter(metrics) && metrics.membership_config.nodes().count() == 1
+}
+
 /// Whether a read may be answered now.
 pub fn holds(metrics: &RaftMetrics<Types>) -> bool {
     leads(metrics) && (is_lone_voter(metrics) || is_fresh(metrics, TokioInstant::now()))

@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering;
 use openraft::RaftMetrics;
 use openraft::alias::WatchReceiverOf;
 use openraft::async_runtime::watch::WatchReceiver;
-use openraft::errors::{ClientWriteError, RaftError};
+use openraft::impls::ProgressResponder;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::error::Unavailable;
 use super::raft::machine::Core;
@@ -36,6 +37,8 @@ pub struct Leadership {
 /// A Raft instance that runs.
 pub(super) struct Running {
     pub raft: Raft,
+    /// It answers no more: it has stopped, or gives way to another one.
+    pub ended: CancellationToken,
     pub metrics: WatchReceiverOf<Types, RaftMetrics<Types>>,
 }
 
@@ -48,13 +51,16 @@ pub(super) enum Phase {
     Stopped(String),
 }
 
+/// Where a read waits that has no lease.
+pub(super) type Confirmation = oneshot::Sender<Result<(), Unavailable>>;
+
 /// One shard of this node.
 pub struct Shard {
     pub(super) core: Arc<Core>,
     pub(super) running: RwLock<Option<Arc<Running>>>,
     pub(super) phase: Mutex<Phase>,
     pub(super) leadership: watch::Sender<Leadership>,
-    pub(super) confirmations: mpsc::Sender<oneshot::Sender<Result<(), Unavailable>>>,
+    pub(super) confirmations: mpsc::Sender<Confirmation>,
     pub(super) snapshot_wanted: Arc<Notify>,
     pub(super) stop: Notify,
 }
@@ -68,13 +74,25 @@ impl Shard {
     /// Proposes a command, and returns what it came to once it is durable on a quorum and applied
     /// here. After `Unavailable` the outcome is unknown: ask again with the same operation id.
     pub async fn write(&self, proposal: Proposal) -> Result<Outcome, Unavailable> {
-        let raft = self.serving()?.raft.clone();
-        match raft.client_write(Proposed(proposal)).await {
-            Ok(answer) => {
+        let running = self.serving()?;
+        // The answer is awaited here and not by openraft, whose wait must not be given up half-way,
+        // as a client that leaves does it: with the instance stopped, all other waits would fail.
+        let (responder, answer) = ProgressResponder::complete_only();
+        let sent = running.raft.client_write_ff(Proposed(proposal), Some(responder)).await;
+        sent.map_err(|_| self.why())?;
+        let answered = tokio::select! {
+            biased;
+            answered = answer => answered.ok(),
+            // An instance that has stopped may leave a write without an answer.
+            () = running.ended.cancelled() => None,
+        };
+        match answered {
+            Some(Ok(answer)) => {
                 self.check_poison()?;
                 answer.data.ok_or_else(|| Unavailable::new("a proposal was answered by nothing"))
             }
-            Err(error) => Err(self.write_failure(error)),
+            Some(Err(error)) => Err(Unavailable::new(error.to_string())),
+            None => Err(self.why()),
         }
     }
 
@@ -101,20 +119,9 @@ impl Shard {
         self.leadership.borrow().leads
     }
 
-    /// The present term.
-    pub fn term(&self) -> u64 {
-        self.leadership.borrow().term
-    }
-
     /// Follows who leads the shard.
     pub fn leadership(&self) -> watch::Receiver<Leadership> {
         self.leadership.subscribe()
-    }
-
-    /// The index of the last entry applied here.
-    pub fn applied_index(&self) -> Option<u64> {
-        let tree = self.core.tree.read();
-        tree.as_ref()?.meta().last_applied.map(|id| id.index)
     }
 
     /// Calls `observer` with the effects of each batch after it is in place and before any caller
@@ -160,16 +167,6 @@ impl Shard {
         let poison = self.core.poison.reason().map(str::to_owned);
         let reason = poison.or_else(|| self.problem());
         Unavailable::new(reason.unwrap_or_else(|| format!("shard {} is closed", self.id())))
-    }
-
-    fn write_failure(&self, error: RaftError<Types, ClientWriteError<Types>>) -> Unavailable {
-        match error {
-            RaftError::APIError(error) => Unavailable::new(error.to_string()),
-            RaftError::Fatal(fatal) => match self.core.poison.reason() {
-                Some(reason) => Unavailable::new(reason),
-                None => Unavailable::new(self.problem().unwrap_or_else(|| fatal.to_string())),
-            },
-        }
     }
 
     /// Lets a snapshot under way end early.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use openraft::RaftMetrics;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::type_config::TypeConfigExt;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::engine::raft::Types;
@@ -143,7 +144,8 @@ async fn a_snapshot_gives_way_to_no_lesser_one() {
         assert!(core.take_snapshot(&tree).is_err());
         let present = core.snapshots.current(core.shard).expect("a folder").expect("a snapshot");
         assert_eq!(present.meta(core.shard).expect("a head"), newest);
-        present.verify(core.shard).expect("a whole snapshot");
+        let verified = present.verify(core.shard, || ControlFlow::Continue(()));
+        verified.expect("a whole snapshot");
     });
     taken.await.expect("a task");
     assert_eq!(shard(&shards).core.poison.reason(), None);
@@ -160,7 +162,8 @@ async fn a_read_that_waits_through_a_rebuild_gets_no_unfinished_tree() {
     // Without a lease a read asks the quorum.
     let (_told, metrics) = Types::watch_channel(RaftMetrics::new_initial(1));
     let raft = shard(&shards).running().expect("an instance").raft.clone();
-    *shard(&shards).running.write() = Some(Arc::new(Running { raft, metrics }));
+    *shard(&shards).running.write() =
+        Some(Arc::new(Running { raft, metrics, ended: CancellationToken::new() }));
     loop {
         let mut read = pin!(shard(&shards).read());
         if futures::poll!(read.as_mut()).is_pending() {
