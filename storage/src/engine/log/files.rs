@@ -24,8 +24,9 @@ pub struct LogFiles {
     state: Arc<State>,
 }
 
-#[derive(Default)]
+/// What the open files share.
 struct State {
+    disk: Arc<dyn Disk>,
     damaged: Mutex<Option<PathBuf>>,
     failed_sync: OnceLock<String>,
 }
@@ -33,7 +34,12 @@ struct State {
 impl LogFiles {
     /// Files on this disk.
     pub fn new(disk: Arc<dyn Disk>) -> Self {
-        Self { disk, state: Arc::default() }
+        let state = Arc::new(State {
+            disk: disk.clone(),
+            damaged: Mutex::default(),
+            failed_sync: OnceLock::new(),
+        });
+        Self { disk, state }
     }
 
     /// A file that lost more than a crash can take, which recovery would have cut in silence.
@@ -63,11 +69,12 @@ pub struct LogFile {
 }
 
 impl Handle for LogFile {
-    /// Recovery cuts a file where it no longer decodes. That is right for a torn tail; anything
-    /// else is noted, and refused, so that the evidence stays.
+    /// Recovery cuts a file where it no longer decodes. That is right for a torn tail, which only
+    /// the newest file can have; anything else is noted, and refused, so that the evidence stays.
     fn truncate(&self, offset: usize) -> Result<()> {
-        if let Some(at) = tail::batch_after(&self.path, &*self.file, offset as u64)? {
-            tracing::error!(file = %self.path.display(), offset, intact = at, "log damaged");
+        let intact = tail::batch_after(&self.path, &*self.file, offset as u64)?;
+        if intact.is_some() || !tail::is_newest(&*self.state.disk, &self.path)? {
+            tracing::error!(file = %self.path.display(), offset, ?intact, "log damaged");
             *self.state.damaged.lock() = Some(self.path.clone());
             return Err(std::io::Error::other("damaged in the middle"));
         }

@@ -48,6 +48,15 @@ fn is_whole(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
     Ok(at == bytes.len())
 }
 
+/// Whether no file of its kind has a higher number. Any other was synced before the next one was
+/// begun, to its end.
+pub fn is_newest(disk: &dyn Disk, path: &Path) -> io::Result<bool> {
+    let files = disk.list(path.parent().unwrap_or(Path::new("")))?;
+    // Names have leading zeros, and so the order of their numbers.
+    let mut alike = files.iter().filter(|file| file.extension() == path.extension());
+    Ok(alike.all(|file| file.file_name() <= path.file_name()))
+}
+
 /// What raft-engine mixes into the checksums of a file: its number. `None` for other files than
 /// those that appends go to.
 fn signature(path: &Path) -> Option<u32> {
