@@ -11,6 +11,12 @@ use super::files::{Disk, read_all, write_durably};
 
 /// The version of the data folder that this program writes.
 const VERSION: u32 = 1;
+/// The mark of a clean stop.
+const CLEAN: &str = "clean";
+/// What it says if log and state are as they were left.
+const ALL: &[u8] = b"clean\n";
+/// What it says if the state may have been written to since.
+const LOG_ALONE: &[u8] = b"log\n";
 const FORMAT: &str = "janua data ";
 /// Before the number of shards, by which tenants are assigned to them for good.
 const SHARDS: &str = "shards ";
@@ -21,8 +27,10 @@ pub struct Folder {
     dir: PathBuf,
     /// Released when dropped.
     _lock: File,
-    /// The last stop was clean.
-    pub clean: bool,
+    /// The log is as a clean stop has left it.
+    pub clean_log: bool,
+    /// So is the state.
+    pub clean_state: bool,
 }
 
 impl Folder {
@@ -42,17 +50,34 @@ impl Folder {
                 write_durably(&**disk, &format, content.as_bytes()).map_err(unusable)?;
             }
         }
-        let mark = dir.join("clean");
-        let clean = read_all(&**disk, &mark).map_err(unusable)?.is_some();
-        if clean {
-            disk.remove(&mark).and_then(|()| disk.sync_dir(dir)).map_err(unusable)?;
-        }
-        Ok(Self { disk: disk.clone(), dir: dir.into(), _lock: lock, clean })
+        let mark = read_all(&**disk, &dir.join(CLEAN)).map_err(unusable)?;
+        let (clean_log, clean_state) = (mark.is_some(), mark.as_deref() == Some(ALL));
+        Ok(Self { disk: disk.clone(), dir: dir.into(), _lock: lock, clean_log, clean_state })
     }
 
-    /// Marks a clean stop, after all else is closed.
+    /// Must be called before the state is opened, which may write to it.
+    pub fn begin_state(&self) -> io::Result<()> {
+        match self.clean_state {
+            true => write_durably(&*self.disk, &self.dir.join(CLEAN), LOG_ALONE),
+            false => Ok(()),
+        }
+    }
+
+    /// Must be called before anything is written to the log.
+    ///
+    /// Invariant: the mark stays until the log has been found to be whole. A start that fails
+    /// leaves it, so that the next one finds the damage as well, and no torn tail to cut off.
+    pub fn begin_log(&self) -> io::Result<()> {
+        if !self.clean_log {
+            return Ok(());
+        }
+        self.disk.remove(&self.dir.join(CLEAN))?;
+        self.disk.sync_dir(&self.dir)
+    }
+
+    /// Marks a clean stop, after all else is closed and on stable storage.
     pub fn mark_clean(&self) -> io::Result<()> {
-        write_durably(&*self.disk, &self.dir.join("clean"), b"clean\n")
+        write_durably(&*self.disk, &self.dir.join(CLEAN), ALL)
     }
 }
 

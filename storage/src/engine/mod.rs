@@ -14,6 +14,7 @@ mod log;
 mod poison;
 mod raft;
 mod restore;
+mod scrub;
 mod shard;
 mod shards;
 mod snapshot;

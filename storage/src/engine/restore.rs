@@ -2,6 +2,9 @@
 //! nothing if the log still has everything. Settles before Raft starts what only a backup can
 //! mend, so that it becomes a clear error.
 
+use std::fmt::Display;
+use std::ops::ControlFlow;
+
 use super::error::OpenError;
 use super::raft::LogId;
 use super::raft::machine::Core;
@@ -10,6 +13,8 @@ use crate::fault::Fault;
 
 /// Entries read at once.
 const CHUNK: u64 = 256;
+/// How often a tree gives way to a fresh one before the shard is given up.
+const TRIES: u32 = 3;
 
 /// Opens the newest tree of the shard; one that does not check gives way to a fresh one.
 pub fn open_tree(core: &Core, verified: bool) -> Result<(), Fault> {
@@ -17,7 +22,7 @@ pub fn open_tree(core: &Core, verified: bool) -> Result<(), Fault> {
         tracing::error!(%fault, "state damaged, it will be rebuilt");
         core.fresh_tree()
     })?;
-    let sound = verified || tree.is_fresh() || tree.verify().is_ok();
+    let sound = verified || tree.is_fresh() || tree.audit(|| ControlFlow::Continue(())).is_ok();
     core.exchange(match sound {
         true => tree,
         false => {
@@ -26,6 +31,42 @@ pub fn open_tree(core: &Core, verified: bool) -> Result<(), Fault> {
         }
     });
     Ok(())
+}
+
+/// What has been tried to get a shard to start.
+#[derive(Default)]
+pub struct Tries(u32);
+
+impl Tries {
+    /// A fresh tree, from the second time on in a fresh database, unless there were enough.
+    pub fn renew(&mut self, core: &Core, fault: &Fault) -> Result<(), OpenError> {
+        if self.0 == TRIES {
+            return Err(failed(core, fault));
+        }
+        tracing::error!(shard = core.shard.0, %fault, "state fails, it will be rebuilt");
+        if self.0 > 0 {
+            core.store.replace().map_err(|fault| failed(core, &fault))?;
+        }
+        self.0 += 1;
+        core.exchange(core.fresh_tree().map_err(|fault| failed(core, &fault))?);
+        Ok(())
+    }
+}
+
+/// The shard does not start.
+pub fn failed(core: &Core, problem: &dyn Display) -> OpenError {
+    OpenError::Raft { shard: core.shard.0, problem: problem.to_string() }
+}
+
+/// Restores the shard, on a fresh tree if the present one fails.
+pub fn prepare(core: &Core, tries: &mut Tries) -> Result<(), OpenError> {
+    loop {
+        match restore(core) {
+            Ok(()) => return Ok(()),
+            Err(Trouble::Final(error)) => return Err(error),
+            Err(Trouble::State(fault)) => tries.renew(core, &fault)?,
+        }
+    }
 }
 
 /// Why a shard does not start.
@@ -43,33 +84,49 @@ impl From<Fault> for Trouble {
 }
 
 /// Takes the snapshot if it is needed, and checks that the log has all the rest.
-pub fn restore(core: &Core) -> Result<(), Trouble> {
+fn restore(core: &Core) -> Result<(), Trouble> {
     let file = core.snapshots.path(core.shard);
     let lost = |problem: String| Trouble::Final(OpenError::SnapshotDamaged { file, problem });
     let applied = core.tree()?.meta().last_applied;
     let needed = applied < core.log.purged();
-    match newer_snapshot(core, applied) {
-        Ok(Some(snapshot)) => core.exchange(core.loaded_tree(&snapshot)?),
+    let unusable = match newer_snapshot(core, applied) {
+        Ok(Some(snapshot)) => load(core, &snapshot)?,
         Ok(None) if needed => return Err(lost("it is missing, or too old".into())),
-        Ok(None) => {}
-        Err(fault) if needed => return Err(lost(fault.to_string())),
-        Err(fault) => discard(core, &fault)?,
+        Ok(None) => None,
+        Err(fault) => Some(fault),
+    };
+    match unusable {
+        Some(fault) if needed => return Err(lost(fault.to_string())),
+        Some(fault) => discard(core, &fault)?,
+        None => {}
     }
     check_log(core)
 }
 
-/// The snapshot, if it is newer than what was applied; then every byte of it has been checked.
+/// Puts what the snapshot holds in place of the tree, or tells what is wrong with the snapshot.
+fn load(core: &Core, snapshot: &SnapshotFile) -> Result<Option<Fault>, Fault> {
+    match core.loaded_tree(snapshot) {
+        Ok(tree) => {
+            core.exchange(tree);
+            Ok(None)
+        }
+        // Which of the two is to blame shows when the snapshot is read alone.
+        Err(fault) => match snapshot.verify(core.shard, || ControlFlow::Continue(())) {
+            Ok(()) => Err(fault),
+            Err(fault) => Ok(Some(fault)),
+        },
+    }
+}
+
+/// The snapshot, if it is newer than what was applied.
 fn newer_snapshot(core: &Core, applied: Option<LogId>) -> Result<Option<SnapshotFile>, Fault> {
     let Some(snapshot) = core.snapshots.current(core.shard)? else { return Ok(None) };
-    if snapshot.meta(core.shard)?.last_log_id <= applied {
-        return Ok(None);
-    }
-    snapshot.verify(core.shard)?;
-    Ok(Some(snapshot))
+    let newer = snapshot.meta(core.shard)?.last_log_id > applied;
+    Ok(newer.then_some(snapshot))
 }
 
 /// A damaged snapshot that is not needed: tree and log have all that was in it.
-fn discard(core: &Core, fault: &Fault) -> Result<(), Fault> {
+pub fn discard(core: &Core, fault: &Fault) -> Result<(), Fault> {
     tracing::error!(shard = core.shard.0, %fault, "a snapshot is damaged, it will be made anew");
     metrics::counter!("janua_storage_damage_total").increment(1);
     Ok(core.snapshots.remove(core.shard)?)
@@ -92,6 +149,10 @@ fn check_log(core: &Core) -> Result<(), Trouble> {
     // Invariant: what was applied had been synced to the log before.
     if applied > last.max(covered) {
         return Err(damaged("it ends before what was already applied".into()));
+    }
+    // Invariant: whoever appends an entry has voted in its term, durably, before.
+    if core.log.voted_term() < last.map_or(0, |last| last.leader_id.term) {
+        return Err(damaged("its vote is older than its entries".into()));
     }
     let mut next = applied.map_or(0, |id| id.index + 1);
     while last.is_some_and(|last| next <= last.index) {

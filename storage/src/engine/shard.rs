@@ -48,13 +48,16 @@ pub(super) enum Phase {
     Stopped(String),
 }
 
+/// Where a read waits that has no lease.
+pub(super) type Confirmation = oneshot::Sender<Result<(), Unavailable>>;
+
 /// One shard of this node.
 pub struct Shard {
     pub(super) core: Arc<Core>,
     pub(super) running: RwLock<Option<Arc<Running>>>,
     pub(super) phase: Mutex<Phase>,
     pub(super) leadership: watch::Sender<Leadership>,
-    pub(super) confirmations: mpsc::Sender<oneshot::Sender<Result<(), Unavailable>>>,
+    pub(super) confirmations: mpsc::Sender<Confirmation>,
     pub(super) snapshot_wanted: Arc<Notify>,
     pub(super) stop: Notify,
 }
@@ -101,20 +104,9 @@ impl Shard {
         self.leadership.borrow().leads
     }
 
-    /// The present term.
-    pub fn term(&self) -> u64 {
-        self.leadership.borrow().term
-    }
-
     /// Follows who leads the shard.
     pub fn leadership(&self) -> watch::Receiver<Leadership> {
         self.leadership.subscribe()
-    }
-
-    /// The index of the last entry applied here.
-    pub fn applied_index(&self) -> Option<u64> {
-        let tree = self.core.tree.read();
-        tree.as_ref()?.meta().last_applied.map(|id| id.index)
     }
 
     /// Calls `observer` with the effects of each batch after it is in place and before any caller

@@ -9,6 +9,7 @@ use futures::future::join_all;
 use parking_lot::{Mutex, RwLock};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::error::OpenError;
@@ -18,11 +19,12 @@ use super::log::store::ShardLog;
 use super::log::{Log, LogOptions};
 use super::poison::Poison;
 use super::raft::machine::Core;
-use super::shard::{Leadership, Phase, Shard};
+use super::restore::Tries;
+use super::shard::{Confirmation, Leadership, Phase, Shard};
 use super::snapshot::Snapshots;
 use super::supervise::{self, Start};
 use super::tree::store::Store;
-use super::{Options, Parts, raft, restore};
+use super::{Options, Parts, raft, restore, scrub};
 use crate::fault::Fault;
 use crate::ids::{ShardId, TenantNumber};
 
@@ -39,7 +41,6 @@ pub struct Shards {
     poison: Arc<Poison>,
     folder: Mutex<Option<Folder>>,
     runtime: Mutex<Option<Runtime>>,
-    founded: bool,
 }
 
 struct Opening {
@@ -70,30 +71,29 @@ impl Shards {
             .map_err(|error| failed(error.to_string()))?;
         let start = Start { node: opening.options.node, config };
         let opening = Arc::new(opening);
-        let tasks: Vec<_> = (0..opening.options.shards)
-            .map(|id| runtime.spawn(start_shard(opening.clone(), ShardId(id), start.clone())))
-            .collect();
-        let mut shards = Vec::new();
-        let mut founded = false;
-        let mut problem = None;
-        for task in join_all(tasks).await {
-            match task.map_err(|error| failed(error.to_string())).flatten() {
-                Ok((shard, new)) => {
-                    shards.push(shard);
-                    founded |= new;
-                }
-                Err(error) => problem = problem.or(Some(error)),
-            }
+        let ids = (0..opening.options.shards).map(ShardId);
+        let prepared: Vec<_> =
+            ids.map(|id| runtime.spawn(prepare_shard(opening.clone(), id))).collect();
+        let (prepared, mut problem) = gather(prepared, &failed).await;
+        let shards: Vec<_> = prepared.iter().map(|prepared| prepared.shard.clone()).collect();
+        problem = problem
+            .or_else(|| opening.folder.begin_log().err().map(|error| failed(error.to_string())));
+        if problem.is_none() {
+            let started = prepared.into_iter();
+            let started = started.map(|shard| runtime.spawn(start_shard(shard, start.clone())));
+            problem = gather(started.collect(), &failed).await.1;
         }
         let opening = Arc::into_inner(opening)
             .ok_or_else(|| failed("a shard is still being opened".into()))?;
-        let opened = opening.end(shards, runtime, founded);
+        let unread = opening.folder.clean_state;
+        let opened = opening.end(shards, runtime);
         if let Some(problem) = problem {
-            opened.close().await;
+            opened.give_back(false).await;
             return Err(problem);
         }
         // What does not lead in time shows in `health`.
         drop(timeout(LEAD_DEADLINE, opened.all_settled()).await);
+        opened.scrub(unread);
         Ok(opened)
     }
 
@@ -112,12 +112,6 @@ impl Shards {
         self.shards.iter()
     }
 
-    /// Whether this opening made the Raft groups. After a crash in between it may be `false`
-    /// although nothing was ever proposed: whoever founds must look at the records.
-    pub fn founded_now(&self) -> bool {
-        self.founded
-    }
-
     /// What keeps storage from serving.
     pub fn health(&self) -> Health {
         if let Some(reason) = self.poison.reason() {
@@ -133,16 +127,21 @@ impl Shards {
 
     /// Stops serving, writes everything down, and gives the folder back.
     pub async fn close(&self) {
+        self.give_back(true).await;
+    }
+
+    /// `whole` if all that opening has to check was checked.
+    async fn give_back(&self, whole: bool) {
         let Some(runtime) = self.runtime.lock().take() else { return };
         join_all(self.shards.iter().map(stop)).await;
         let (store, log) = (self.store.clone(), self.log.clone());
         let folder = self.folder.lock().take();
         let closing = tokio::task::spawn_blocking(move || {
             runtime.shutdown_timeout(Duration::from_secs(1));
-            store.close();
-            let clean = log.close();
+            let state = store.close();
+            let clean = log.close() && whole;
             match folder {
-                Some(folder) if clean => folder.mark_clean(),
+                Some(folder) if clean => state.and_then(|()| folder.mark_clean()),
                 _ => Ok(()),
             }
         });
@@ -150,6 +149,13 @@ impl Shards {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the next start will take this for a crash"),
             Err(error) => tracing::error!(%error, "closing has failed"),
+        }
+    }
+
+    fn scrub(&self, trees_too: bool) {
+        let shards = self.shards.clone();
+        if let Some(runtime) = &*self.runtime.lock() {
+            runtime.spawn_blocking(move || scrub::run(&shards, trees_too));
         }
     }
 
@@ -169,6 +175,9 @@ impl Shards {
 
 impl Drop for Shards {
     fn drop(&mut self) {
+        for shard in &self.shards {
+            shard.begin_close();
+        }
         if let Some(runtime) = self.runtime.lock().take() {
             runtime.shutdown_background();
         }
@@ -187,13 +196,14 @@ impl Opening {
             dir: dir.join("log"),
             file_bytes: options.log_file_bytes,
             purge_bytes: options.log_purge_bytes,
-            clean: folder.clean,
+            clean: folder.clean_log,
         };
         parts.disk.create_dir(&log_options.dir).map_err(unusable(dir.join("log")))?;
         let log = Arc::new(Log::open(log_options, &parts.disk, &poison)?);
         let snapshots = Snapshots::open(&parts.disk, dir.join("snapshots"));
         let snapshots = Arc::new(snapshots.map_err(unusable(dir.join("snapshots")))?);
         parts.disk.sync_dir(&dir).map_err(unusable(dir.clone()))?;
+        folder.begin_state().map_err(unusable(dir.clone()))?;
         let state = dir.join("state");
         let store = Store::open(&state, options.cache_bytes).map_err(unusable(state.clone()))?;
         Ok(Self { options, parts, folder, log, store: Arc::new(store), snapshots, poison })
@@ -221,7 +231,7 @@ impl Opening {
         }))
     }
 
-    fn end(self, shards: Vec<Arc<Shard>>, runtime: Runtime, founded: bool) -> Shards {
+    fn end(self, shards: Vec<Arc<Shard>>, runtime: Runtime) -> Shards {
         for shard in &shards {
             watch_growth(shard, self.options.snapshot_log_bytes);
         }
@@ -233,22 +243,41 @@ impl Opening {
             poison: self.poison,
             folder: Mutex::new(Some(self.folder)),
             runtime: Mutex::new(Some(runtime)),
-            founded,
         }
     }
 }
 
-async fn start_shard(
-    opening: Arc<Opening>,
-    id: ShardId,
-    start: Start,
-) -> Result<(Arc<Shard>, bool), OpenError> {
+/// A shard that is restored and can start.
+struct Prepared {
+    shard: Arc<Shard>,
+    waiting: mpsc::Receiver<Confirmation>,
+    tries: Tries,
+}
+
+/// What the tasks came to, and the first problem if there was one.
+async fn gather<T>(
+    tasks: Vec<JoinHandle<Result<T, OpenError>>>,
+    failed: &impl Fn(String) -> OpenError,
+) -> (Vec<T>, Option<OpenError>) {
+    let mut problem = None;
+    let mut done = Vec::new();
+    for task in join_all(tasks).await {
+        match task.map_err(|error| failed(error.to_string())).flatten() {
+            Ok(result) => done.push(result),
+            Err(error) => problem = problem.or(Some(error)),
+        }
+    }
+    (done, problem)
+}
+
+/// Restores a shard, without a write to its log.
+async fn prepare_shard(opening: Arc<Opening>, id: ShardId) -> Result<Prepared, OpenError> {
     let core = opening.core(id)?;
     let state_failed = |fault: Fault| OpenError::Folder {
         path: opening.options.data_dir.join("state"),
         problem: fault.to_string(),
     };
-    restore::open_tree(&core, opening.folder.clean).map_err(state_failed)?;
+    restore::open_tree(&core, opening.folder.clean_state).map_err(state_failed)?;
     let (confirmations, waiting) = mpsc::channel(supervise::WAITING_READS);
     let shard = Arc::new(Shard {
         core,
@@ -259,11 +288,18 @@ async fn start_shard(
         snapshot_wanted: Arc::new(Notify::new()),
         stop: Notify::new(),
     });
-    let founded = start.raft(&shard).await?;
+    let mut tries = Tries::default();
+    restore::prepare(&shard.core, &mut tries)?;
+    Ok(Prepared { shard, waiting, tries })
+}
+
+async fn start_shard(prepared: Prepared, start: Start) -> Result<(), OpenError> {
+    let Prepared { shard, waiting, tries } = prepared;
+    start.raft(&shard, tries).await?;
     let runtime = tokio::runtime::Handle::current();
     runtime.spawn(supervise::supervise(shard.clone(), start));
-    runtime.spawn(supervise::confirm_reads(shard.clone(), waiting));
-    Ok((shard, founded))
+    runtime.spawn(supervise::confirm_reads(shard, waiting));
+    Ok(())
 }
 
 /// Wants a snapshot once the log has outgrown the last one, so that no more is written for

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{BasicNode, Config, RaftMetrics, ReadPolicy};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::error::{OpenError, Unavailable};
@@ -16,14 +16,12 @@ use super::lease;
 use super::raft::machine::Machine;
 use super::raft::network::NoPeers;
 use super::raft::{Raft, Types};
-use super::restore::{self, Trouble};
-use super::shard::{Leadership, Phase, Running, Shard};
+use super::restore::{self, Tries, Trouble};
+use super::shard::{Confirmation, Leadership, Phase, Running, Shard};
 use crate::fault::Fault;
 
 /// How long a read may wait for a quorum.
 const READ_DEADLINE: Duration = Duration::from_secs(1);
-/// How often a shard is started anew on a fresh tree before it is given up.
-const ATTEMPTS: u32 = 3;
 /// Reads that may wait for a quorum.
 pub const WAITING_READS: usize = 4_096;
 
@@ -37,33 +35,24 @@ pub struct Start {
 }
 
 impl Start {
-    /// Starts the shard's Raft instance, on its tree, or if that fails on a fresh one, or in a
-    /// fresh database. `true` if it had no members yet, and this node now is its only one.
-    pub async fn raft(&self, shard: &Shard) -> Result<bool, OpenError> {
-        let core = &shard.core;
-        let mut attempt = 0;
+    /// Starts the Raft instance of a shard that is restored; if that fails, on a fresh tree, or in
+    /// a fresh database. A shard without members gets this node as its only one.
+    pub async fn raft(&self, shard: &Shard, mut tries: Tries) -> Result<(), OpenError> {
         loop {
-            let fault = match self.attempt(shard).await {
-                Ok(founded) => return Ok(founded),
+            match self.attempt(shard).await {
+                Ok(()) => return Ok(()),
                 Err(Trouble::Final(error)) => return Err(error),
-                Err(Trouble::State(fault)) if attempt < ATTEMPTS => fault,
-                Err(Trouble::State(fault)) => return Err(failed(shard, &fault)),
-            };
-            tracing::error!(shard = shard.id().0, %fault, "state fails, it will be rebuilt");
-            if attempt > 0 {
-                core.store.replace().map_err(|fault| failed(shard, &fault))?;
+                Err(Trouble::State(fault)) => tries.renew(&shard.core, &fault)?,
             }
-            core.exchange(core.fresh_tree().map_err(|fault| failed(shard, &fault))?);
-            attempt += 1;
+            restore::prepare(&shard.core, &mut tries)?;
         }
     }
 
     /// A voter that is alone in its group has promised nobody and stands at once. One that has
     /// peers must first abstain for `ELECTION_MAX`, since a lease it granted may still run; that
     /// comes with the network to them.
-    async fn attempt(&self, shard: &Shard) -> Result<bool, Trouble> {
+    async fn attempt(&self, shard: &Shard) -> Result<(), Trouble> {
         let core = &shard.core;
-        restore::restore(core)?;
         // One that was asked for of an earlier instance may never have been begun.
         core.snapshot_pending.store(false, Ordering::SeqCst);
         let (log, machine) = (core.log.clone(), Machine::new(core.clone())?);
@@ -71,24 +60,21 @@ impl Start {
             Ok(raft) => raft,
             Err(error) => return Err(self.why(shard, &error)),
         };
-        let founded = match self.stand(&raft).await {
-            Ok(founded) => founded,
-            Err(problem) => {
-                // It ends, one way or the other.
-                drop(raft.shutdown().await);
-                return Err(self.why(shard, &problem));
-            }
-        };
+        if let Err(problem) = self.stand(&raft).await {
+            // It ends, one way or the other.
+            drop(raft.shutdown().await);
+            return Err(self.why(shard, &problem));
+        }
         let metrics = raft.metrics();
         let snapshot = core.snapshots.current(shard.id()).ok().flatten();
         let bytes = snapshot.map_or(0, |snapshot| snapshot.bytes());
         core.snapshot_bytes.store(bytes, Ordering::Relaxed);
         *shard.running.write() = Some(Arc::new(Running { raft, metrics }));
         *shard.phase.lock() = Phase::Serving;
-        Ok(founded)
+        Ok(())
     }
 
-    async fn stand(&self, raft: &Raft) -> Result<bool, String> {
+    async fn stand(&self, raft: &Raft) -> Result<(), String> {
         let initialized = raft.is_initialized().await.map_err(|error| error.to_string())?;
         if initialized {
             raft.trigger().elect(false).await.map_err(|error| error.to_string())?;
@@ -96,20 +82,16 @@ impl Start {
             let members = BTreeMap::from([(self.node, BasicNode::default())]);
             raft.initialize(members).await.map_err(|error| error.to_string())?;
         }
-        Ok(!initialized)
+        Ok(())
     }
 
     fn why(&self, shard: &Shard, problem: &dyn std::fmt::Display) -> Trouble {
         let tree = shard.core.tree();
         match tree.as_ref().ok().and_then(|tree| tree.damage()) {
             Some(damage) => Trouble::State(Fault::Damaged(damage.into())),
-            None => Trouble::Final(failed(shard, problem)),
+            None => Trouble::Final(restore::failed(&shard.core, problem)),
         }
     }
-}
-
-fn failed(shard: &Shard, problem: &dyn std::fmt::Display) -> OpenError {
-    OpenError::Raft { shard: shard.id().0, problem: problem.to_string() }
 }
 
 enum Happened {
@@ -193,15 +175,18 @@ async fn rebuild(shard: &Arc<Shard>, start: &Start, running: &Running, damage: S
     if shard.core.closing.load(Ordering::SeqCst) {
         return;
     }
-    let emptied = shard.core.fresh_tree().map(|tree| shard.core.exchange(tree));
-    let restarted = match emptied {
-        Ok(()) => start.raft(shard).await.map_err(|error| error.to_string()),
-        Err(fault) => Err(fault.to_string()),
-    };
-    if let Err(reason) = restarted {
+    if let Err(reason) = restart(shard, start).await {
         tracing::error!(shard = shard.id().0, reason, "a shard could not be rebuilt");
         *shard.phase.lock() = Phase::Stopped(reason);
     }
+}
+
+async fn restart(shard: &Shard, start: &Start) -> Result<(), String> {
+    let core = &shard.core;
+    core.exchange(core.fresh_tree().map_err(|fault| fault.to_string())?);
+    let mut tries = Tries::default();
+    restore::prepare(core, &mut tries).map_err(|error| error.to_string())?;
+    start.raft(shard, tries).await.map_err(|error| error.to_string())
 }
 
 fn leadership(metrics: &RaftMetrics<Types>) -> Leadership {
@@ -220,10 +205,7 @@ fn publish(shard: &Shard, now: &Leadership) {
 
 /// Confirms leadership for reads whose lease was stale: one round for all that wait when it
 /// starts, so that no read rides on a round that began before it.
-pub async fn confirm_reads(
-    shard: Arc<Shard>,
-    mut waiting: mpsc::Receiver<oneshot::Sender<Result<(), Unavailable>>>,
-) {
+pub async fn confirm_reads(shard: Arc<Shard>, mut waiting: mpsc::Receiver<Confirmation>) {
     let mut round = Vec::new();
     while waiting.recv_many(&mut round, WAITING_READS).await > 0 {
         let confirmed = confirm(&shard).await;

@@ -144,6 +144,11 @@ impl ShardLog {
         self.0.state.lock().last
     }
 
+    /// The term of the last vote; 0 if there is none.
+    pub fn voted_term(&self) -> u64 {
+        self.0.state.lock().vote.as_ref().map_or(0, |vote| vote.leader_id.term)
+    }
+
     /// Writes what otherwise waits for the next append.
     pub async fn flush_committed(&self) -> io::Result<()> {
         let item = self.0.committed_item(&mut self.0.state.lock())?;

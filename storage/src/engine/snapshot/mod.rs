@@ -5,6 +5,7 @@ mod file;
 
 use std::cell::RefCell;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,16 +38,25 @@ impl SnapshotFile {
         Ok(Reader::open(&*self.file, shard)?.head.into())
     }
 
-    /// Reads it all; `Ok` if every byte is as it was written.
-    pub fn verify(&self, shard: ShardId) -> Result<(), Fault> {
+    /// Reads it all; `Ok` if every byte is as it was written. Between any two runs `pause` says
+    /// whether to go on.
+    pub fn verify(
+        &self,
+        shard: ShardId,
+        mut pause: impl FnMut() -> ControlFlow<()>,
+    ) -> Result<(), Fault> {
         let mut reader = Reader::open(&*self.file, shard)?;
-        while !reader.next_run()?.is_empty() {}
+        while !reader.next_run()?.is_empty() && pause().is_continue() {}
         Ok(())
     }
 
-    /// Fills an empty tree with it, after every byte was checked.
+    fn is_sound(&self, shard: ShardId) -> bool {
+        self.verify(shard, || ControlFlow::Continue(())).is_ok()
+    }
+
+    /// Fills an empty tree with it. The tree is whole, and gets its position, only if every byte
+    /// turns out to be as it was written.
     pub fn load(&self, shard: ShardId, tree: &Tree) -> Result<(), Fault> {
-        self.verify(shard)?;
         let mut reader = Reader::open(&*self.file, shard)?;
         let (digest, meta) = (Digest(reader.head.digest), reader.head.clone().into());
         tree.load(&meta, digest, || reader.next_run())
@@ -136,7 +146,7 @@ impl Snapshots {
         let _one_at_a_time = self.placing.lock();
         let newer = |present: &SnapshotFile| {
             let meta = present.meta(shard);
-            meta.is_ok_and(|meta| meta.last_log_id > last) && present.verify(shard).is_ok()
+            meta.is_ok_and(|meta| meta.last_log_id > last) && present.is_sound(shard)
         };
         if self.current(shard)?.is_some_and(|present| newer(&present)) {
             return Err(Fault::Damaged("snapshot: a newer one is there".into()));

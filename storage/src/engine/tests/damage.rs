@@ -1,6 +1,11 @@
 //! Damage is met, never served: the state is rebuilt, and what only a backup can mend is named.
 
+use openraft::storage::RaftLogStorage;
+use raft_engine::env::{FileSystem, Handle};
+
 use super::*;
+use crate::engine::log::files::LogFiles;
+use crate::engine::raft::Vote;
 
 async fn refused(dir: &Path) -> String {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
@@ -62,20 +67,45 @@ async fn whatever_becomes_of_the_state_nothing_is_lost() {
     }
 }
 
+fn remove_a_record(dir: &Path) {
+    let db = sled::open(dir.join("state")).expect("a state");
+    for name in db.tree_names() {
+        db.open_tree(name).expect("a tree").remove(left(7)).expect("a removal");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_is_missing_after_a_crash_is_noticed() {
     let dir = tempfile::tempdir().expect("a folder");
     let shards = open(dir.path(), 2).await;
     write(&shards, 0..100).await;
     crash(shards, dir.path()).await;
-    {
-        let db = sled::open(dir.path().join("state")).expect("a state");
-        for name in db.tree_names() {
-            db.open_tree(name).expect("a tree").remove(left(7)).expect("a removal");
-        }
-    }
+    remove_a_record(dir.path());
     let shards = open(dir.path(), 2).await;
     assert_eq!(numbers(&view(&shards).await), (0..100).collect());
+    shards.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_is_missing_after_a_clean_stop_is_noticed_soon() {
+    let dir = tempfile::tempdir().expect("a folder");
+    // No snapshot, which would notice as well.
+    let open = || {
+        let options = Options { shards: 2, ..Options::new(dir.path()) };
+        Shards::open(options, Parts { logic: Arc::new(Pairs), ..Parts::default() })
+    };
+    let shards = open().await.expect("an open data folder");
+    write(&shards, 0..1_000).await;
+    shards.close().await;
+    drop(shards);
+    remove_a_record(dir.path());
+    let shards = open().await.expect("an open data folder");
+    write(&shards, 1_000..1_100).await;
+    let there = |view: View| matches!(view.get(&left(7)), Ok(Some(_)));
+    while !shard(&shards).read().await.is_ok_and(there) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(numbers(&view(&shards).await), (0..1_100).collect());
     shards.close().await;
 }
 
@@ -132,12 +162,73 @@ async fn a_damaged_snapshot_that_is_needed_is_named() {
     content[middle] ^= 1;
     fs::write(&path, content).expect("a flipped byte");
 
-    // The state is whole, so the snapshot is not needed.
-    let shards = open(dir.path(), 2).await;
-    assert_eq!(numbers(&view(&shards).await), (0..written).collect());
-    crash(shards, dir.path()).await;
-
-    fs::remove_dir_all(dir.path().join("state")).expect("a removed state");
+    let (state, aside) = (dir.path().join("state"), dir.path().join("aside"));
+    fs::rename(&state, &aside).expect("a removed state");
     let text = refused(dir.path()).await;
     assert!(text.contains(&path.display().to_string()), "{text}");
+    assert!(!dir.path().join("clean").exists(), "nothing was made good");
+
+    // While the state is whole the snapshot is not needed, and is made anew.
+    fs::remove_dir_all(&state).expect("a removed state");
+    fs::rename(&aside, &state).expect("the state as it was");
+    let shards = open(dir.path(), 2).await;
+    assert_eq!(numbers(&view(&shards).await), (0..written).collect());
+    while !snapshot_is_whole(shard(&shards)) {
+        tokio::task::yield_now().await;
+    }
+    crash(shards, dir.path()).await;
+    fs::remove_dir_all(&state).expect("a removed state");
+    let shards = open(dir.path(), 2).await;
+    assert_eq!(numbers(&view(&shards).await), (0..written).collect());
+    shards.close().await;
+}
+
+fn snapshot_is_whole(shard: &Shard) -> bool {
+    let current = shard.core.snapshots.current(shard.id()).expect("a folder");
+    current
+        .is_some_and(|snapshot| snapshot.verify(shard.id(), || ControlFlow::Continue(())).is_ok())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_rots_after_a_clean_stop_is_never_cut() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let shards = open(dir.path(), 2).await;
+    write(&shards, 0..5).await;
+    shards.close().await;
+    let (path, mut content) = log_file(dir.path());
+    *content.last_mut().expect("a batch") ^= 1;
+    fs::write(&path, &content).expect("a flipped byte");
+    for _ in 0..2 {
+        let text = refused(dir.path()).await;
+        assert!(text.contains(&path.display().to_string()), "{text}");
+    }
+    assert_eq!(fs::read(&path).expect("its content"), content);
+}
+
+#[test]
+fn only_the_newest_file_of_the_log_is_cut() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for kind in ["raftlog", "rewrite"] {
+        let files = LogFiles::new(Arc::new(RealDisk));
+        let [older, newest] = [1, 2].map(|number| {
+            let path = dir.path().join(format!("{number:016}.{kind}"));
+            (files.create(&path).expect("a file"), path)
+        });
+        newest.0.truncate(0).expect("a torn tail");
+        assert_eq!(files.damaged(), None);
+        assert!(older.0.truncate(0).is_err());
+        assert_eq!(files.damaged(), Some(older.1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_has_lost_its_vote_is_named() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let shards = open(dir.path(), 2).await;
+    write(&shards, 0..5).await;
+    let vote = Vote::new(0, 1);
+    shard(&shards).core.log.clone().save_vote(&vote).await.expect("a vote");
+    crash(shards, dir.path()).await;
+    let text = refused(dir.path()).await;
+    assert!(text.contains("its vote is older than its entries"), "{text}");
 }

@@ -1,8 +1,9 @@
 //! A thousand power cuts: every byte, length and name not covered by a returned sync is dropped,
 //! and sled's files are left as they are, deleted, truncated, flipped, or replaced by an older copy
-//! of themselves. What was acknowledged is there, and nothing is there by half.
+//! of themselves, unless the stop was clean. What was acknowledged is there, and nothing is there by half.
 
 use super::*;
+use crate::engine::files::read_all;
 
 /// Data folders, each of which goes through many cuts.
 const LIVES: u64 = 100;
@@ -79,8 +80,10 @@ impl Life {
         }
         if let Some(shards) = self.open().await {
             self.check(&shards).await;
-            self.disk.cut_power_after(operations);
-            self.write(&shards).await;
+            if self.dice.roll(8) > 0 {
+                self.disk.cut_power_after(operations);
+                self.write(&shards).await;
+            }
             shards.close().await;
         }
         let dice = &mut self.dice;
@@ -91,7 +94,9 @@ impl Life {
             })
             .expect("power");
         let older = self.dir.path().join("older");
-        if self.dir.path().join("state/db").exists() {
+        let mark = read_all(&self.disk, &self.dir.path().join("clean")).expect("power");
+        let clean = mark.as_deref() == Some(b"clean\n");
+        if self.dir.path().join("state/db").exists() && !clean {
             harm_state(self.dir.path(), &older, &mut self.dice);
         }
         if self.dice.roll(4) == 0 && self.dir.path().join("state").exists() {

@@ -143,7 +143,8 @@ async fn a_snapshot_gives_way_to_no_lesser_one() {
         assert!(core.take_snapshot(&tree).is_err());
         let present = core.snapshots.current(core.shard).expect("a folder").expect("a snapshot");
         assert_eq!(present.meta(core.shard).expect("a head"), newest);
-        present.verify(core.shard).expect("a whole snapshot");
+        let verified = present.verify(core.shard, || ControlFlow::Continue(()));
+        verified.expect("a whole snapshot");
     });
     taken.await.expect("a task");
     assert_eq!(shard(&shards).core.poison.reason(), None);

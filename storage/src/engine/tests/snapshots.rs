@@ -46,6 +46,63 @@ fn replayed(shard: &Shard, index: u64) -> BTreeMap<Vec<u8>, Vec<u8>> {
     records
 }
 
+/// Writes until it is stopped.
+struct Writer {
+    ended: Arc<AtomicBool>,
+    task: tokio::task::JoinHandle<u64>,
+}
+
+impl Writer {
+    fn start(shard: &Arc<Shard>) -> Self {
+        let (shard, ended) = (shard.clone(), Arc::new(AtomicBool::new(false)));
+        let told = ended.clone();
+        let task = tokio::runtime::Handle::current().spawn(async move {
+            let mut written = 0;
+            while !told.load(Ordering::SeqCst) {
+                let number = 10_000 + written;
+                shard.write(proposal(number)).await.expect("a write").expect("a reply");
+                written += 1;
+            }
+            written
+        });
+        Self { ended, task }
+    }
+
+    /// How many it has written.
+    async fn stop(self) -> u64 {
+        self.ended.store(true, Ordering::SeqCst);
+        self.task.await.expect("a task")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_audit_under_writes_adds_up() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let parts = Parts { disk: Arc::new(MemoryDisk::default()), logic: Arc::new(Churn) };
+    let options = Options { shards: 1, ..Options::new(dir.path()) };
+    let shards = Shards::open(options, parts).await.expect("an open data folder");
+    write(&shards, 0..2_000).await;
+    let writer = Writer::start(shard(&shards));
+    let tree = shard(&shards).core.tree().expect("a tree");
+    let audits = tokio::task::spawn_blocking(move || {
+        for _ in 0..10 {
+            let mut next = tree.next_index();
+            let audited = tree.audit(|| {
+                // Something is written between any two steps.
+                while tree.next_index() == next {
+                    std::thread::yield_now();
+                }
+                next = tree.next_index();
+                ControlFlow::Continue(())
+            });
+            audited.expect("a sound tree");
+        }
+    });
+    audits.await.expect("a task");
+    writer.stop().await;
+    shards.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_under_writes_is_the_state_at_its_log_id() {
     let dir = tempfile::tempdir().expect("a folder");
@@ -54,18 +111,7 @@ async fn a_snapshot_under_writes_is_the_state_at_its_log_id() {
     let shards = Shards::open(options, parts).await.expect("an open data folder");
     let churned = shard(&shards).clone();
     write(&shards, 0..2_000).await;
-    let ended = Arc::new(AtomicBool::new(false));
-    let writer = {
-        let (shard, ended) = (churned.clone(), ended.clone());
-        tokio::runtime::Handle::current().spawn(async move {
-            let mut number = 10_000;
-            while !ended.load(Ordering::SeqCst) {
-                shard.write(proposal(number)).await.expect("a write").expect("a reply");
-                number += 1;
-            }
-            number
-        })
-    };
+    let writer = Writer::start(&churned);
     for _ in 0..10 {
         let core = churned.core.clone();
         let tree = core.tree().expect("a tree");
@@ -86,8 +132,7 @@ async fn a_snapshot_under_writes_is_the_state_at_its_log_id() {
         visited.expect("a scan");
         assert_eq!(found, replayed(&churned, index));
     }
-    ended.store(true, Ordering::SeqCst);
-    let written = writer.await.expect("a task") - 10_000;
+    let written = writer.stop().await;
     assert!(written > 10, "writes went on: {written}");
     shards.close().await;
 }

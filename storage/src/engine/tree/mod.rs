@@ -7,6 +7,7 @@
 //! Invariant: a tree carries the mark of its damage or retirement before anything of it is removed,
 //! and what is read counts only if the mark is not there afterwards.
 
+mod audit;
 pub mod digest;
 pub mod store;
 mod walk;
@@ -22,6 +23,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
+use self::audit::Audit;
 use self::digest::Digest;
 pub use self::walk::Walk;
 use super::log::writer::panic_text;
@@ -66,6 +68,7 @@ type VisitHashed<'a> = &'a mut dyn FnMut(&[u8], &[u8], u128) -> ControlFlow<()>;
 struct Progress {
     meta: Meta,
     walk: Option<Walk>,
+    audit: Option<Audit>,
 }
 
 /// One generation of a shard's tree.
@@ -86,7 +89,7 @@ impl Tree {
             None if guarded(|| Ok(records.is_empty()))? => Meta::default(),
             None => return Err(Fault::Damaged(format!("tree of shard {shard} has lost its head"))),
         };
-        let progress = Mutex::new(Progress { meta, walk: None });
+        let progress = Mutex::new(Progress { meta, walk: None, audit: None });
         Ok(Self { shard, records, progress, damage: OnceLock::new(), damaged: Notify::new() })
     }
 
@@ -138,19 +141,6 @@ impl Tree {
         self.progress.lock().meta.last_applied.map_or(0, |id| id.index + 1)
     }
 
-    /// Reads every record and compares the sum.
-    pub fn verify(&self) -> Result<(), Fault> {
-        let mut found = Digest::default();
-        self.visit(Bound::Unbounded, &mut |_, _, hash| {
-            found.add(hash);
-            ControlFlow::Continue(())
-        })?;
-        if found == self.progress.lock().meta.digest {
-            return Ok(());
-        }
-        Err(self.met("its records do not add up"))
-    }
-
     /// Puts down the writes of a run of entries, with the position after it, as one batch.
     pub fn commit(
         &self,
@@ -163,6 +153,7 @@ impl Tree {
         let mut meta = progress.meta.clone();
         meta.last_applied = last_applied.or(meta.last_applied);
         meta.membership = membership.unwrap_or(meta.membership);
+        let mut audited = progress.audit.as_ref().map_or_else(Digest::default, |audit| audit.sum);
         let mut batch = sled::Batch::default();
         for (key, value) in writes {
             if key.as_slice() == META {
@@ -176,9 +167,12 @@ impl Tree {
             if let Some(walk) = &mut progress.walk {
                 walk.keep(key, before.map(|(value, _)| value));
             }
-            match value {
-                Some(value) => {
-                    let hash = digest::hash(key, value);
+            let now = value.as_ref().map(|value| digest::hash(key, value));
+            if let Some(audit) = &progress.audit {
+                audit.follow(&mut audited, key, before.map(|(_, hash)| hash), now);
+            }
+            match value.as_ref().zip(now) {
+                Some((value, hash)) => {
                     meta.digest.add(hash);
                     batch.insert(key.as_slice(), digest::seal(value, hash));
                 }
@@ -188,6 +182,9 @@ impl Tree {
         batch.insert(META, write_meta(&meta)?);
         self.guard(|| self.records.apply_batch(batch))?;
         progress.meta = meta;
+        if let Some(audit) = &mut progress.audit {
+            audit.sum = audited;
+        }
         Ok(())
     }
 
@@ -269,17 +266,29 @@ impl Tree {
     fn visit(&self, start: Bound<&[u8]>, visit: VisitHashed<'_>) -> Result<(), Fault> {
         let range = (start, Bound::<&[u8]>::Unbounded);
         let mut records = self.guard(|| Ok(self.records.range::<&[u8], _>(range)))?;
-        while let Some(record) = self.guard(|| records.next().transpose())? {
-            let (key, stored) = record;
-            if key.as_ref() == META {
-                continue;
+        let mut last = None;
+        while let Some((key, stored)) = self.guard(|| records.next().transpose())? {
+            // Whoever goes on from here later would go in circles.
+            if !follows(&key, start, last.as_deref()) {
+                return Err(self.met("its records are out of order"));
             }
-            let (value, hash) = self.check(&key, &stored)?;
-            if visit(&key, value, hash).is_break() {
-                break;
+            if key.as_ref() != META {
+                let (value, hash) = self.check(&key, &stored)?;
+                if visit(&key, value, hash).is_break() {
+                    break;
+                }
             }
+            last = Some(key);
         }
         self.check_usable()
+    }
+}
+
+fn follows(key: &[u8], start: Bound<&[u8]>, last: Option<&[u8]>) -> bool {
+    match (last, start) {
+        (Some(last), _) | (None, Bound::Excluded(last)) => key > last,
+        (None, Bound::Included(first)) => key >= first,
+        (None, Bound::Unbounded) => true,
     }
 }
 

@@ -2,7 +2,7 @@
 //! so that a damaged or replaced tree gives way to a fresh one; a database that does not open
 //! gives way as a whole, to a fresh folder.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,8 +16,11 @@ use super::{Tree, guarded};
 use crate::fault::Fault;
 use crate::ids::ShardId;
 
-/// How long sled may take to open before it counts as lost in damaged files.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long sled may take to open before it counts as lost in damaged files: so much, and so much
+/// more for each GiB. What it would have read is then rebuilt, which must be done soon as well.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(4);
+const OPEN_TIMEOUT_PER_GIB: Duration = Duration::from_secs(10);
+const GIB: u64 = 1024 * 1024 * 1024;
 
 /// The database.
 pub struct Store {
@@ -32,13 +35,13 @@ impl Store {
     /// Opens the database in a folder; one that does not open is thrown away.
     pub fn open(dir: &Path, cache_bytes: u64) -> io::Result<Self> {
         sweep(dir);
-        let db = match open_guarded(dir, cache_bytes, OPEN_TIMEOUT) {
+        let db = match open_guarded(dir, cache_bytes) {
             Ok(db) => db,
             Err(fault) => {
                 tracing::error!(%fault, "state does not open, it will be rebuilt");
                 metrics::counter!("janua_storage_damage_total").increment(1);
                 abandon(dir)?;
-                open_guarded(dir, cache_bytes, OPEN_TIMEOUT).map_err(io::Error::other)?
+                open_guarded(dir, cache_bytes).map_err(io::Error::other)?
             }
         };
         let db = Mutex::new(Some(db));
@@ -89,18 +92,18 @@ impl Store {
         let mut db = self.db.lock();
         drop_guarded(db.take());
         abandon(&self.dir)?;
-        *db = Some(open_guarded(&self.dir, self.cache_bytes, OPEN_TIMEOUT)?);
+        *db = Some(open_guarded(&self.dir, self.cache_bytes)?);
         Ok(())
     }
 
-    /// Writes everything down and closes the database.
-    pub fn close(&self) {
-        if let Some(db) = self.db.lock().take() {
-            if let Err(fault) = guarded(|| db.flush()) {
-                tracing::warn!(%fault, "state could not be written down, it will be rebuilt");
-            }
-            drop_guarded(Some(db));
-        }
+    /// Writes everything down and closes the database. After `Ok` it is on stable storage, to which
+    /// sled's own flush does not get it.
+    pub fn close(&self) -> io::Result<()> {
+        let Some(db) = self.db.lock().take() else { return Ok(()) };
+        let flushed = guarded(|| db.flush());
+        drop_guarded(Some(db));
+        flushed.map_err(io::Error::other)?;
+        for_each_file(&self.dir, &mut |path| File::open(path)?.sync_all())
     }
 
     /// Bytes on disk.
@@ -144,7 +147,8 @@ fn name(shard: ShardId, generation: u64) -> String {
 
 /// Opens sled on a thread of its own: damaged files make it panic, or never return. A thread that
 /// does not return is left behind with the folder, which then gets another name.
-fn open_guarded(dir: &Path, cache_bytes: u64, timeout: Duration) -> Result<sled::Db, Fault> {
+fn open_guarded(dir: &Path, cache_bytes: u64) -> Result<sled::Db, Fault> {
+    let timeout = open_timeout(dir);
     let (sender, opened) = mpsc::channel();
     let config = sled::Config::new().path(dir).cache_capacity(cache_bytes).flush_every_ms(None);
     std::thread::Builder::new().name("sled-open".into()).spawn(move || {
@@ -153,6 +157,28 @@ fn open_guarded(dir: &Path, cache_bytes: u64, timeout: Duration) -> Result<sled:
     })?;
     let timed_out = |_| Err(Fault::Damaged("sled does not come to an end".into()));
     opened.recv_timeout(timeout).unwrap_or_else(timed_out)
+}
+
+fn open_timeout(dir: &Path) -> Duration {
+    let mut bytes = 0;
+    // What cannot be read does not count.
+    drop(for_each_file(dir, &mut |path| {
+        bytes += fs::metadata(path)?.len();
+        Ok(())
+    }));
+    OPEN_TIMEOUT + OPEN_TIMEOUT_PER_GIB.mul_f64(bytes as f64 / GIB as f64)
+}
+
+/// Calls `work` with all that is in a folder, at any depth, and with the folder behind it.
+fn for_each_file(dir: &Path, work: &mut dyn FnMut(&Path) -> io::Result<()>) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        match entry.file_type()?.is_dir() {
+            true => for_each_file(&entry.path(), work)?,
+            false => work(&entry.path())?,
+        }
+    }
+    work(dir)
 }
 
 fn drop_guarded(db: Option<sled::Db>) {
@@ -201,5 +227,20 @@ fn remove(dir: &Path) {
             tracing::warn!(%error, dir = %dir.display(), "damaged state is left behind");
         }
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_larger_state_has_longer_to_open() {
+        let dir = tempfile::tempdir().expect("a folder");
+        assert!(open_timeout(dir.path()) < Duration::from_secs(5));
+        let file = File::create(dir.path().join("db")).expect("a file");
+        file.set_len(3 * GIB).expect("a sparse file");
+        let timeout = open_timeout(dir.path());
+        assert!((34..35).contains(&timeout.as_secs()), "{timeout:?}");
     }
 }
