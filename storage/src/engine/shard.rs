@@ -1,12 +1,13 @@
 //! A shard: one Raft group, the log and the tree below it, and what the actors call.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use openraft::RaftMetrics;
 use openraft::alias::WatchReceiverOf;
 use openraft::async_runtime::watch::WatchReceiver;
-use openraft::errors::{ClientWriteError, RaftError};
+use openraft::errors::Fatal;
+use openraft::impls::ProgressResponder;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
@@ -37,6 +38,29 @@ pub struct Leadership {
 pub(super) struct Running {
     pub raft: Raft,
     pub metrics: WatchReceiverOf<Types, RaftMetrics<Types>>,
+    over: AtomicBool,
+    told: Notify,
+}
+
+impl Running {
+    pub fn new(raft: Raft) -> Self {
+        let metrics = raft.metrics();
+        Self { raft, metrics, over: AtomicBool::new(false), told: Notify::new() }
+    }
+
+    /// No answer of this instance is waited for any more.
+    pub fn end(&self) {
+        self.over.store(true, Ordering::SeqCst);
+        self.told.notify_waiters();
+    }
+
+    /// Returns once that is so.
+    async fn ended(&self) {
+        let told = self.told.notified();
+        if !self.over.load(Ordering::SeqCst) {
+            told.await;
+        }
+    }
 }
 
 /// What a shard is doing.
@@ -70,15 +94,23 @@ impl Shard {
 
     /// Proposes a command, and returns what it came to once it is durable on a quorum and applied
     /// here. After `Unavailable` the outcome is unknown: ask again with the same operation id.
+    ///
+    /// Decision: the answer comes by a channel of ours, and the end of the instance is watched for.
+    /// What reaches openraft's queue in the moment in which its core ends is neither answered nor
+    /// dropped, and its own way of waiting for that end must not be given up half-way.
     pub async fn write(&self, proposal: Proposal) -> Result<Outcome, Unavailable> {
-        let raft = self.serving()?.raft.clone();
-        match raft.client_write(Proposed(proposal)).await {
-            Ok(answer) => {
-                self.check_poison()?;
-                answer.data.ok_or_else(|| Unavailable::new("a proposal was answered by nothing"))
-            }
-            Err(error) => Err(self.write_failure(error)),
-        }
+        let running = self.serving()?;
+        let (responder, answered) = ProgressResponder::complete_only();
+        let sent = running.raft.client_write_ff(Proposed(proposal), Some(responder)).await;
+        sent.map_err(|fatal| self.write_failure(&fatal))?;
+        let answer = tokio::select! {
+            biased;
+            answer = answered => answer.map_err(|_| self.why())?,
+            () = running.ended() => return Err(self.why()),
+        };
+        let answer = answer.map_err(|error| Unavailable::new(error.to_string()))?;
+        self.check_poison()?;
+        answer.data.ok_or_else(|| Unavailable::new("a proposal was answered by nothing"))
     }
 
     /// The records, as of a moment after this call: under the lease at once, otherwise after a
@@ -154,13 +186,10 @@ impl Shard {
         Unavailable::new(reason.unwrap_or_else(|| format!("shard {} is closed", self.id())))
     }
 
-    fn write_failure(&self, error: RaftError<Types, ClientWriteError<Types>>) -> Unavailable {
-        match error {
-            RaftError::APIError(error) => Unavailable::new(error.to_string()),
-            RaftError::Fatal(fatal) => match self.core.poison.reason() {
-                Some(reason) => Unavailable::new(reason),
-                None => Unavailable::new(self.problem().unwrap_or_else(|| fatal.to_string())),
-            },
+    fn write_failure(&self, fatal: &Fatal<Types>) -> Unavailable {
+        match self.core.poison.reason() {
+            Some(reason) => Unavailable::new(reason),
+            None => Unavailable::new(self.problem().unwrap_or_else(|| fatal.to_string())),
         }
     }
 

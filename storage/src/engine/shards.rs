@@ -333,6 +333,7 @@ async fn stop(shard: &Arc<Shard>) {
     drop(shard.core.log.flush_committed().await);
     if let Some(running) = running {
         drop(running.raft.shutdown().await);
+        running.end();
     }
     let core = shard.core.clone();
     // A snapshot under way has heard that it may end.
