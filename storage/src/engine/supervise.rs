@@ -23,7 +23,7 @@ use crate::fault::Fault;
 /// How long a read may wait for a quorum.
 const READ_DEADLINE: Duration = Duration::from_secs(1);
 /// How long an instance that was just started may take to answer.
-const START_DEADLINE: Duration = Duration::from_secs(10);
+const START_DEADLINE: Duration = Duration::from_secs(30);
 /// Reads that may wait for a quorum.
 pub const WAITING_READS: usize = 4_096;
 
