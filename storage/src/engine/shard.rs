@@ -1,11 +1,12 @@
 //! A shard: one Raft group, the log and the tree below it, and what the actors call.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use openraft::RaftMetrics;
 use openraft::alias::WatchReceiverOf;
 use openraft::async_runtime::watch::WatchReceiver;
+use openraft::errors::Fatal;
 use openraft::impls::ProgressResponder;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -40,6 +41,29 @@ pub(super) struct Running {
     /// It answers no more: it has stopped, or gives way to another one.
     pub ended: CancellationToken,
     pub metrics: WatchReceiverOf<Types, RaftMetrics<Types>>,
+    over: AtomicBool,
+    told: Notify,
+}
+
+impl Running {
+    pub fn new(raft: Raft) -> Self {
+        let metrics = raft.metrics();
+        Self { raft, metrics, over: AtomicBool::new(false), told: Notify::new() }
+    }
+
+    /// No answer of this instance is waited for any more.
+    pub fn end(&self) {
+        self.over.store(true, Ordering::SeqCst);
+        self.told.notify_waiters();
+    }
+
+    /// Returns once that is so.
+    async fn ended(&self) {
+        let told = self.told.notified();
+        if !self.over.load(Ordering::SeqCst) {
+            told.await;
+        }
+    }
 }
 
 /// What a shard is doing.
@@ -73,27 +97,23 @@ impl Shard {
 
     /// Proposes a command, and returns what it came to once it is durable on a quorum and applied
     /// here. After `Unavailable` the outcome is unknown: ask again with the same operation id.
+    ///
+    /// Decision: the answer comes by a channel of ours, and the end of the instance is watched for.
+    /// What reaches openraft's queue in the moment in which its core ends is neither answered nor
+    /// dropped, and its own way of waiting for that end must not be given up half-way.
     pub async fn write(&self, proposal: Proposal) -> Result<Outcome, Unavailable> {
         let running = self.serving()?;
-        // The answer is awaited here and not by openraft, whose wait must not be given up half-way,
-        // as a client that leaves does it: with the instance stopped, all other waits would fail.
-        let (responder, answer) = ProgressResponder::complete_only();
+        let (responder, answered) = ProgressResponder::complete_only();
         let sent = running.raft.client_write_ff(Proposed(proposal), Some(responder)).await;
-        sent.map_err(|_| self.why())?;
-        let answered = tokio::select! {
+        sent.map_err(|fatal| self.write_failure(&fatal))?;
+        let answer = tokio::select! {
             biased;
-            answered = answer => answered.ok(),
-            // An instance that has stopped may leave a write without an answer.
-            () = running.ended.cancelled() => None,
+            answer = answered => answer.map_err(|_| self.why())?,
+            () = running.ended() => return Err(self.why()),
         };
-        match answered {
-            Some(Ok(answer)) => {
-                self.check_poison()?;
-                answer.data.ok_or_else(|| Unavailable::new("a proposal was answered by nothing"))
-            }
-            Some(Err(error)) => Err(Unavailable::new(error.to_string())),
-            None => Err(self.why()),
-        }
+        let answer = answer.map_err(|error| Unavailable::new(error.to_string()))?;
+        self.check_poison()?;
+        answer.data.ok_or_else(|| Unavailable::new("a proposal was answered by nothing"))
     }
 
     /// The records, as of a moment after this call: under the lease at once, otherwise after a
@@ -167,6 +187,13 @@ impl Shard {
         let poison = self.core.poison.reason().map(str::to_owned);
         let reason = poison.or_else(|| self.problem());
         Unavailable::new(reason.unwrap_or_else(|| format!("shard {} is closed", self.id())))
+    }
+
+    fn write_failure(&self, fatal: &Fatal<Types>) -> Unavailable {
+        match self.core.poison.reason() {
+            Some(reason) => Unavailable::new(reason),
+            None => Unavailable::new(self.problem().unwrap_or_else(|| fatal.to_string())),
+        }
     }
 
     /// Lets a snapshot under way end early.

@@ -333,7 +333,7 @@ async fn stop(shard: &Arc<Shard>) {
     drop(shard.core.log.flush_committed().await);
     if let Some(running) = running {
         drop(running.raft.shutdown().await);
-        running.ended.cancel();
+        running.end();
     }
     let core = shard.core.clone();
     // A snapshot under way has heard that it may end.

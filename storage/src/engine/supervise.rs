@@ -23,6 +23,8 @@ use crate::fault::Fault;
 
 /// How long a read may wait for a quorum.
 const READ_DEADLINE: Duration = Duration::from_secs(1);
+/// How long an instance that was just started may take to answer.
+const START_DEADLINE: Duration = Duration::from_secs(30);
 /// Reads that may wait for a quorum.
 pub const WAITING_READS: usize = 4_096;
 
@@ -61,17 +63,17 @@ impl Start {
             Ok(raft) => raft,
             Err(error) => return Err(self.why(shard, &error)),
         };
-        if let Err(problem) = self.stand(&raft).await {
+        let stood = timeout(START_DEADLINE, self.stand(&raft)).await;
+        let stood = stood.unwrap_or_else(|_| Err("Raft does not answer".into()));
+        if let Err(problem) = stood {
             // It ends, one way or the other.
             drop(raft.shutdown().await);
             return Err(self.why(shard, &problem));
         }
-        let metrics = raft.metrics();
         let snapshot = core.snapshots.current(shard.id()).ok().flatten();
         let bytes = snapshot.map_or(0, |snapshot| snapshot.bytes());
         core.snapshot_bytes.store(bytes, Ordering::Relaxed);
-        let ended = CancellationToken::new();
-        *shard.running.write() = Some(Arc::new(Running { raft, metrics, ended }));
+        *shard.running.write() = Some(Arc::new(Running::new(raft)));
         *shard.phase.lock() = Phase::Serving;
         Ok(())
     }
@@ -113,7 +115,7 @@ pub async fn supervise(shard: Arc<Shard>, start: Start) {
                 let reason = shard.core.stopped.lock().clone().unwrap_or(reason);
                 *shard.phase.lock() = Phase::Stopped(reason);
                 shard.running.write().take();
-                running.ended.cancel();
+                running.end();
             }
         }
     }
@@ -177,7 +179,7 @@ async fn rebuild(shard: &Arc<Shard>, start: &Start, running: &Running, damage: S
     shard.running.write().take();
     // It ends, one way or the other; a panic in it has been reported by itself.
     drop(running.raft.shutdown().await);
-    running.ended.cancel();
+    running.end();
     if shard.core.closing.load(Ordering::SeqCst) {
         return;
     }

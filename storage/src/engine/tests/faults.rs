@@ -61,6 +61,47 @@ async fn poisons(fault: impl Fn(&MemoryDisk) -> &AtomicBool, reason: &str) {
     shards.close().await;
 }
 
+/// Does not come to an end at 0 before it is released.
+#[derive(Default)]
+struct Stuck {
+    reached: AtomicBool,
+    released: AtomicBool,
+}
+
+impl Logic for Stuck {
+    fn apply(
+        &self,
+        transaction: &mut Transaction<'_>,
+        proposal: Proposal,
+    ) -> Result<Outcome, Fault> {
+        self.reached.store(true, Ordering::SeqCst);
+        while proposal.proposed.0 == 0 && !self.released.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        Pairs.apply(transaction, proposal)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_is_answered_although_its_raft_instance_has_ended() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (disk, logic) = (MemoryDisk::default(), Arc::new(Stuck::default()));
+    let parts = Parts { disk: Arc::new(disk.clone()), logic: logic.clone() };
+    let shards = Shards::open(options(dir.path(), 1), parts).await.expect("an open data folder");
+    let writer = shard(&shards).clone();
+    let waiting =
+        tokio::runtime::Handle::current().spawn(async move { writer.write(proposal(0)).await });
+    while !logic.reached.load(Ordering::SeqCst) {
+        tokio::task::yield_now().await;
+    }
+    disk.faults().failing_sync.store(true, Ordering::SeqCst);
+    assert!(shard(&shards).write(proposal(1)).await.is_err());
+    let answer = waiting.await.expect("a task");
+    assert!(answer.is_err_and(|error| error.reason.contains("fsync failed")));
+    logic.released.store(true, Ordering::SeqCst);
+    shards.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_fsync_poisons() {
     poisons(|disk| &disk.faults().failing_sync, "fsync failed").await;

@@ -162,8 +162,9 @@ async fn a_read_that_waits_through_a_rebuild_gets_no_unfinished_tree() {
     // Without a lease a read asks the quorum.
     let (_told, metrics) = Types::watch_channel(RaftMetrics::new_initial(1));
     let raft = shard(&shards).running().expect("an instance").raft.clone();
-    *shard(&shards).running.write() =
-        Some(Arc::new(Running { raft, metrics, ended: CancellationToken::new() }));
+    let mut follower = Running::new(raft);
+    follower.metrics = metrics;
+    *shard(&shards).running.write() = Some(Arc::new(follower));
     loop {
         let mut read = pin!(shard(&shards).read());
         if futures::poll!(read.as_mut()).is_pending() {
