@@ -1,7 +1,7 @@
 //! A shard: one Raft group, the log and the tree below it, and what the actors call.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use openraft::RaftMetrics;
 use openraft::alias::WatchReceiverOf;
@@ -38,31 +38,19 @@ pub struct Leadership {
 /// A Raft instance that runs.
 pub(super) struct Running {
     pub raft: Raft,
-    /// It answers no more: it has stopped, or gives way to another one.
-    pub ended: CancellationToken,
     pub metrics: WatchReceiverOf<Types, RaftMetrics<Types>>,
-    over: AtomicBool,
-    told: Notify,
+    over: CancellationToken,
 }
 
 impl Running {
     pub fn new(raft: Raft) -> Self {
         let metrics = raft.metrics();
-        Self { raft, metrics, over: AtomicBool::new(false), told: Notify::new() }
+        Self { raft, metrics, over: CancellationToken::new() }
     }
 
     /// No answer of this instance is waited for any more.
     pub fn end(&self) {
-        self.over.store(true, Ordering::SeqCst);
-        self.told.notify_waiters();
-    }
-
-    /// Returns once that is so.
-    async fn ended(&self) {
-        let told = self.told.notified();
-        if !self.over.load(Ordering::SeqCst) {
-            told.await;
-        }
+        self.over.cancel();
     }
 }
 
@@ -109,7 +97,7 @@ impl Shard {
         let answer = tokio::select! {
             biased;
             answer = answered => answer.map_err(|_| self.why())?,
-            () = running.ended() => return Err(self.why()),
+            () = running.over.cancelled() => return Err(self.why()),
         };
         let answer = answer.map_err(|error| Unavailable::new(error.to_string()))?;
         self.check_poison()?;

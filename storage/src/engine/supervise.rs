@@ -10,7 +10,6 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::{BasicNode, Config, RaftMetrics, ReadPolicy};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
 
 use super::error::{OpenError, Unavailable};
 use super::lease;

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use openraft::RaftMetrics;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::type_config::TypeConfigExt;
-use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::engine::raft::Types;
