@@ -20,8 +20,8 @@ const PATIENCE: Duration = Duration::from_millis(800);
 /// An idle thread gives its memory back after this.
 const IDLE: Duration = Duration::from_secs(2);
 
-/// What the first hashes are thought to cost, before any was measured.
-const FIRST_GUESS_US: u64 = 30_000;
+/// What a pass over a MiB is thought to cost, before any hash was measured.
+const FIRST_GUESS_US: u64 = 750;
 
 /// How much less than the rest of the server a hash may have of a core (POSIX nice).
 const NICE: i32 = 10;
@@ -51,7 +51,7 @@ impl HashingPool {
             queue: Mutex::new(VecDeque::new()),
             wake: Condvar::new(),
             threads,
-            cost_us: AtomicU64::new(FIRST_GUESS_US),
+            cost_us: AtomicU64::new(first_guess(cost)),
         });
         for number in 0..threads {
             let shared = shared.clone();
@@ -106,6 +106,11 @@ impl HashingPool {
             Err(_) => Err(Refusal::unavailable("a hashing thread failed")),
         }
     }
+}
+
+/// Microseconds; never none.
+fn first_guess(cost: Cost) -> u64 {
+    1 + u64::from(cost.memory_kib) * u64::from(cost.iterations) * FIRST_GUESS_US / 1024
 }
 
 impl Shared {
