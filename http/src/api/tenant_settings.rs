@@ -2,7 +2,7 @@
 //! and types are read from the settings themselves, so that a new one is described by being there;
 //! what a type does not tell stands here.
 
-use janua_actors::settings::{Provider, Settings};
+use janua_actors::settings::{LONGEST_ACCESS_TTL, Provider, Settings};
 use serde_json::{Map, Value};
 use utoipa::openapi::schema::{AdditionalProperties, SchemaType, Type};
 use utoipa::openapi::{ArrayBuilder, ObjectBuilder, Schema};
@@ -38,7 +38,7 @@ pub fn check(patch: &Map<String, Value>) -> Result<(), Error> {
 fn bounds(at: &str) -> (u64, u64) {
     const YEAR: u64 = 366 * 24 * 3600;
     match at {
-        "tokens.accessTtl" => (10, 24 * 3600),
+        "tokens.accessTtl" => (10, LONGEST_ACCESS_TTL),
         "tokens.sessionTtl" => (10, YEAR),
         "passwords.minLength" => (8, 256),
         "passwords.minScore" => (0, 4),
