@@ -87,6 +87,8 @@ pub struct Endpoint {
     pub output: crate::output::Describe,
     /// Whether it reads a body.
     pub takes_body: bool,
+    /// Whether it reads a body of lines, as it comes.
+    pub takes_lines: bool,
     pub(crate) metrics: RouteMetrics,
     handler: Handler,
 }
@@ -181,6 +183,7 @@ impl Endpoint {
             query: I::query,
             output: O::describe,
             takes_body: I::TAKES_BODY,
+            takes_lines: I::TAKES_LINES,
             metrics,
             handler: Box::new(answer),
         }
@@ -215,7 +218,7 @@ impl Endpoint {
         if self.limit != Limit::Free {
             codes.push(Code::RateLimitExceeded);
         }
-        if self.takes_body {
+        if self.takes_body || self.takes_lines {
             codes.extend([
                 Code::ValidationError,
                 Code::RequestTimeout,

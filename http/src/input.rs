@@ -20,8 +20,11 @@ pub type Describe = fn(&mut Schemas) -> Option<RequestBody>;
 
 /// What a handler takes beside the call.
 pub trait Input: Sized + Send + 'static {
-    /// Whether there is a body to read.
+    /// Whether there is a body to read before.
     const TAKES_BODY: bool;
+
+    /// Whether there is a body to be read by the handler, line by line.
+    const TAKES_LINES: bool = false;
 
     /// The value that the request holds.
     fn decode(call: &Call, body: &[u8]) -> Result<Self, Error>;

@@ -18,11 +18,13 @@ pub mod diary;
 pub mod folders;
 pub mod node;
 pub mod people;
+pub mod places;
 pub mod process;
 pub mod program;
 pub mod reference;
 pub mod response;
 pub mod shell;
+pub mod sink;
 pub mod wait;
 
 pub use at_once::at_once;
@@ -30,3 +32,4 @@ pub use chance::Chance;
 pub use node::{Node, Setup};
 pub use people::{Session, User};
 pub use response::Response;
+pub use sink::Sink;

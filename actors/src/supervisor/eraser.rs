@@ -56,8 +56,12 @@ impl Eraser {
             let Some(record) = view.tenant()? else { return Ok(()) };
             let tenant = Shared::new(record.id, number, self.node.clone());
             let forget = look(&view, &forgetting)?;
+            let is_last = forget.next > forgetting.last;
             let command = Command::Users(users::Command::Forget(forget));
             match tenant.write(Origin::default(), None, command).await? {
+                Ok(_) if is_last => {
+                    metrics::counter!("janua_users_forgotten_total").increment(1);
+                }
                 // Whoever led before has gone on meanwhile.
                 Ok(_) | Err(Rejection::Stale | Rejection::NotFound) => {}
                 Err(rejection) => {

@@ -20,6 +20,8 @@ pub enum Actor {
     ApiKey(ApiKeyId),
     /// Another user.
     User(UserId),
+    /// The operator of the cluster.
+    Operator,
 }
 
 /// An account to be, as somebody else describes it.
@@ -144,6 +146,7 @@ impl Actor {
         match self {
             Self::ApiKey(id) => id.to_string(),
             Self::User(id) => id.to_string(),
+            Self::Operator => "operator".into(),
         }
     }
 }
