@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::capability::mfa::Challenged;
 use crate::capability::sessions::{Renewed, SignedIn};
-use crate::capability::users::Profile;
-use crate::capability::{oauth, passwords, sessions, tenants, users};
+use crate::capability::users::{Managed, Profile};
+use crate::capability::{oauth, passwords, phones, sessions, tenants, users};
 use crate::event::Origin;
 use crate::fault::Fault;
 use crate::idempotency::{Recorded, Ticket};
@@ -46,6 +46,8 @@ pub enum Command {
     Sweep(sweep::Command),
     /// Other providers, and the codes that become sessions.
     Oauth(oauth::Command),
+    /// Phone numbers and the codes that show who holds them.
+    Phones(phones::Command),
 }
 
 /// What a command came to: a reply, or the state's refusal of it.
@@ -74,6 +76,10 @@ pub enum Reply {
     Recorded(Box<Recorded>),
     /// The first factor was right, and a second one is asked for.
     Challenged(Box<Challenged>),
+    /// A user, as administrators see them.
+    Managed(Box<Managed>),
+    /// Which accounts were taken in; the others' addresses were taken.
+    Imported(Vec<bool>),
 }
 
 /// The state says no.

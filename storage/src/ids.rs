@@ -32,6 +32,11 @@ macro_rules! ids {
                 &self.0
             }
 
+            /// Its random bits, without its moment.
+            pub fn random(&self) -> &[u8] {
+                &self.0[6..]
+            }
+
             /// The id that `as_bytes` gave.
             pub const fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(bytes)
@@ -73,6 +78,8 @@ ids! {
     EventId = "evt_";
     /// One HTTP request.
     RequestId = "req_";
+    /// A text message.
+    MessageId = "msg_";
 }
 
 fn write_id(f: &mut fmt::Formatter<'_>, prefix: &str, bytes: [u8; 16]) -> fmt::Result {

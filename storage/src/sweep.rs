@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::capability::passwords::Lockout;
+use crate::capability::phones::{PhoneCode, Sends, TextMessage};
 use crate::capability::sessions::{self, Ended, Expire, Session};
 use crate::capability::tenants::SigningKey;
 use crate::codec;
@@ -18,8 +19,17 @@ use crate::one_time::OneTime;
 use crate::state_machine::Step;
 
 /// The kinds of record that expire.
-pub const KINDS: [Kind; 6] =
-    [Kind::Session, Kind::Ended, Kind::Lockout, Kind::Idempotency, Kind::SigningKey, Kind::OneTime];
+pub const KINDS: [Kind; 9] = [
+    Kind::Session,
+    Kind::Ended,
+    Kind::Lockout,
+    Kind::Idempotency,
+    Kind::SigningKey,
+    Kind::OneTime,
+    Kind::PhoneCode,
+    Kind::PhoneSends,
+    Kind::TextMessage,
+];
 
 /// How many spent tokens one command removes, so that no other waits long behind it.
 const SPENT_AT_ONCE: usize = 500;
@@ -40,6 +50,9 @@ pub fn expiry(kind: Kind, value: &[u8]) -> Result<Option<Moment>, Fault> {
         Kind::Idempotency => Some(codec::decode::<idempotency::Record>(value)?.expires),
         Kind::SigningKey => codec::decode::<SigningKey>(value)?.retires,
         Kind::OneTime => Some(codec::decode::<OneTime>(value)?.expires),
+        Kind::PhoneCode => Some(codec::decode::<PhoneCode>(value)?.expires),
+        Kind::PhoneSends => Some(codec::decode::<Sends>(value)?.expires),
+        Kind::TextMessage => Some(codec::decode::<TextMessage>(value)?.expires),
         _ => None,
     })
 }
@@ -64,6 +77,9 @@ fn remove(step: &mut Step<'_, '_>, key: Vec<u8>, spent: &mut usize) -> Result<bo
         Kind::Ended => forget_session(step, &key, spent),
         Kind::Lockout => delete_if(step, key, |record: &Lockout| Some(record.expires)),
         Kind::OneTime => delete_if(step, key, |record: &OneTime| Some(record.expires)),
+        Kind::PhoneCode => delete_if(step, key, |record: &PhoneCode| Some(record.expires)),
+        Kind::PhoneSends => delete_if(step, key, |record: &Sends| Some(record.expires)),
+        Kind::TextMessage => delete_if(step, key, |record: &TextMessage| Some(record.expires)),
         Kind::SigningKey => {
             let retired = delete_if(step, key, |record: &SigningKey| record.retires)?;
             if retired {

@@ -5,6 +5,7 @@ mod examples;
 mod limits;
 mod oauth;
 mod passwords;
+mod phones;
 mod service;
 mod sessions;
 mod stopping;

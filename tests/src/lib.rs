@@ -19,11 +19,13 @@ pub mod folders;
 pub mod history;
 pub mod node;
 pub mod people;
+pub mod places;
 pub mod process;
 pub mod program;
 pub mod reference;
 pub mod response;
 pub mod shell;
+pub mod sink;
 pub mod wait;
 pub mod workload;
 
@@ -32,3 +34,4 @@ pub use chance::Chance;
 pub use node::{Node, Setup};
 pub use people::{Session, User};
 pub use response::Response;
+pub use sink::Sink;

@@ -4,6 +4,7 @@ pub mod api_keys;
 pub mod mfa;
 pub mod oauth;
 pub mod passwords;
+pub mod phones;
 pub mod sessions;
 pub mod tenants;
 pub mod users;

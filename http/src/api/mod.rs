@@ -3,6 +3,7 @@
 pub mod mfa;
 pub mod oauth;
 pub mod passwords;
+pub mod phones;
 pub mod service;
 pub mod sessions;
 mod tenant_settings;
@@ -17,6 +18,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         passwords::endpoints(),
         sessions::endpoints(),
         users::endpoints(),
+        phones::endpoints(),
         oauth::endpoints(),
         tenants::endpoints(),
         service::endpoints(),

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod mfa;
 pub mod oauth;
 pub mod passwords;
+pub mod phones;
 pub mod sessions;
 pub mod tenants;
 pub mod users;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::capability::audit::{self, Circumstances};
-use crate::capability::{oauth, passwords, sessions, tenants, users};
+use crate::capability::{oauth, passwords, phones, sessions, tenants, users};
 use crate::command::{Command, Outcome, Proposal, Reply, Stop};
 use crate::effect::Effect;
 use crate::event::Draft;
@@ -60,6 +60,7 @@ fn run(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, Stop> {
         Command::Tenants(command) => tenants::apply(step, command),
         Command::Sweep(command) => sweep::apply(step, command),
         Command::Oauth(command) => oauth::apply(step, command),
+        Command::Phones(command) => phones::apply(step, command),
     }
 }
 
@@ -109,6 +110,12 @@ impl<'t> Step<'_, 't> {
     /// Writes an event with the command's changes.
     pub fn record(&mut self, draft: Draft) {
         self.drafts.push(draft);
+    }
+
+    /// Sequence of the last event, those of this command so far included.
+    pub fn last_sequence(&self) -> Result<u64, Fault> {
+        let head = self.get::<audit::Head>(&keys::single(self.tenant, Kind::AuditHead))?;
+        Ok(head.unwrap_or_default().sequence + self.drafts.len() as u64)
     }
 
     /// Whoever holds this user or a session of theirs in memory must look again.
