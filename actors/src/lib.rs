@@ -8,6 +8,8 @@ pub mod directory;
 pub mod email;
 pub mod hashing;
 mod idempotency;
+pub mod mail;
+mod redirects;
 pub mod refusal;
 pub mod session;
 pub mod settings;
