@@ -9,7 +9,7 @@ pub mod email;
 pub mod hashing;
 mod idempotency;
 pub mod mail;
-mod redirects;
+pub mod redirect;
 pub mod refusal;
 pub mod session;
 pub mod settings;

@@ -15,6 +15,7 @@ use std::future::Future;
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt};
 use http::{Method, StatusCode};
+use utoipa::openapi::schema::Object;
 use utoipa::openapi::{RefOr, Schema};
 
 use crate::call::Call;
@@ -78,6 +79,8 @@ pub struct Endpoint {
     pub contents: Vec<Content>,
     /// Whether and how it describes its body in OpenAPI.
     pub input: crate::input::Describe,
+    /// The parameters that it reads from the query.
+    pub query: fn() -> Option<Object>,
     /// How it describes its answer in OpenAPI.
     pub output: crate::output::Describe,
     /// Whether it reads a body.
@@ -157,7 +160,7 @@ impl Endpoint {
     {
         let answer = move |call: Call, body: Bytes| {
             async move {
-                let input = I::decode(&body)?;
+                let input = I::decode(&call, &body)?;
                 let output = handler(call, input).await?;
                 output.respond()
             }
@@ -173,6 +176,7 @@ impl Endpoint {
             refusals: &[],
             contents: Vec::new(),
             input: I::describe,
+            query: I::query,
             output: O::describe,
             takes_body: I::TAKES_BODY,
             metrics,

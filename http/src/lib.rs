@@ -24,6 +24,7 @@ mod observe;
 pub mod openapi;
 pub mod output;
 pub mod pipeline;
+pub mod query;
 mod request_id;
 pub mod router;
 mod rules;

@@ -7,7 +7,6 @@ use janua_storage::command::{Command, Reply};
 use janua_storage::ids::{MagicLinkId, UserId};
 use janua_storage::one_time::Content;
 use janua_storage::secret::{Purpose, Secret};
-use url::Url;
 
 use super::mfa::Entered;
 use super::sessions::{text, unexpected};
@@ -15,7 +14,7 @@ use crate::context::{Context, DeviceInfo};
 use crate::email::EmailAddress;
 use crate::idempotency::{Attempt, First};
 use crate::mail::{Sent, sent};
-use crate::redirects::with_code;
+use crate::redirect::{self, ReturnUrl};
 use crate::refusal::Refusal;
 use crate::settings::{Registration, Settings};
 use crate::tenant::{Answer, TenantRef};
@@ -55,15 +54,15 @@ impl TenantRef {
         request: LinkRequest,
     ) -> Result<Sent, Refusal> {
         let settings = self.settings().await?;
-        if let Some(url) = &request.redirect_url {
-            allowed(&settings, "redirectUrl", url)?;
-        }
+        let url = request.redirect_url.as_deref();
+        let url = url.map(|url| redirect::checked(&settings, "redirectUrl", url)).transpose()?;
+        let url = url.as_ref().map(ReturnUrl::as_str);
         let first = match self.attempt(context).await? {
             Attempt::Repeated(answer) => return sent(&answer.reply),
             Attempt::First(first) => first,
         };
         let name = self.first_name(&request.email).await?;
-        let (to, url) = (request.email.as_str(), request.redirect_url.as_deref());
+        let to = request.email.as_str();
         let (ms, random) = self.0.node.clock.id_bits();
         let limit = self.0.node.mail_limits.magic_link;
         let purpose = Purpose::MagicLink;
@@ -72,7 +71,7 @@ impl TenantRef {
             email: to.into(),
             may_sign_up: may_sign_up(&settings),
             mailing: self.mailing(purpose, to, name.as_deref(), request.ttl, url).await?,
-            redirect_url: request.redirect_url,
+            redirect_url: url.map(str::to_owned),
             limit,
         };
         let command = magic_links::Command::Send(Box::new(send));
@@ -99,7 +98,7 @@ impl TenantRef {
         token: &Secret,
         redirect_url: &str,
     ) -> Result<String, Refusal> {
-        let url = allowed(&*self.settings().await?, "redirect_uri", redirect_url)?;
+        let url = redirect::checked(&*self.settings().await?, "redirect_uri", redirect_url)?;
         match self.attempt(context).await? {
             Attempt::Repeated(answer) => recorded(answer),
             Attempt::First(first) => self.leave_by_link(context, token, url, first).await,
@@ -115,7 +114,8 @@ impl TenantRef {
         redirect_url: Option<&str>,
     ) -> Result<Followed, Refusal> {
         let settings = self.settings().await?;
-        let given = redirect_url.map(|url| allowed(&settings, "redirectUri", url)).transpose()?;
+        let check = |url: &str| redirect::checked(&settings, "redirectUri", url);
+        let given = redirect_url.map(check).transpose()?;
         let first = match self.attempt(context).await? {
             Attempt::Repeated(answer) if matches!(answer.reply, Reply::Done) => {
                 return recorded(answer).map(Followed::Redirected);
@@ -128,7 +128,7 @@ impl TenantRef {
         let url = match given {
             Some(url) => Some(url),
             // A page that the tenant has struck from its list since is not led to any more.
-            None => self.destination(token).await?.and_then(|url| settings.redirect(&url)),
+            None => self.destination(token).await?.and_then(|url| check(&url).ok()),
         };
         match url {
             Some(url) => {
@@ -156,12 +156,12 @@ impl TenantRef {
         &self,
         context: &Context,
         token: &Secret,
-        url: Url,
+        url: ReturnUrl,
         first: First,
     ) -> Result<String, Refusal> {
         let code = Secret::new(Purpose::Code, self.number(), &self.0.node.clock.random());
         let leave = Leave { arrival: self.arrival(token).await?, code: code.hash() };
-        let url = with_code(url, code.expose()).to_string();
+        let url = url.telling([("code", code.expose())]);
         let command = Command::MagicLinks(magic_links::Command::Leave(Box::new(leave)));
         let ticket = self.ticket(&first, Some(&url)).await?;
         let answer = self.propose(context.origin(), ticket, command).await?;
@@ -194,11 +194,6 @@ impl TenantRef {
 /// Whether a link to an address without an account makes one.
 fn may_sign_up(settings: &Settings) -> bool {
     settings.magic_link_signup && settings.registration == Registration::Open
-}
-
-fn allowed(settings: &Settings, field: &str, url: &str) -> Result<Url, Refusal> {
-    let rule = "must be one of the tenant's redirectUrls";
-    settings.redirect(url).ok_or_else(|| Refusal::field(field, rule))
 }
 
 /// The address that was answered before.
