@@ -12,6 +12,8 @@ mod outbound;
 pub mod permissions;
 pub mod phone;
 pub mod places;
+pub mod mail;
+pub mod redirect;
 pub mod refusal;
 pub mod session;
 pub mod settings;

@@ -5,13 +5,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::capability::mfa::Challenged;
 use crate::capability::sessions::{Renewed, SignedIn};
+use crate::capability::{oauth, passwords, phones, sessions, tenants, users, email_verification, magic_links, password_reset};
 use crate::capability::users::{Managed, Profile};
-use crate::capability::{oauth, passwords, phones, sessions, tenants, users};
 use crate::event::Origin;
 use crate::fault::Fault;
 use crate::idempotency::{Recorded, Ticket};
 use crate::ids::TenantNumber;
 use crate::moment::Moment;
+use crate::outbox::{self, Mailed};
 use crate::sweep;
 
 /// A command with everything that `apply` may not find out for itself.
@@ -48,6 +49,14 @@ pub enum Command {
     Oauth(oauth::Command),
     /// Phone numbers and the codes that show who holds them.
     Phones(phones::Command),
+    /// What was sent, or given up.
+    Outbox(outbox::Command),
+    /// Showing that one reads mail at one's address.
+    EmailVerification(email_verification::Command),
+    /// A new password for who has forgotten the old one.
+    PasswordReset(password_reset::Command),
+    /// Logging in by a mailed link.
+    MagicLinks(magic_links::Command),
 }
 
 /// What a command came to: a reply, or the state's refusal of it.
@@ -80,6 +89,8 @@ pub enum Reply {
     Managed(Box<Managed>),
     /// Which accounts were taken in; the others' addresses were taken.
     Imported(Vec<bool>),
+    /// A mail is on its way, if there is anybody to send it to.
+    Mailed(Box<Mailed>),
 }
 
 /// The state says no.
@@ -121,6 +132,8 @@ pub enum Rejection {
         /// When the next one is taken.
         until: Moment,
     },
+    /// The outbox is full.
+    OutboxFull,
 }
 
 impl Rejection {
@@ -142,6 +155,7 @@ impl Rejection {
             | Self::TokenUsed
             | Self::InvalidMfaCode
             | Self::LimitReached { .. }
+            | Self::OutboxFull
             | Self::Stale => false,
         }
     }

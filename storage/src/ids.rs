@@ -80,6 +80,10 @@ ids! {
     RequestId = "req_";
     /// A text message.
     MessageId = "msg_";
+    /// A mail in the outbox.
+    MailId = "mail_";
+    /// A magic link, as those who asked for it know it.
+    MagicLinkId = "ml_";
 }
 
 fn write_id(f: &mut fmt::Formatter<'_>, prefix: &str, bytes: [u8; 16]) -> fmt::Result {

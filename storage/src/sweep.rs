@@ -4,6 +4,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::capability::limits::Counter;
 use crate::capability::passwords::Lockout;
 use crate::capability::phones::{PhoneCode, Sends, TextMessage};
 use crate::capability::sessions::{self, Ended, Expire, Session};
@@ -16,10 +17,11 @@ use crate::ids::SessionId;
 use crate::keys::{self, Kind};
 use crate::moment::Moment;
 use crate::one_time::OneTime;
+use crate::outbox::{self, Mail};
 use crate::state_machine::Step;
 
 /// The kinds of record that expire.
-pub const KINDS: [Kind; 9] = [
+pub const KINDS: [Kind; 11] = [
     Kind::Session,
     Kind::Ended,
     Kind::Lockout,
@@ -29,6 +31,8 @@ pub const KINDS: [Kind; 9] = [
     Kind::PhoneCode,
     Kind::PhoneSends,
     Kind::TextMessage,
+    Kind::Mail,
+    Kind::Counter,
 ];
 
 /// How many spent tokens one command removes, so that no other waits long behind it.
@@ -53,6 +57,8 @@ pub fn expiry(kind: Kind, value: &[u8]) -> Result<Option<Moment>, Fault> {
         Kind::PhoneCode => Some(codec::decode::<PhoneCode>(value)?.expires),
         Kind::PhoneSends => Some(codec::decode::<Sends>(value)?.expires),
         Kind::TextMessage => Some(codec::decode::<TextMessage>(value)?.expires),
+        Kind::Mail => Some(codec::decode::<Mail>(value)?.expires),
+        Kind::Counter => Some(codec::decode::<Counter>(value)?.expires()),
         _ => None,
     })
 }
@@ -80,6 +86,8 @@ fn remove(step: &mut Step<'_, '_>, key: Vec<u8>, spent: &mut usize) -> Result<bo
         Kind::PhoneCode => delete_if(step, key, |record: &PhoneCode| Some(record.expires)),
         Kind::PhoneSends => delete_if(step, key, |record: &Sends| Some(record.expires)),
         Kind::TextMessage => delete_if(step, key, |record: &TextMessage| Some(record.expires)),
+        Kind::Mail => outbox::expire(step, &key),
+        Kind::Counter => delete_if(step, key, |record: &Counter| Some(record.expires())),
         Kind::SigningKey => {
             let retired = delete_if(step, key, |record: &SigningKey| record.retires)?;
             if retired {
