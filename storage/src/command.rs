@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::capability::mfa::Challenged;
+use crate::capability::oauth::{Arrival, Linked};
 use crate::capability::sessions::{Renewed, SignedIn};
 use crate::capability::users::Profile;
 use crate::capability::{oauth, passwords, sessions, tenants, users};
@@ -74,6 +75,13 @@ pub enum Reply {
     Recorded(Box<Recorded>),
     /// The first factor was right, and a second one is asked for.
     Challenged(Box<Challenged>),
+    /// Somebody was let in for whom a provider vouches.
+    Arrived(Box<Arrival>),
+    /// An account at a provider has become a way in.
+    Linked(Box<Linked>),
+    /// The account of the address must be linked from inside; what a stranger may have set up in it
+    /// has ended.
+    LinkRequired,
 }
 
 /// The state says no.
@@ -115,6 +123,14 @@ pub enum Rejection {
         /// When the next one is taken.
         until: Moment,
     },
+    /// The tenant takes no newcomers.
+    RegistrationClosed,
+    /// The provider gave no address, and an account needs one.
+    EmailRequired,
+    /// The account at the provider is a way in to another account, or another one is to this.
+    IdentityAlreadyLinked,
+    /// Without it nobody would get in any more.
+    LastLoginMethod,
 }
 
 impl Rejection {
@@ -126,6 +142,10 @@ impl Rejection {
             | Self::EmailAlreadyExists
             | Self::AccountSuspended
             | Self::AccountLinkRequired
+            | Self::RegistrationClosed
+            | Self::EmailRequired
+            | Self::IdentityAlreadyLinked
+            | Self::LastLoginMethod
             | Self::AlreadyExists => true,
             Self::InvalidCredentials
             | Self::AccountLocked { .. }

@@ -30,6 +30,10 @@ pub enum Kind {
     Email = 33,
     /// Failed logins of an address.
     Lockout = 34,
+    /// A user's account at a provider, by user and provider.
+    Identity = 40,
+    /// Id of a user, by provider and subject.
+    IdentityBySubject = 41,
     /// A live session, by user and id.
     Session = 48,
     /// Session of a refresh token, by hash.
@@ -91,6 +95,16 @@ pub fn email(tenant: TenantNumber, address: &str) -> Vec<u8> {
 /// The failed logins of a normalised address.
 pub fn lockout(tenant: TenantNumber, address: &str) -> Vec<u8> {
     key(tenant, Kind::Lockout, &[address.as_bytes()])
+}
+
+/// A user's account at a provider.
+pub fn identity(tenant: TenantNumber, user: UserId, provider: &str) -> Vec<u8> {
+    key(tenant, Kind::Identity, &[user.as_bytes(), provider.as_bytes()])
+}
+
+/// A user's accounts at providers.
+pub fn identities_of(tenant: TenantNumber, user: UserId) -> Vec<u8> {
+    key(tenant, Kind::Identity, &[user.as_bytes()])
 }
 
 /// A live session.

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::capability::mfa::Pending;
-use crate::capability::oauth::Exchange;
+use crate::capability::oauth::{Exchange, Flow, Linking};
 use crate::command::{Rejection, Stop};
 use crate::fault::Fault;
 use crate::keys::{self, Kind};
@@ -33,6 +33,10 @@ pub enum Content {
     Pending(Pending),
     /// A login that a page picks up by its code.
     Exchange(Exchange),
+    /// A browser on its way through a provider.
+    Flow(Box<Flow>),
+    /// A link to a provider that its page completes by its code.
+    Linking(Box<Linking>),
 }
 
 impl OneTime {
@@ -64,6 +68,22 @@ impl OneTime {
     pub(crate) fn spend(mut self, step: &mut Step<'_, '_>, hash: &SecretHash) -> Result<(), Fault> {
         self.used = Some(step.now);
         self.save(step, hash)
+    }
+
+    /// Takes the mark of use back from what `is_it` recognises, unless its time is over.
+    pub(crate) fn unspend(
+        step: &mut Step<'_, '_>,
+        hash: &SecretHash,
+        is_it: impl Fn(&Content) -> bool,
+    ) -> Result<(), Fault> {
+        let found: Option<Self> = step.get(&keys::by_hash(step.tenant, Kind::OneTime, hash))?;
+        match found {
+            Some(mut found) if is_it(&found.content) => {
+                found.used = None;
+                found.save(step, hash)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Writes it back, changed.

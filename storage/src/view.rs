@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use serde::de::DeserializeOwned;
 
 use crate::capability::api_keys::ApiKey;
+use crate::capability::oauth::Identity;
 use crate::capability::passwords::Lockout;
 use crate::capability::sessions::{Ended, RefreshToken, Session};
 use crate::capability::tenants::{Cluster, SigningKey, Tenant};
@@ -14,6 +15,7 @@ use crate::fault::Fault;
 use crate::idempotency;
 use crate::ids::{SessionId, TenantId, TenantNumber, UserId};
 use crate::keys::{self, Kind};
+use crate::one_time::OneTime;
 use crate::records::Records;
 use crate::secret::SecretHash;
 
@@ -81,6 +83,16 @@ impl<'a> View<'a> {
     /// Where a refresh token belongs.
     pub fn refresh_token(&self, hash: &SecretHash) -> Result<Option<RefreshToken>, Fault> {
         self.get(&keys::by_hash(self.tenant, Kind::RefreshToken, hash))
+    }
+
+    /// What is good once, under the hash of its secret.
+    pub fn one_time(&self, hash: &SecretHash) -> Result<Option<OneTime>, Fault> {
+        self.get(&keys::by_hash(self.tenant, Kind::OneTime, hash))
+    }
+
+    /// The accounts at providers that are ways in to a user's account.
+    pub fn identities(&self, user: UserId) -> Result<Vec<Identity>, Fault> {
+        self.list(&keys::identities_of(self.tenant, user))
     }
 
     /// The first answer to an idempotency key.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::capability::oauth;
 use crate::capability::passwords::{self, Password};
 use crate::capability::sessions::{self, EndReason, Method, Start};
 use crate::command::{Rejection, Reply, Stop};
@@ -312,6 +313,7 @@ impl Delete {
         passwords::refuse_if_locked(step, &user.profile.email)?;
         user.password_is(self.verified)?;
         sessions::end_all(step, &mut user, None, EndReason::AccountDeleted)?;
+        oauth::forget(step, self.user)?;
         step.delete(keys::email(step.tenant, &user.profile.email));
         step.delete(keys::lockout(step.tenant, &user.profile.email));
         step.delete(keys::user(step.tenant, self.user));

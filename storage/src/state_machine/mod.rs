@@ -8,7 +8,7 @@ use crate::capability::audit::{self, Circumstances};
 use crate::capability::{oauth, passwords, sessions, tenants, users};
 use crate::command::{Command, Outcome, Proposal, Reply, Stop};
 use crate::effect::Effect;
-use crate::event::Draft;
+use crate::event::{Draft, EventKind};
 use crate::fault::Fault;
 use crate::idempotency;
 use crate::ids::{TenantNumber, UserId};
@@ -109,6 +109,13 @@ impl<'t> Step<'_, 't> {
     /// Writes an event with the command's changes.
     pub fn record(&mut self, draft: Draft) {
         self.drafts.push(draft);
+    }
+
+    /// Adds to what the last event of this kind says, if the command has recorded one.
+    pub fn elaborate(&mut self, kind: EventKind, name: &str, text: &str) {
+        if let Some(draft) = self.drafts.iter_mut().rev().find(|draft| draft.kind == kind) {
+            draft.details.push((name.into(), text.into()));
+        }
     }
 
     /// Whoever holds this user or a session of theirs in memory must look again.

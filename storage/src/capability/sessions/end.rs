@@ -40,6 +40,8 @@ pub enum EndReason {
     PasswordReset,
     /// Its user was suspended.
     Suspended,
+    /// Somebody else has shown that the address of its account is theirs.
+    AddressClaimed,
 }
 
 impl EndReason {
@@ -55,6 +57,7 @@ impl EndReason {
             Self::Expired => "expired",
             Self::PasswordReset => "password_reset",
             Self::Suspended => "suspended",
+            Self::AddressClaimed => "address_claimed",
         }
     }
 }
