@@ -16,6 +16,7 @@ pub mod audit;
 pub mod chance;
 pub mod diary;
 pub mod folders;
+pub mod history;
 pub mod node;
 pub mod people;
 pub mod process;
@@ -24,6 +25,7 @@ pub mod reference;
 pub mod response;
 pub mod shell;
 pub mod wait;
+pub mod workload;
 
 pub use at_once::at_once;
 pub use chance::Chance;
