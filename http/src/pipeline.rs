@@ -22,11 +22,11 @@ use crate::call::Call;
 use crate::caller;
 use crate::endpoint::Endpoint;
 use crate::error::{Code, Error};
+use crate::limits::counted::nearest;
 use crate::limits::key::Network;
 use crate::limits::{Shown, Who};
 use crate::observe::{Finished, Present};
 use crate::output::Response;
-use crate::query::Query;
 use crate::{access, body, cors, forwarded, headers, idempotency, observe, request_id};
 
 /// What the way in leaves for the way back.
@@ -120,7 +120,7 @@ where
         Bytes::new()
     };
     let idempotency = idempotency::of(&head, endpoint, &caller, &body)?;
-    let query = Query::of(&head.uri);
+    let query = head.uri.query().unwrap_or_default().to_owned();
     let headers = head.headers;
     let app = Arc::clone(app);
     let call = Call { app, caller, headers, parameters, query, client, request_id, idempotency };
@@ -177,6 +177,8 @@ fn anonymous(network: Network) -> Who {
 }
 
 fn finish(app: &App, response: &mut Response, request_id: &HeaderValue, shown: Option<Shown>) {
+    let of_address = response.extensions_mut().remove::<Shown>();
+    let shown = nearest(shown, of_address);
     let headers = response.headers_mut();
     headers.insert(request_id::HEADER, request_id.clone());
     headers.insert(headers::NODE, app.node.clone());

@@ -7,12 +7,15 @@ use crate::capability::mfa::Challenged;
 use crate::capability::oauth::{Arrival, Linked};
 use crate::capability::sessions::{Renewed, SignedIn};
 use crate::capability::users::Profile;
-use crate::capability::{oauth, passwords, sessions, tenants, users};
+use crate::capability::{
+    email_verification, magic_links, oauth, password_reset, passwords, sessions, tenants, users,
+};
 use crate::event::Origin;
 use crate::fault::Fault;
 use crate::idempotency::{Recorded, Ticket};
 use crate::ids::TenantNumber;
 use crate::moment::Moment;
+use crate::outbox::{self, Mailed};
 use crate::sweep;
 
 /// A command with everything that `apply` may not find out for itself.
@@ -47,6 +50,14 @@ pub enum Command {
     Sweep(sweep::Command),
     /// Other providers, and the codes that become sessions.
     Oauth(oauth::Command),
+    /// What was sent, or given up.
+    Outbox(outbox::Command),
+    /// Showing that one reads mail at one's address.
+    EmailVerification(email_verification::Command),
+    /// A new password for who has forgotten the old one.
+    PasswordReset(password_reset::Command),
+    /// Logging in by a mailed link.
+    MagicLinks(magic_links::Command),
 }
 
 /// What a command came to: a reply, or the state's refusal of it.
@@ -75,6 +86,8 @@ pub enum Reply {
     Recorded(Box<Recorded>),
     /// The first factor was right, and a second one is asked for.
     Challenged(Box<Challenged>),
+    /// A mail is on its way, if there is anybody to send it to.
+    Mailed(Box<Mailed>),
     /// Somebody was let in for whom a provider vouches.
     Arrived(Box<Arrival>),
     /// An account at a provider has become a way in.
@@ -123,6 +136,8 @@ pub enum Rejection {
         /// When the next one is taken.
         until: Moment,
     },
+    /// The outbox is full.
+    OutboxFull,
     /// The tenant takes no newcomers.
     RegistrationClosed,
     /// The provider gave no address, and an account needs one.
@@ -156,6 +171,7 @@ impl Rejection {
             | Self::TokenUsed
             | Self::InvalidMfaCode
             | Self::LimitReached { .. }
+            | Self::OutboxFull
             | Self::Stale => false,
         }
     }

@@ -6,16 +6,16 @@
 //! (`account_link_required`).
 //!
 //! Decision: where the provider has verified an address that was never verified here, whoever made the
-//! account has not shown that the address is theirs, and its owner has just come. They are not let in
-//! to an account that a stranger may have prepared; but from that moment nothing that the stranger set
-//! up opens it: password, identities, sessions end ([`disown`]). The owner takes it over by mail, which
-//! verifies the address, and may then arrive by the provider.
+//! account has not shown that the address is theirs, and its owner has just come. They are told to link
+//! it, since the account may be a stranger's; but they have claimed it: from that moment nothing that a
+//! stranger set up opens it, and the address is verified, so that they come in when they arrive again.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Exchange, Identity, forget};
+use super::{Exchange, Identity};
+use crate::capability::email_verification;
 use crate::capability::mfa::{self, Entry};
-use crate::capability::sessions::{self, EndReason, Method};
+use crate::capability::sessions::Method;
 use crate::capability::users::{Profile, Status, User};
 use crate::command::{Rejection, Reply, Stop};
 use crate::event::{Draft, EventKind};
@@ -90,7 +90,11 @@ impl Arrive {
         let (mut user, is_new_user) = match find(step, &account, id, may_register)? {
             Found::Theirs(user) => (user, false),
             Found::New(user) => (user, true),
-            Found::Unproven(user) => return disown(step, user),
+            Found::Unproven(mut user) => {
+                email_verification::claim(step, &mut user)?;
+                user.save(step)?;
+                return Ok(Reply::LinkRequired);
+            }
         };
         if user.status == Status::Suspended {
             return Err(Rejection::AccountSuspended.into());
@@ -191,17 +195,4 @@ pub(super) fn prove_address(step: &mut Step<'_, '_>, user: &mut User, account: &
                 .with("provider", account.provider.as_str()),
         );
     }
-}
-
-/// Ends every way in to an account whose maker never showed that its address is theirs.
-fn disown(step: &mut Step<'_, '_>, mut user: User) -> Result<Reply, Stop> {
-    let id = user.profile.id;
-    if user.password.take().is_some() {
-        let reason = EndReason::AddressClaimed.as_str();
-        step.record(Draft::new(EventKind::UserPasswordChanged, id).with("reason", reason));
-    }
-    forget(step, id)?;
-    sessions::end_all(step, &mut user, None, EndReason::AddressClaimed)?;
-    user.save(step)?;
-    Ok(Reply::LinkRequired)
 }

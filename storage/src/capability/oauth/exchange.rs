@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Arrival;
+use super::{Arrival, Identity};
 use super::arrive::told_of;
 use crate::capability::mfa::{self, Entry};
 use crate::capability::sessions::Method;
@@ -53,6 +53,12 @@ impl Redeem {
             return Err(Rejection::InvalidToken.into());
         };
         let mut user = User::load(step, exchange.user)?.ok_or(Rejection::InvalidToken)?;
+        // A way in that has been closed since leads nowhere any more.
+        if let Some(provider) = &exchange.provider
+            && Identity::load(step, exchange.user, provider)?.is_none()
+        {
+            return Err(Rejection::InvalidToken.into());
+        }
         found.spend(step, &self.code)?;
         let entered = mfa::admit(step, &mut user, exchange.method, self.entry)?;
         if let Some(provider) = &exchange.provider {

@@ -40,8 +40,6 @@ pub enum EndReason {
     PasswordReset,
     /// Its user was suspended.
     Suspended,
-    /// Somebody else has shown that the address of its account is theirs.
-    AddressClaimed,
 }
 
 impl EndReason {
@@ -57,7 +55,6 @@ impl EndReason {
             Self::Expired => "expired",
             Self::PasswordReset => "password_reset",
             Self::Suspended => "suspended",
-            Self::AddressClaimed => "address_claimed",
         }
     }
 }
