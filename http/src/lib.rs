@@ -10,6 +10,7 @@ pub mod app;
 mod body;
 pub mod call;
 pub mod caller;
+mod cookies;
 mod cors;
 mod document;
 pub mod endpoint;

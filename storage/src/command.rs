@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::capability::mfa::Challenged;
+use crate::capability::oauth::{Arrival, Linked};
 use crate::capability::sessions::{Renewed, SignedIn};
 use crate::capability::{oauth, passwords, phones, sessions, tenants, users, email_verification, magic_links, password_reset};
 use crate::capability::users::{Managed, Profile};
@@ -91,6 +92,13 @@ pub enum Reply {
     Imported(Vec<bool>),
     /// A mail is on its way, if there is anybody to send it to.
     Mailed(Box<Mailed>),
+    /// Somebody was let in for whom a provider vouches.
+    Arrived(Box<Arrival>),
+    /// An account at a provider has become a way in.
+    Linked(Box<Linked>),
+    /// The account of the address must be linked from inside; what a stranger may have set up in it
+    /// has ended.
+    LinkRequired,
 }
 
 /// The state says no.
@@ -134,6 +142,14 @@ pub enum Rejection {
     },
     /// The outbox is full.
     OutboxFull,
+    /// The tenant takes no newcomers.
+    RegistrationClosed,
+    /// The provider gave no address, and an account needs one.
+    EmailRequired,
+    /// The account at the provider is a way in to another account, or another one is to this.
+    IdentityAlreadyLinked,
+    /// Without it nobody would get in any more.
+    LastLoginMethod,
 }
 
 impl Rejection {
@@ -145,6 +161,10 @@ impl Rejection {
             | Self::EmailAlreadyExists
             | Self::AccountSuspended
             | Self::AccountLinkRequired
+            | Self::RegistrationClosed
+            | Self::EmailRequired
+            | Self::IdentityAlreadyLinked
+            | Self::LastLoginMethod
             | Self::AlreadyExists => true,
             Self::InvalidCredentials
             | Self::AccountLocked { .. }

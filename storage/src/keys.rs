@@ -38,6 +38,10 @@ pub enum Kind {
     PhoneSends = 46,
     /// A text message on its way, by id.
     TextMessage = 47,
+    /// A user's account at a provider, by user and provider.
+    Identity = 40,
+    /// Id of a user, by provider and subject.
+    IdentityBySubject = 41,
     /// A live session, by user and id.
     Session = 48,
     /// Session of a refresh token, by hash.
@@ -125,6 +129,16 @@ pub fn phone_sends(tenant: TenantNumber, number: &str) -> Vec<u8> {
 /// A text message on its way.
 pub fn text_message(tenant: TenantNumber, id: MessageId) -> Vec<u8> {
     key(tenant, Kind::TextMessage, &[id.as_bytes()])
+}
+
+/// A user's account at a provider.
+pub fn identity(tenant: TenantNumber, user: UserId, provider: &str) -> Vec<u8> {
+    key(tenant, Kind::Identity, &[user.as_bytes(), provider.as_bytes()])
+}
+
+/// A user's accounts at providers.
+pub fn identities_of(tenant: TenantNumber, user: UserId) -> Vec<u8> {
+    key(tenant, Kind::Identity, &[user.as_bytes()])
 }
 
 /// A live session.

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use serde::de::DeserializeOwned;
 
 use crate::capability::api_keys::ApiKey;
+use crate::capability::oauth::Identity;
 use crate::capability::passwords::Lockout;
 use crate::capability::phones::{PhoneCode, TextMessage};
 use crate::capability::sessions::{Ended, RefreshToken, Session};
@@ -123,6 +124,11 @@ impl<'a> View<'a> {
     /// Where a refresh token belongs.
     pub fn refresh_token(&self, hash: &SecretHash) -> Result<Option<RefreshToken>, Fault> {
         self.get(&keys::by_hash(self.tenant, Kind::RefreshToken, hash))
+    }
+
+    /// The accounts at providers that are ways in to a user's account.
+    pub fn identities(&self, user: UserId) -> Result<Vec<Identity>, Fault> {
+        self.list(&keys::identities_of(self.tenant, user))
     }
 
     /// The first answer to an idempotency key.

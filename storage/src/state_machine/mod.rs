@@ -8,7 +8,7 @@ use crate::capability::audit::{self, Circumstances};
 use crate::capability::{oauth, passwords, phones, sessions, tenants, users, email_verification, magic_links, password_reset};
 use crate::command::{Command, Outcome, Proposal, Reply, Stop};
 use crate::effect::Effect;
-use crate::event::Draft;
+use crate::event::{Draft, EventKind};
 use crate::fault::Fault;
 use crate::idempotency;
 use crate::ids::{MailId, TenantNumber, UserId};
@@ -121,6 +121,13 @@ impl<'t> Step<'_, 't> {
     pub fn last_sequence(&self) -> Result<u64, Fault> {
         let head = self.get::<audit::Head>(&keys::single(self.tenant, Kind::AuditHead))?;
         Ok(head.unwrap_or_default().sequence + self.drafts.len() as u64)
+    }
+
+    /// Adds to what the last event of this kind says, if the command has recorded one.
+    pub fn elaborate(&mut self, kind: EventKind, name: &str, text: &str) {
+        if let Some(draft) = self.drafts.iter_mut().rev().find(|draft| draft.kind == kind) {
+            draft.details.push((name.into(), text.into()));
+        }
     }
 
     /// Whoever holds this user or a session of theirs in memory must look again.

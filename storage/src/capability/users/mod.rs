@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 pub use forget::{Forget, Forgetting};
 pub use managed::{Action, Actor, Amend, Create, Import, Manage, Managed, Newcomer};
-
 use crate::capability::passwords::{self, Password};
 use crate::capability::sessions::{self, Method, Start};
 use crate::command::{Rejection, Reply, Stop};
