@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::{Host, Url};
 
+use crate::capability::passkeys;
 use crate::refusal::Refusal;
 
 /// The longest that an access token may last, seconds.
@@ -233,6 +234,7 @@ impl Settings {
         within("settings.lockout.attempts", self.lockout.attempts.into(), 0, 1000)?;
         within("settings.lockout.window", self.lockout.window, 1, YEAR)?;
         within("settings.lockout.duration", self.lockout.duration, 1, YEAR)?;
+        passkeys::check(&self.webauthn)?;
         if self.passwords.breach_check {
             return Err(Refusal::field("settings.passwords.breachCheck", "is not available yet"));
         }

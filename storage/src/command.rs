@@ -4,9 +4,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::capability::mfa::Challenged;
+use crate::capability::passkeys::Passkey;
 use crate::capability::sessions::{Renewed, SignedIn};
 use crate::capability::users::Profile;
-use crate::capability::{oauth, passwords, sessions, tenants, users};
+use crate::capability::{mfa, oauth, passkeys, passwords, sessions, tenants, users};
 use crate::event::Origin;
 use crate::fault::Fault;
 use crate::idempotency::{Recorded, Ticket};
@@ -46,6 +47,10 @@ pub enum Command {
     Sweep(sweep::Command),
     /// Other providers, and the codes that become sessions.
     Oauth(oauth::Command),
+    /// Second factors.
+    Mfa(mfa::Command),
+    /// Passkeys.
+    Passkeys(passkeys::Command),
 }
 
 /// What a command came to: a reply, or the state's refusal of it.
@@ -74,6 +79,8 @@ pub enum Reply {
     Recorded(Box<Recorded>),
     /// The first factor was right, and a second one is asked for.
     Challenged(Box<Challenged>),
+    /// The passkey as it is now.
+    Passkey(Box<Passkey>),
 }
 
 /// The state says no.
@@ -115,6 +122,10 @@ pub enum Rejection {
         /// When the next one is taken.
         until: Moment,
     },
+    /// An authenticator's credential belongs to an account already.
+    CredentialExists,
+    /// The account has as many of these as it may.
+    TooMany,
 }
 
 impl Rejection {
@@ -126,7 +137,9 @@ impl Rejection {
             | Self::EmailAlreadyExists
             | Self::AccountSuspended
             | Self::AccountLinkRequired
-            | Self::AlreadyExists => true,
+            | Self::AlreadyExists
+            | Self::CredentialExists
+            | Self::TooMany => true,
             Self::InvalidCredentials
             | Self::AccountLocked { .. }
             | Self::InvalidToken

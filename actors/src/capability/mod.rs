@@ -3,6 +3,7 @@
 pub mod api_keys;
 pub mod mfa;
 pub mod oauth;
+pub mod passkeys;
 pub mod passwords;
 pub mod sessions;
 pub mod tenants;

@@ -2,6 +2,7 @@
 
 pub mod mfa;
 pub mod oauth;
+pub mod passkeys;
 pub mod passwords;
 pub mod service;
 pub mod sessions;
@@ -17,6 +18,8 @@ pub fn endpoints() -> Vec<Endpoint> {
         passwords::endpoints(),
         sessions::endpoints(),
         users::endpoints(),
+        mfa::endpoints(),
+        passkeys::endpoints(),
         oauth::endpoints(),
         tenants::endpoints(),
         service::endpoints(),
