@@ -18,6 +18,7 @@ pub mod chance;
 pub mod diary;
 pub mod factors;
 pub mod folders;
+pub mod history;
 pub mod node;
 pub mod people;
 pub mod process;
@@ -26,6 +27,7 @@ pub mod reference;
 pub mod response;
 pub mod shell;
 pub mod wait;
+pub mod workload;
 
 pub use at_once::at_once;
 pub use authenticator::Authenticator;
