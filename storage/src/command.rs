@@ -4,9 +4,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::capability::mfa::Challenged;
+use crate::capability::{oauth, passwords, phones, sessions, tenants, users, email_verification, magic_links, password_reset, mfa, passkeys};
 use crate::capability::oauth::{Arrival, Linked};
+use crate::capability::passkeys::Passkey;
 use crate::capability::sessions::{Renewed, SignedIn};
-use crate::capability::{oauth, passwords, phones, sessions, tenants, users, email_verification, magic_links, password_reset};
 use crate::capability::users::{Managed, Profile};
 use crate::event::Origin;
 use crate::fault::Fault;
@@ -58,6 +59,10 @@ pub enum Command {
     PasswordReset(password_reset::Command),
     /// Logging in by a mailed link.
     MagicLinks(magic_links::Command),
+    /// Second factors.
+    Mfa(mfa::Command),
+    /// Passkeys.
+    Passkeys(passkeys::Command),
 }
 
 /// What a command came to: a reply, or the state's refusal of it.
@@ -99,6 +104,8 @@ pub enum Reply {
     /// The account of the address must be linked from inside; what a stranger may have set up in it
     /// has ended.
     LinkRequired,
+    /// The passkey as it is now.
+    Passkey(Box<Passkey>),
 }
 
 /// The state says no.
@@ -150,6 +157,10 @@ pub enum Rejection {
     IdentityAlreadyLinked,
     /// Without it nobody would get in any more.
     LastLoginMethod,
+    /// An authenticator's credential belongs to an account already.
+    CredentialExists,
+    /// The account has as many of these as it may.
+    TooMany,
 }
 
 impl Rejection {
@@ -165,7 +176,9 @@ impl Rejection {
             | Self::EmailRequired
             | Self::IdentityAlreadyLinked
             | Self::LastLoginMethod
-            | Self::AlreadyExists => true,
+            | Self::AlreadyExists
+            | Self::CredentialExists
+            | Self::TooMany => true,
             Self::InvalidCredentials
             | Self::AccountLocked { .. }
             | Self::InvalidToken

@@ -1,7 +1,7 @@
 //! Where records lie: `tenant number · kind · rest`, so that a tenant is one range and each kind of
 //! record one range in it. Numbers are big-endian, so that bytes order as numbers do.
 
-use crate::ids::{ApiKeyId, MessageId, SessionId, TenantNumber, UserId, MailId};
+use crate::ids::{ApiKeyId, MessageId, SessionId, TenantNumber, UserId, MailId, CredentialId};
 use crate::secret::SecretHash;
 
 /// The kind of a record. Append-only: a number once used keeps its meaning.
@@ -42,6 +42,14 @@ pub enum Kind {
     Identity = 40,
     /// Id of a user, by provider and subject.
     IdentityBySubject = 41,
+    /// The second factors of a user.
+    Mfa = 36,
+    /// A passkey, by user and id.
+    Passkey = 37,
+    /// Where a passkey lies, by the hash of what its authenticator calls it.
+    PasskeyByCredential = 38,
+    /// Wrong codes of a user's second factors.
+    MfaGuesses = 39,
     /// A live session, by user and id.
     Session = 48,
     /// Session of a refresh token, by hash.
@@ -139,6 +147,26 @@ pub fn identity(tenant: TenantNumber, user: UserId, provider: &str) -> Vec<u8> {
 /// A user's accounts at providers.
 pub fn identities_of(tenant: TenantNumber, user: UserId) -> Vec<u8> {
     key(tenant, Kind::Identity, &[user.as_bytes()])
+}
+
+/// The second factors of a user.
+pub fn mfa(tenant: TenantNumber, user: UserId) -> Vec<u8> {
+    key(tenant, Kind::Mfa, &[user.as_bytes()])
+}
+
+/// The wrong codes of a user's second factors.
+pub fn mfa_guesses(tenant: TenantNumber, user: UserId) -> Vec<u8> {
+    key(tenant, Kind::MfaGuesses, &[user.as_bytes()])
+}
+
+/// A passkey.
+pub fn passkey(tenant: TenantNumber, user: UserId, id: CredentialId) -> Vec<u8> {
+    key(tenant, Kind::Passkey, &[user.as_bytes(), id.as_bytes()])
+}
+
+/// The passkeys of a user.
+pub fn passkeys_of(tenant: TenantNumber, user: UserId) -> Vec<u8> {
+    key(tenant, Kind::Passkey, &[user.as_bytes()])
 }
 
 /// A live session.

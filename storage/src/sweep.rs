@@ -21,7 +21,7 @@ use crate::outbox::{self, Mail};
 use crate::state_machine::Step;
 
 /// The kinds of record that expire.
-pub const KINDS: [Kind; 11] = [
+pub const KINDS: [Kind; 12] = [
     Kind::Session,
     Kind::Ended,
     Kind::Lockout,
@@ -33,6 +33,7 @@ pub const KINDS: [Kind; 11] = [
     Kind::TextMessage,
     Kind::Mail,
     Kind::Counter,
+    Kind::MfaGuesses,
 ];
 
 /// How many spent tokens one command removes, so that no other waits long behind it.
@@ -50,7 +51,7 @@ pub fn expiry(kind: Kind, value: &[u8]) -> Result<Option<Moment>, Fault> {
     Ok(match kind {
         Kind::Session => Some(codec::decode::<Session>(value)?.expires),
         Kind::Ended => Some(codec::decode::<Ended>(value)?.expires),
-        Kind::Lockout => Some(codec::decode::<Lockout>(value)?.expires),
+        Kind::Lockout | Kind::MfaGuesses => Some(codec::decode::<Lockout>(value)?.expires),
         Kind::Idempotency => Some(codec::decode::<idempotency::Record>(value)?.expires),
         Kind::SigningKey => codec::decode::<SigningKey>(value)?.retires,
         Kind::OneTime => Some(codec::decode::<OneTime>(value)?.expires),
@@ -81,7 +82,9 @@ fn remove(step: &mut Step<'_, '_>, key: Vec<u8>, spent: &mut usize) -> Result<bo
     match kind {
         Kind::Session => expire_session(step, &key),
         Kind::Ended => forget_session(step, &key, spent),
-        Kind::Lockout => delete_if(step, key, |record: &Lockout| Some(record.expires)),
+        Kind::Lockout | Kind::MfaGuesses => {
+            delete_if(step, key, |record: &Lockout| Some(record.expires))
+        }
         Kind::OneTime => delete_if(step, key, |record: &OneTime| Some(record.expires)),
         Kind::PhoneCode => delete_if(step, key, |record: &PhoneCode| Some(record.expires)),
         Kind::PhoneSends => delete_if(step, key, |record: &Sends| Some(record.expires)),

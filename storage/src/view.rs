@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 use serde::de::DeserializeOwned;
 
 use crate::capability::api_keys::ApiKey;
+use crate::capability::mfa::Factors;
 use crate::capability::oauth::Identity;
+use crate::capability::passkeys::{Passkey, Place};
 use crate::capability::passwords::Lockout;
 use crate::capability::phones::{PhoneCode, TextMessage};
 use crate::capability::sessions::{Ended, RefreshToken, Session};
@@ -104,6 +106,32 @@ impl<'a> View<'a> {
     /// The wrong guesses at a normalised address.
     pub fn lockout(&self, address: &str) -> Result<Option<Lockout>, Fault> {
         self.get(&keys::lockout(self.tenant, address))
+    }
+
+    /// The second factors of a user, passkeys aside.
+    pub fn factors(&self, user: UserId) -> Result<Factors, Fault> {
+        Ok(self.get(&keys::mfa(self.tenant, user))?.unwrap_or_default())
+    }
+
+    /// The passkeys of a user, oldest first.
+    pub fn passkeys(&self, user: UserId) -> Result<Vec<Passkey>, Fault> {
+        self.list(&keys::passkeys_of(self.tenant, user))
+    }
+
+    /// The passkey that its authenticator calls so.
+    pub fn passkey_by_credential(&self, credential: &[u8]) -> Result<Option<Passkey>, Fault> {
+        let hash = Passkey::hash_of(credential);
+        let place: Option<Place> =
+            self.get(&keys::by_hash(self.tenant, Kind::PasskeyByCredential, &hash))?;
+        match place {
+            Some(Place { user, id }) => self.get(&keys::passkey(self.tenant, user, id)),
+            None => Ok(None),
+        }
+    }
+
+    /// What is good once under this hash, used or not.
+    pub fn one_time(&self, hash: &SecretHash) -> Result<Option<OneTime>, Fault> {
+        self.get(&keys::by_hash(self.tenant, Kind::OneTime, hash))
     }
 
     /// A live session.

@@ -3,7 +3,9 @@
 mod api_keys;
 mod examples;
 mod limits;
+mod mfa;
 mod oauth;
+mod passkeys;
 mod passwords;
 mod phones;
 mod service;

@@ -13,8 +13,10 @@
 
 pub mod at_once;
 pub mod audit;
+pub mod authenticator;
 pub mod chance;
 pub mod diary;
+pub mod factors;
 pub mod folders;
 pub mod history;
 pub mod node;
@@ -30,7 +32,9 @@ pub mod wait;
 pub mod workload;
 
 pub use at_once::at_once;
+pub use authenticator::Authenticator;
 pub use chance::Chance;
+pub use factors::App;
 pub use node::{Node, Setup};
 pub use people::{Session, User};
 pub use response::Response;

@@ -6,6 +6,7 @@ pub mod mfa;
 pub mod oauth;
 pub mod outbox;
 pub mod password_reset;
+pub mod passkeys;
 pub mod passwords;
 pub mod phones;
 pub mod service;
@@ -26,6 +27,8 @@ pub fn endpoints() -> Vec<Endpoint> {
         users::endpoints(),
         phones::endpoints(),
         email_verification::endpoints(),
+        mfa::endpoints(),
+        passkeys::endpoints(),
         oauth::endpoints(),
         tenants::endpoints(),
         outbox::endpoints(),

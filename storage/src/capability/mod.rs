@@ -8,6 +8,7 @@ pub mod magic_links;
 pub mod mfa;
 pub mod oauth;
 pub mod password_reset;
+pub mod passkeys;
 pub mod passwords;
 pub mod phones;
 pub mod sessions;

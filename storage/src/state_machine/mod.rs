@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::capability::audit::{self, Circumstances};
-use crate::capability::{oauth, passwords, phones, sessions, tenants, users, email_verification, magic_links, password_reset};
+use crate::capability::{oauth, passwords, phones, sessions, tenants, users, email_verification, magic_links, password_reset, mfa, passkeys};
 use crate::command::{Command, Outcome, Proposal, Reply, Stop};
 use crate::effect::Effect;
 use crate::event::{Draft, EventKind};
@@ -66,6 +66,8 @@ fn run(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, Stop> {
         Command::EmailVerification(command) => email_verification::apply(step, command),
         Command::PasswordReset(command) => password_reset::apply(step, command),
         Command::MagicLinks(command) => magic_links::apply(step, command),
+        Command::Mfa(command) => mfa::apply(step, command),
+        Command::Passkeys(command) => passkeys::apply(step, command),
     }
 }
 
