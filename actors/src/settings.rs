@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::mail;
 use crate::capability::passkeys;
+use crate::mail;
 use crate::redirect::is_listable;
 use crate::refusal::Refusal;
 

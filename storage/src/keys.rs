@@ -1,7 +1,7 @@
 //! Where records lie: `tenant number · kind · rest`, so that a tenant is one range and each kind of
 //! record one range in it. Numbers are big-endian, so that bytes order as numbers do.
 
-use crate::ids::{ApiKeyId, MessageId, SessionId, TenantNumber, UserId, MailId, CredentialId};
+use crate::ids::{ApiKeyId, CredentialId, MailId, MessageId, SessionId, TenantNumber, UserId};
 use crate::secret::SecretHash;
 
 /// The kind of a record. Append-only: a number once used keeps its meaning.

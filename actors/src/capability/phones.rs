@@ -115,7 +115,10 @@ impl TenantRef {
         let held = self.held().await?;
         let sms = &held.settings.sms;
         if sms.webhook_url.is_empty() {
-            return Ok(Err(NoAnswer::Forbidden("text messages".into(), "the tenant has no webhook for them")));
+            return Ok(Err(NoAnswer::Forbidden(
+                "text messages".into(),
+                "the tenant has no webhook for them",
+            )));
         }
         let secret = sms.secret.as_deref().map(|secret| open_setting(&held, secret)).transpose()?;
         let content = Zeroizing::new(held.key.open(MESSAGE, &message.content)?);

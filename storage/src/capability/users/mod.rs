@@ -5,8 +5,6 @@ mod managed;
 
 use serde::{Deserialize, Serialize};
 
-pub use forget::{Forget, Forgetting};
-pub use managed::{Action, Actor, Amend, Create, Import, Manage, Managed, Newcomer};
 use crate::capability::passwords::{self, Password};
 use crate::capability::sessions::{self, Method, Start};
 use crate::command::{Rejection, Reply, Stop};
@@ -16,6 +14,8 @@ use crate::ids::{DeviceId, UserId};
 use crate::keys;
 use crate::moment::Moment;
 use crate::state_machine::Step;
+pub use forget::{Forget, Forgetting};
+pub use managed::{Action, Actor, Amend, Create, Import, Manage, Managed, Newcomer};
 
 /// How many devices a user's record remembers; the one not seen for longest goes first.
 const DEVICES: usize = 20;
