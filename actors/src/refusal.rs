@@ -74,6 +74,12 @@ pub enum Refusal {
     /// The idempotency key came with another request before.
     #[error("the idempotency key was used for another request")]
     IdempotencyConflict,
+    /// Another tenant has this id or slug.
+    #[error("id or slug is taken")]
+    SlugTaken,
+    /// Backups have no recovery key, or another one.
+    #[error("backups are encrypted to another recovery key, or to none")]
+    RecoveryKey,
     /// More work than fits is waiting already.
     #[error("too busy")]
     Overloaded {
@@ -113,6 +119,7 @@ impl Refusal {
             Rejection::SessionRevoked => Self::SessionRevoked,
             Rejection::SessionExpired => Self::SessionExpired,
             Rejection::IdempotencyConflict => Self::IdempotencyConflict,
+            Rejection::SlugTaken => Self::SlugTaken,
             Rejection::Stale => Self::unavailable("the record changed while it was being changed"),
             Rejection::AlreadyExists => Self::unavailable("an id was drawn twice"),
         }

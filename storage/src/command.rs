@@ -3,9 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::capability::api_keys::ApiKey;
 use crate::capability::sessions::{Renewed, SignedIn};
 use crate::capability::users::Profile;
-use crate::capability::{passwords, sessions, tenants, users};
+use crate::capability::{api_keys, passwords, sessions, tenants, users};
 use crate::event::Origin;
 use crate::fault::Fault;
 use crate::idempotency::{Recorded, Ticket};
@@ -43,6 +44,8 @@ pub enum Command {
     Tenants(tenants::Command),
     /// Removal of what has expired.
     Sweep(sweep::Command),
+    /// API keys.
+    ApiKeys(api_keys::Command),
 }
 
 /// What a command came to: a reply, or the state's refusal of it.
@@ -69,6 +72,10 @@ pub enum Reply {
     ReuseDetected,
     /// The same request has been answered before: so.
     Recorded(Box<Recorded>),
+    /// The tenant with this number.
+    Tenant(TenantNumber),
+    /// An API key as it is now.
+    ApiKey(Box<ApiKey>),
 }
 
 /// The state says no.
@@ -99,6 +106,8 @@ pub enum Rejection {
     Stale,
     /// There is one already.
     AlreadyExists,
+    /// Another tenant has this id or slug.
+    SlugTaken,
 }
 
 impl Rejection {
@@ -109,7 +118,8 @@ impl Rejection {
             Self::NotFound
             | Self::EmailAlreadyExists
             | Self::AccountSuspended
-            | Self::AlreadyExists => true,
+            | Self::AlreadyExists
+            | Self::SlugTaken => true,
             Self::InvalidCredentials
             | Self::AccountLocked { .. }
             | Self::InvalidToken

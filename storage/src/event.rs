@@ -44,6 +44,9 @@ catalogue! {
     SessionRevoked = "session.revoked", "session.revoked";
     SessionReuseDetected = "session.reuse_detected", "session.reuse_detected";
     ApiKeyCreated = "api_key.created", "api_key.created";
+    ApiKeyUpdated = "api_key.updated", "api_key.updated";
+    ApiKeyRevoked = "api_key.revoked", "api_key.revoked";
+    TenantRestored = "tenant.restored", "tenant.restored";
 }
 
 /// A value that may name a person. It can be erased: what stays is its digest under the event's

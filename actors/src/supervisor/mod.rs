@@ -13,6 +13,7 @@ use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::oneshot;
 
 use self::sweeper::Sweeper;
+use crate::capability::api_keys::KeyUses;
 use crate::directory::Node;
 use crate::refusal::Refusal;
 use crate::session::Touches;
@@ -102,6 +103,7 @@ impl Actor for Supervisor {
                     // A round that takes longer than the pause is not overtaken by the next.
                     if let Ok(mut sweeper) = sweeper.try_lock() {
                         Touches::write_down(&node).await;
+                        KeyUses::write_down(&node).await;
                         sweeper.sweep().await;
                     }
                 });

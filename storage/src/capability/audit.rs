@@ -28,6 +28,22 @@ pub struct Head {
     pub hash: [u8; 32],
 }
 
+/// The epoch of a tenant's chain: it changes when the chain goes on from a state that may not be the
+/// last one, so that two heads of one sequence can be told apart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// 1, 2, 3 …
+    pub number: u32,
+    /// Since when.
+    pub opened: Moment,
+}
+
+impl Default for Epoch {
+    fn default() -> Self {
+        Self { number: 1, opened: Moment::default() }
+    }
+}
+
 /// What a walk of the chain found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verification {
