@@ -4,9 +4,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::capability::api_keys::ApiKey;
+use crate::capability::mfa::Challenged;
 use crate::capability::sessions::{Renewed, SignedIn};
 use crate::capability::users::Profile;
-use crate::capability::{api_keys, passwords, sessions, tenants, users};
+use crate::capability::{api_keys, oauth, passwords, sessions, tenants, users};
 use crate::event::Origin;
 use crate::fault::Fault;
 use crate::idempotency::{Recorded, Ticket};
@@ -44,6 +45,8 @@ pub enum Command {
     Tenants(tenants::Command),
     /// Removal of what has expired.
     Sweep(sweep::Command),
+    /// Other providers, and the codes that become sessions.
+    Oauth(oauth::Command),
     /// API keys.
     ApiKeys(api_keys::Command),
 }
@@ -72,6 +75,8 @@ pub enum Reply {
     ReuseDetected,
     /// The same request has been answered before: so.
     Recorded(Box<Recorded>),
+    /// The first factor was right, and a second one is asked for.
+    Challenged(Box<Challenged>),
     /// The tenant with this number.
     Tenant(TenantNumber),
     /// An API key as it is now.
@@ -106,6 +111,17 @@ pub enum Rejection {
     Stale,
     /// There is one already.
     AlreadyExists,
+    /// What is good once has been used.
+    TokenUsed,
+    /// The code of a second factor is wrong, and has been counted.
+    InvalidMfaCode,
+    /// The address has an account that must be linked from inside.
+    AccountLinkRequired,
+    /// Too many of these for one address; `until` then.
+    LimitReached {
+        /// When the next one is taken.
+        until: Moment,
+    },
     /// Another tenant has this id or slug.
     SlugTaken,
 }
@@ -118,6 +134,7 @@ impl Rejection {
             Self::NotFound
             | Self::EmailAlreadyExists
             | Self::AccountSuspended
+            | Self::AccountLinkRequired
             | Self::AlreadyExists
             | Self::SlugTaken => true,
             Self::InvalidCredentials
@@ -126,6 +143,9 @@ impl Rejection {
             | Self::SessionRevoked
             | Self::SessionExpired
             | Self::IdempotencyConflict
+            | Self::TokenUsed
+            | Self::InvalidMfaCode
+            | Self::LimitReached { .. }
             | Self::Stale => false,
         }
     }

@@ -50,6 +50,8 @@ pub enum Kind {
     Ended = 51,
     /// First answer to an idempotency key.
     Idempotency = 64,
+    /// A token, code or challenge that is good once, by hash.
+    OneTime = 65,
     /// Events of one command, by the sequence of the first.
     Events = 80,
     /// The end of the audit chain.
@@ -60,7 +62,7 @@ pub enum Kind {
 
 /// Records of which each can be used once, by whoever has the secret: void after a restore, which
 /// may not know of their use.
-pub const ONE_TIME: [Kind; 0] = [];
+pub const ONE_TIME: [Kind; 1] = [Kind::OneTime];
 
 /// Every record of `kind` that `tenant` has begins so.
 pub fn range(tenant: TenantNumber, kind: Kind) -> Vec<u8> {

@@ -36,6 +36,10 @@ pub enum EndReason {
     Displaced,
     /// Its time was over.
     Expired,
+    /// Its user set a new password by a mailed token.
+    PasswordReset,
+    /// Its user was suspended.
+    Suspended,
     /// Its cluster was restored to an earlier state, which may not know of its end.
     Restored,
 }
@@ -51,6 +55,8 @@ impl EndReason {
             Self::ReuseDetected => "reuse_detected",
             Self::Displaced => "displaced",
             Self::Expired => "expired",
+            Self::PasswordReset => "password_reset",
+            Self::Suspended => "suspended",
             Self::Restored => "restored",
         }
     }
