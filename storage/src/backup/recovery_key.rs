@@ -52,7 +52,7 @@ impl RecoveryKey {
     /// The key of an archive, from what its head says.
     pub(super) fn open(&self, ephemeral: &[u8; 32]) -> Result<Key, Fault> {
         let public = self.public()?;
-        derive(&self.private()?, ephemeral, &[ephemeral, &public.0].concat())
+        derive(&self.private()?, ephemeral, &[*ephemeral, public.0].concat())
     }
 
     fn private(&self) -> Result<PrivateKey, Fault> {
