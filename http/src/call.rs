@@ -26,6 +26,8 @@ pub struct Call {
     pub headers: HeaderMap,
     /// The path's parameters.
     pub parameters: Parameters,
+    /// What stands behind the path's question mark.
+    pub query: String,
     /// The client's address.
     pub client: IpAddr,
     /// The request's id.

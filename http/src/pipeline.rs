@@ -121,7 +121,8 @@ where
     let idempotency = idempotency::of(&head, endpoint, &caller, &body)?;
     let headers = head.headers;
     let app = Arc::clone(app);
-    let call = Call { app, caller, headers, parameters, client, request_id, idempotency };
+    let query = head.uri.query().unwrap_or_default().to_owned();
+    let call = Call { app, caller, headers, parameters, query, client, request_id, idempotency };
     endpoint.handle(call, body).await
 }
 

@@ -105,10 +105,11 @@ struct Use {
 impl KeyUses {
     fn note(&self, tenant: TenantNumber, key: ApiKeyId, now: Moment) {
         let mut uses = self.0.lock();
+        let has_room = uses.len() < MOST_USES;
         match uses.get_mut(&(tenant, key)) {
             Some(known) if now.since(known.at) < COARSE => {}
             Some(known) => *known = Use { at: now, written: false },
-            None if uses.len() < MOST_USES => {
+            None if has_room => {
                 uses.insert((tenant, key), Use { at: now, written: false });
             }
             // What does not fit is noted when there is room again.

@@ -1,5 +1,7 @@
 //! The endpoints, one file for each noun.
 
+pub mod api_keys;
+pub mod backups;
 pub mod mfa;
 pub mod oauth;
 pub mod passwords;
@@ -19,6 +21,8 @@ pub fn endpoints() -> Vec<Endpoint> {
         users::endpoints(),
         oauth::endpoints(),
         tenants::endpoints(),
+        api_keys::endpoints(),
+        backups::endpoints(),
         service::endpoints(),
     ];
     nouns.into_iter().flatten().collect()

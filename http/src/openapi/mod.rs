@@ -130,6 +130,7 @@ fn securities(access: Access) -> Vec<SecurityRequirement> {
         Access::Public => vec![scheme("apiKey"), SecurityRequirement::default()],
         Access::Session => vec![scheme("accessToken")],
         Access::Operator => vec![scheme("operatorToken")],
+        Access::Permission(_) => vec![scheme("apiKey"), scheme("operatorToken")],
     }
 }
 
@@ -165,6 +166,7 @@ fn tag(path: &str) -> &str {
     match path.split('/').nth(1).unwrap_or_default() {
         known @ ("auth" | "users" | "sessions" | "admin") => known,
         "tenants" | ".well-known" => "keys",
+        "api-keys" => "api-keys",
         _ => "service",
     }
 }

@@ -21,7 +21,7 @@ use crate::tenant::{Answer, TenantRef};
 /// is still beyond guessing.
 const SHOWN: usize = 12;
 
-/// For how long a secret that was rotated works on, when nothing else is asked for.
+/// For how long a secret that was rotated works on.
 const GRACE: Duration = Duration::from_secs(24 * 3600);
 
 /// The permissions that there are.
@@ -162,7 +162,6 @@ impl TenantRef {
         &self,
         context: &Context,
         id: ApiKeyId,
-        grace: Option<Duration>,
     ) -> Result<NewlyMadeKey, Refusal> {
         let first = match self.attempt(context).await? {
             Attempt::Repeated(answer) => return newly_made(answer, None),
@@ -170,7 +169,7 @@ impl TenantRef {
         };
         let kind = self.api_key_by_id(id).await?.key.kind;
         let secret = self.draw(kind);
-        let grace_ms = grace.unwrap_or(GRACE).as_millis() as u64;
+        let grace_ms = GRACE.as_millis() as u64;
         let rotate = Rotate { id, hash: secret.hash(), prefix: shown(&secret), grace_ms };
         let command = Command::ApiKeys(api_keys::Command::Rotate(Box::new(rotate)));
         let ticket = self.ticket(&first, Some(secret.expose())).await?;
