@@ -77,10 +77,13 @@ impl Node {
         let (code, message) = (text("code"), text("message").unwrap_or_default());
         let details = body["error"]["details"].as_array().into_iter().flatten();
         let details: Vec<_> = details
-            .filter_map(|one| Some(format!("{} {}", one["field"].as_str()?, one["message"].as_str()?)))
+            .filter_map(|one| {
+                Some(format!("{} {}", one["field"].as_str()?, one["message"].as_str()?))
+            })
             .collect();
         let what = code.unwrap_or_else(|| status.to_string());
-        let details = if details.is_empty() { String::new() } else { format!(" ({})", details.join(", ")) };
+        let details =
+            if details.is_empty() { String::new() } else { format!(" ({})", details.join(", ")) };
         Err(Failure::Start(format!("{} says {what}: {message}{details}", self.base)))
     }
 
@@ -99,7 +102,8 @@ impl Node {
 
 /// An error with its causes, on one line.
 fn told(what: &str, error: &reqwest::Error) -> String {
-    let mut text = format!("{what}: {}", error.to_string().split(" for url").next().unwrap_or_default());
+    let mut text =
+        format!("{what}: {}", error.to_string().split(" for url").next().unwrap_or_default());
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
         text.push_str(&format!(": {error}"));

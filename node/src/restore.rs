@@ -76,7 +76,8 @@ pub fn run(command: &Restore) -> Result<(), Failure> {
     if !command.check {
         is_empty(folder)?;
     }
-    let about = |error: &dyn std::fmt::Display| failed(format!("{}: {error}", command.file.display()));
+    let about =
+        |error: &dyn std::fmt::Display| failed(format!("{}: {error}", command.file.display()));
     let contents = inspect(&command.file, &key).map_err(|error| about(&error))?;
     contents.check(&cut).map_err(|error| about(&error))?;
     if command.check {
@@ -131,9 +132,9 @@ async fn make(
 
 /// Writes the cluster's key into a folder, wrapped as the configuration says.
 pub fn keep_key(config: &Config, folder: &Path, key: &Key) -> Result<(), Failure> {
-    let wrapping = floors::wrapping_key(config)?;
+    let wrapping = floors::wrapping(config)?;
     let clock: &dyn Clock = &SystemClock::default();
-    cluster_key::keep(folder, key, wrapping.as_ref(), clock.random()).map_err(failed)
+    cluster_key::keep(folder, key, wrapping.present.as_ref(), clock.random()).map_err(failed)
 }
 
 /// What has to be done before anybody is served.
@@ -162,13 +163,19 @@ pub fn put_in_place(from: &Path, to: &Path) -> Result<(), Failure> {
 }
 
 fn held(contents: &Contents, command: &Restore) -> String {
-    let shards: Vec<Value> = contents.shards.iter().map(|extent| json!({
-        "shard": extent.shard.0,
-        "first": extent.first.map_or(0, |first| first.index),
-        "firstTime": extent.first.map(|_| extent.first_time.to_string()),
-        "last": extent.last.index,
-        "lastTime": extent.last_time.to_string(),
-    })).collect();
+    let shards: Vec<Value> = contents
+        .shards
+        .iter()
+        .map(|extent| {
+            json!({
+                "shard": extent.shard.0,
+                "first": extent.first.map_or(0, |first| first.index),
+                "firstTime": extent.first.map(|_| extent.first_time.to_string()),
+                "last": extent.last.index,
+                "lastTime": extent.last_time.to_string(),
+            })
+        })
+        .collect();
     if command.json {
         let all = json!({
             "event": "checked",

@@ -69,6 +69,10 @@ pub enum Personal {
     Erased([u8; 32]),
 }
 
+/// Details that name a person. Invariant: a name is personal in every event or in none, so that
+/// whoever verifies an export knows what enters the chain by digest.
+pub const PERSONAL_DETAILS: [&str; 2] = ["email", "phoneNumber"];
+
 /// A value in the details of an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Detail {
@@ -159,6 +163,7 @@ impl Draft {
 
     /// With one more detail that may name a person.
     pub fn with_personal(self, name: &str, value: &str) -> Self {
+        debug_assert!(PERSONAL_DETAILS.contains(&name), "{name} is not listed as personal");
         self.with(name, Detail::Personal(Personal::Kept(value.into())))
     }
 }

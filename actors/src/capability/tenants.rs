@@ -20,8 +20,8 @@ use janua_storage::view::View;
 use serde_json::Value;
 
 pub use self::anew::Anew;
-pub use self::directory::{NewTenant, NewlyMade};
 pub(crate) use self::directory::settle;
+pub use self::directory::{NewTenant, NewlyMade};
 use super::sessions::unexpected;
 use crate::clock::Clock;
 use crate::context::Context;
@@ -150,7 +150,6 @@ impl Directory {
         let shared = Shared::new(founding.tenant.clone(), TenantNumber::CLUSTER, node.clone());
         write(&shared, tenants::Command::Found(Box::new(found))).await
     }
-
 }
 
 /// A key that a tenant begins with.

@@ -49,7 +49,8 @@ impl Sweeper {
             Err(refusal) => return tracing::debug!(%refusal, "no sweep"),
         };
         let looks_at_keys = self.rounds.is_multiple_of(KEY_ROUNDS);
-        if looks_at_keys && self.node.shards.of(TenantNumber::CLUSTER).is_leader()
+        if looks_at_keys
+            && self.node.shards.of(TenantNumber::CLUSTER).is_leader()
             && let Err(refusal) = tenants::settle(&self.node).await
         {
             tracing::warn!(%refusal, "a tenant is still half-way");

@@ -10,7 +10,25 @@ pub mod recovery_key;
 pub mod restore;
 pub mod stream;
 
+use sha2::{Digest, Sha256};
+
 use crate::fault::Fault;
+
+/// SHA-256 of a file while it is written, for whoever stores it.
+#[derive(Debug, Clone, Default)]
+pub struct Checksum(Sha256);
+
+impl Checksum {
+    /// With further bytes.
+    pub fn add(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// In hexadecimal digits.
+    pub fn hex(self) -> String {
+        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
 
 /// Why an archive cannot be used: one line each, for the operator.
 #[derive(Debug, thiserror::Error)]

@@ -11,7 +11,7 @@ use super::archive::{ClusterHead, Item, Position, Reader, ShardEnd, ShardHead};
 use super::recovery_key::RecoveryKey;
 use super::stream::Opener;
 use crate::engine::revival::{Reached, Revival, ShardRevival, Until};
-use crate::engine::{OpenError, Options};
+use crate::engine::{DATA_VERSION, OpenError, Options};
 use crate::fault::Fault;
 use crate::ids::ShardId;
 use crate::moment::Moment;
@@ -78,7 +78,9 @@ impl Cut {
         match self {
             Self::End => Until::End,
             Self::Time(latest) => Until::Time(*latest),
-            Self::Positions(last) => last.get(&shard).map_or(Until::End, |last| Until::Index(*last)),
+            Self::Positions(last) => {
+                last.get(&shard).map_or(Until::End, |last| Until::Index(*last))
+            }
         }
     }
 }
@@ -140,6 +142,10 @@ pub fn inspect(file: &Path, key: &RecoveryKey) -> Result<Contents, ArchiveError>
         }
     }
     archive.end()?;
+    if cluster.data_version > DATA_VERSION {
+        let (found, known) = (cluster.data_version, DATA_VERSION);
+        return Err(ArchiveError::Newer { found, known });
+    }
     match shards.len() == usize::from(cluster.shards) && current.is_none() {
         true => Ok(Contents { cluster, shards, bytes }),
         false => Err(misplaced()),

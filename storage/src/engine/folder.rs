@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::error::OpenError;
 use super::files::{Disk, read_all, write_durably};
 
-/// The version of the data folder that this program writes.
+/// The version of data folders that this program writes.
 pub const VERSION: u32 = 1;
 /// The mark of a clean stop.
 const CLEAN: &str = "clean";
@@ -56,11 +56,7 @@ impl Folder {
     }
 
     /// Takes a folder that is one already, and makes none.
-    pub fn open_present(
-        disk: &Arc<dyn Disk>,
-        dir: &Path,
-        shards: u16,
-    ) -> Result<Self, OpenError> {
+    pub fn open_present(disk: &Arc<dyn Disk>, dir: &Path, shards: u16) -> Result<Self, OpenError> {
         match dir.join("format").exists() {
             true => Self::open(disk, dir, shards),
             false => Err(foreign(dir, "it has no `format` file")),

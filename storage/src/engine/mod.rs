@@ -30,7 +30,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use self::error::{OpenError, Unavailable};
-pub use self::folder::shards_of;
+pub use self::folder::{VERSION as DATA_VERSION, shards_of};
 pub use self::health::Health;
 pub use self::shard::{Leadership, Shard, View};
 pub use self::shards::Shards;

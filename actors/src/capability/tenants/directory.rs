@@ -106,8 +106,7 @@ impl Directory {
         let settings = node.defaults.merged(&new.settings)?;
         let drawn = Drawn::of(node, new.id.clone());
         let (drawn, number) = self.reserve(context, drawn, &new.slug).await?;
-        let publishable_key =
-            Secret::new(Purpose::PublishableKey, number, &drawn.publishable);
+        let publishable_key = Secret::new(Purpose::PublishableKey, number, &drawn.publishable);
         let secret_key = Secret::new(Purpose::SecretKey, number, &drawn.secret);
         let tenant = self.make(context, new, &drawn.id, number, [&publishable_key, &secret_key]);
         let tenant = tenant.await?;
@@ -261,9 +260,8 @@ pub(crate) async fn settle(node: &Arc<Node>) -> Result<(), Refusal> {
     let records = node.shards.of(TenantNumber::CLUSTER).read().await?;
     let unsettled = View::new(&records, TenantNumber::CLUSTER).unsettled()?;
     let now = node.clock.now();
-    let is_left = |one: &Unsettled| {
-        now.since(one.since) >= if one.leaving { ERASING } else { PATIENCE }
-    };
+    let is_left =
+        |one: &Unsettled| now.since(one.since) >= if one.leaving { ERASING } else { PATIENCE };
     for Unsettled { number, .. } in unsettled.into_iter().filter(is_left) {
         erase(node, number).await?;
         let forget = Command::Tenants(tenants::Command::Forget(Forget { number }));
