@@ -16,6 +16,7 @@ use parking_lot::RwLock;
 use ractor::{Actor, ActorRef};
 use tokio::sync::Semaphore;
 
+use crate::capability::api_keys::KeyUses;
 use crate::clock::SharedClock;
 use crate::hashing::{Cost, HashingPool};
 use crate::mail::{self, PostmanMessage};
@@ -110,6 +111,7 @@ pub(crate) struct Node {
     pub stamps: Arc<Stamps>,
     pub sessions: Registry,
     pub touches: Touches,
+    pub key_uses: KeyUses,
     pub tokens: TokenCache,
     pub defaults: Settings,
     pub issuer: String,
@@ -195,6 +197,7 @@ impl Directory {
             stamps,
             sessions: Registry::new(options.live_sessions),
             touches: Touches::default(),
+            key_uses: KeyUses::default(),
             tokens: TokenCache::new(options.verified_tokens),
             defaults: options.defaults,
             issuer: options.issuer,
@@ -264,6 +267,16 @@ impl Directory {
         let record = View::new(&records, number).tenant()?;
         let shared = |id| Shared::new(id, number, self.0.node.clone());
         Ok(record.map(|record| TenantRef(shared(record.id))))
+    }
+
+    /// Lets go of a tenant that is gone.
+    pub(crate) fn forget_tenant(&self, id: &TenantId, number: TenantNumber) {
+        self.0.numbers.remove(id);
+        if let Some((_, tenant)) = self.0.tenants.remove(&number)
+            && let Some(actor) = tenant.0.actor.read().as_ref()
+        {
+            actor.stop(None);
+        }
     }
 
     /// The tenant with this public id.

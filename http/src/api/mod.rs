@@ -2,6 +2,8 @@
 
 pub mod email_verification;
 pub mod magic_links;
+pub mod api_keys;
+pub mod backups;
 pub mod mfa;
 pub mod oauth;
 pub mod outbox;
@@ -32,6 +34,8 @@ pub fn endpoints() -> Vec<Endpoint> {
         oauth::endpoints(),
         tenants::endpoints(),
         outbox::endpoints(),
+        api_keys::endpoints(),
+        backups::endpoints(),
         service::endpoints(),
     ];
     nouns.into_iter().flatten().collect()
