@@ -27,7 +27,7 @@ mod tests;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use self::error::{OpenError, Unavailable};
+pub use self::error::{Cause, OpenError, Unavailable};
 pub use self::health::Health;
 pub use self::shard::{Leadership, Shard, View};
 pub use self::shards::Shards;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use openraft::RaftMetrics;
+use openraft::{RaftMetrics, ServerState};
 use openraft::alias::WatchReceiverOf;
 use openraft::async_runtime::watch::WatchReceiver;
-use openraft::errors::Fatal;
+use openraft::errors::{ClientWriteError, Fatal};
 use openraft::impls::ProgressResponder;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -84,7 +84,8 @@ impl Shard {
     }
 
     /// Proposes a command, and returns what it came to once it is durable on a quorum and applied
-    /// here. After `Unavailable` the outcome is unknown: ask again with the same operation id.
+    /// here. After `Unavailable` the outcome is unknown, and the same operation id must be used to
+    /// ask again, unless the cause is that this node does not lead: then nothing was proposed.
     ///
     /// Decision: the answer comes by a channel of ours, and the end of the instance is watched for.
     /// What reaches openraft's queue in the moment in which its core ends is neither answered nor
@@ -99,20 +100,27 @@ impl Shard {
             answer = answered => answer.map_err(|_| self.why())?,
             () = running.over.cancelled() => return Err(self.why()),
         };
-        let answer = answer.map_err(|error| Unavailable::new(error.to_string()))?;
+        let answer = answer.map_err(|error| refused(&error))?;
         self.check_poison()?;
         answer.data.ok_or_else(|| Unavailable::new("a proposal was answered by nothing"))
     }
 
     /// The records, as of a moment after this call: under the lease at once, otherwise after a
-    /// quorum has confirmed that this node still leads.
+    /// quorum has confirmed that this node still leads. A node that does not lead says so at once.
     ///
     /// Invariant: the tree was fetched before leadership is asked for, and is not marked afterwards.
     /// So it is the one that the leader had caught up with, and none that is still being filled.
     pub async fn read(&self) -> Result<View, Unavailable> {
         let tree = self.core.tree().map_err(|_| self.why())?;
-        if lease::holds(&self.serving()?.metrics.borrow_watched()) {
-            return view(tree);
+        {
+            let running = self.serving()?;
+            let metrics = running.metrics.borrow_watched();
+            if lease::holds(&metrics) {
+                return view(tree);
+            }
+            if metrics.state != ServerState::Leader {
+                return Err(Unavailable::not_leader(metrics.current_leader));
+            }
         }
         let (sender, confirmed) = oneshot::channel();
         let queued = self.confirmations.try_send(sender);
@@ -120,6 +128,13 @@ impl Shard {
         confirmed.await.unwrap_or_else(|_| Err(self.why()))?;
         self.check_poison()?;
         view(tree)
+    }
+
+    /// The records that this node's replica has: possibly older than what others have been told,
+    /// and for a node that holds no replica, none at all.
+    pub fn follow(&self) -> Result<View, Unavailable> {
+        self.check_poison()?;
+        view(self.core.tree().map_err(|_| self.why())?)
     }
 
     /// Whether this node leads the shard and has caught up.
@@ -191,6 +206,15 @@ impl Shard {
     }
 }
 
+/// Decision: an entry that a later leader has overwritten here may still be on a third node, and
+/// come back with it; so only what was refused before it was proposed is certain not to be made.
+fn refused(error: &ClientWriteError<Types>) -> Unavailable {
+    match error {
+        ClientWriteError::ForwardToLeader(to) => Unavailable::not_leader(to.leader_id),
+        error => Unavailable::new(error.to_string()),
+    }
+}
+
 fn view(tree: Arc<Tree>) -> Result<View, Unavailable> {
     match tree.damage() {
         Some(damage) => Err(Unavailable::new(damage)),
@@ -198,7 +222,7 @@ fn view(tree: Arc<Tree>) -> Result<View, Unavailable> {
     }
 }
 
-/// The records of a shard at a moment when this node led it.
+/// The records of a shard: as of a moment when this node led it, or as far as it follows.
 #[derive(Clone)]
 pub struct View(Arc<Tree>);
 

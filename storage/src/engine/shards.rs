@@ -35,6 +35,7 @@ const LEAD_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The shards of a node, on an open data folder.
 pub struct Shards {
+    node: u64,
     shards: Vec<Arc<Shard>>,
     log: Arc<Log>,
     store: Arc<Store>,
@@ -95,6 +96,11 @@ impl Shards {
         drop(timeout(LEAD_DEADLINE, opened.all_settled()).await);
         opened.scrub(unread);
         Ok(opened)
+    }
+
+    /// Raft's id of this node.
+    pub fn node_id(&self) -> u64 {
+        self.node
     }
 
     /// One shard. Its id must be one of this node's.
@@ -237,6 +243,7 @@ impl Opening {
         }
         watch_hold_ups(&shards, &self.log, self.options.snapshot_log_bytes);
         Shards {
+            node: self.options.node,
             shards,
             log: self.log,
             store: self.store,

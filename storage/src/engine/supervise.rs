@@ -228,7 +228,10 @@ async fn confirm(shard: &Shard) -> Result<(), Unavailable> {
     let asked = running.raft.ensure_linearizable(ReadPolicy::ReadIndex);
     match timeout(READ_DEADLINE, asked).await {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(Unavailable::new(error.to_string())),
+        Ok(Err(error)) => Err(match error.forward_to_leader() {
+            Some(to) => Unavailable::not_leader(to.leader_id),
+            None => Unavailable::new(error.to_string()),
+        }),
         Err(_) => Err(Unavailable::new("no quorum has confirmed the leader in time")),
     }
 }
