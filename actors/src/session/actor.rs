@@ -29,6 +29,8 @@ pub(crate) enum SessionMessage {
     Change(Box<Change>, oneshot::Sender<Result<Outcome, Refusal>>),
 }
 
+impl ractor::Message for SessionMessage {}
+
 /// The actor of one session.
 pub(crate) struct SessionActor;
 

@@ -28,6 +28,8 @@ pub(crate) enum TenantMessage {
     Leave(Gate),
 }
 
+impl ractor::Message for TenantMessage {}
+
 /// The actor of one tenant.
 pub(crate) struct TenantActor;
 
@@ -60,7 +62,7 @@ impl Actor for TenantActor {
             TenantMessage::Propose(proposal, reply) => {
                 let shard = state.tenant.shard.clone();
                 ractor::concurrency::spawn(async move {
-                    let outcome = shard.write(*proposal).await.map_err(Refusal::from);
+                    let outcome = shard.write(*proposal).await;
                     let _ = reply.send(outcome);
                 });
             }
