@@ -40,6 +40,7 @@ pub(crate) enum SupervisorMessage {
     KeepHouse,
 }
 
+/// It never leaves the node.
 impl ractor::Message for SupervisorMessage {}
 
 /// The root of the tree.
