@@ -7,6 +7,7 @@
 //! judged by the leader of the tenant's own shard alone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use janua_storage::engine::Leadership;
 use janua_storage::fault::Fault;
@@ -14,6 +15,7 @@ use janua_storage::ids::{ShardId, TenantNumber};
 use janua_storage::view::View;
 use quick_cache::sync::Cache;
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use crate::directory::{Directory, Node};
 use crate::gateway::Gateway;
@@ -28,6 +30,9 @@ pub enum Place {
     /// On this one, to which there is a link.
     There(u64),
 }
+
+/// How often a leader that is not known is asked for again.
+const RECHECK: Duration = Duration::from_millis(25);
 
 /// Of so many tenants that are led elsewhere the keys are held.
 const MOST_FOLLOWED: usize = 1000;
@@ -93,8 +98,9 @@ impl Directory {
                 if now.stopped && gateway.is_none() {
                     return Err(stopped());
                 }
-                let known = now.leader.filter(|leader| asked != Some(*leader));
-                known.or(hint).or(now.leader)
+                let untried = |leader: &u64| asked != Some(*leader);
+                let heard = || gateway.and_then(|gateway| gateway.leader_of(shard));
+                now.leader.filter(untried).or(hint).or_else(heard).or(now.leader)
             };
             if let Some(gateway) = gateway
                 && let Some(leader) = leader.filter(|leader| *leader != gateway.node())
@@ -105,13 +111,16 @@ impl Directory {
             tokio::select! {
                 changed = leadership.changed() => changed.map_err(|_| stopped())?,
                 () = changed(links.as_mut()) => {}
+                // What others say of themselves is looked at now and then.
+                () = sleep(RECHECK) => {}
             }
         }
     }
 
     /// Who leads a shard, as this node knows it.
     pub fn leader_of(&self, shard: ShardId) -> Option<u64> {
-        self.node().shards.get(shard)?.leadership().borrow().leader
+        let known = self.node().shards.get(shard)?.leadership().borrow().leader;
+        known.or_else(|| self.gateway()?.leader_of(shard))
     }
 
     /// Returns once another node than this peer leads the shard.

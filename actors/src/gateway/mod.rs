@@ -24,6 +24,7 @@ use bytes::Bytes;
 use dashmap::DashMap;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use janua_storage::ids::ShardId;
 use parking_lot::Mutex;
 use ractor::{Actor, ActorRef};
 use tokio::sync::watch;
@@ -57,6 +58,7 @@ struct Inner {
     local: Weak<Node>,
     worker: OnceLock<Arc<dyn Worker>>,
     links: DashMap<u64, Arc<Link>>,
+    others: Arc<dyn Links>,
     peers: watch::Receiver<Vec<Peer>>,
     /// How often links have come and gone.
     changes: watch::Sender<u64>,
@@ -87,6 +89,7 @@ impl Gateway {
             worker: OnceLock::new(),
             links: DashMap::new(),
             peers: links.peers(),
+            others: links.clone(),
             changes: watch::Sender::new(0),
             // A node that was started again must not take answers to its predecessor for its own.
             incarnation: first_call,
@@ -133,6 +136,11 @@ impl Gateway {
         let (node, incarnation) = (self.0.node, self.0.incarnation);
         let number = || self.0.next_call.fetch_add(1, Ordering::Relaxed);
         self.has_peers().then(|| Operation { node, incarnation, number: number() })
+    }
+
+    /// Who leads a shard, as others say.
+    pub fn leader_of(&self, shard: ShardId) -> Option<u64> {
+        self.0.others.leader_of(shard)
     }
 
     /// Whether there is a link to this node.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use janua_storage::ids::ShardId;
 use ractor::{Actor, ActorRef};
 use ractor_cluster::node::{NodeConnectionMode, NodeServerSessionInformation};
 use ractor_cluster::{
@@ -64,6 +65,11 @@ pub trait Links: Send + Sync + 'static {
 
     /// The other nodes, as they come and go.
     fn peers(&self) -> watch::Receiver<Vec<Peer>>;
+
+    /// Who leads a shard, as others say: for a node that has no replica of it.
+    fn leader_of(&self, _: ShardId) -> Option<u64> {
+        None
+    }
 
     /// Connects with another node.
     fn connect(&self, peer: u64) -> BoxFuture<'static, io::Result<Stream>>;
