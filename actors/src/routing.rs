@@ -151,8 +151,11 @@ impl Directory {
 }
 
 async fn changed(links: Option<&mut watch::Receiver<u64>>) {
-    match links {
-        Some(links) if links.changed().await.is_ok() => {}
-        _ => std::future::pending().await,
+    let changed = match links {
+        Some(links) => links.changed().await.is_ok(),
+        None => false,
+    };
+    if !changed {
+        std::future::pending().await
     }
 }

@@ -76,8 +76,7 @@ impl Directory {
         let hash = token.hash();
         let is_operators = self.of_cluster(|records| {
             use subtle::ConstantTimeEq;
-            let same =
-                |cluster: &Cluster| bool::from(cluster.operator_token.0.ct_eq(&hash.0));
+            let same = |cluster: &Cluster| bool::from(cluster.operator_token.0.ct_eq(&hash.0));
             Ok(records.cluster()?.filter(same).map(drop))
         });
         Ok(is_operators.await?.is_some())

@@ -146,8 +146,7 @@ impl Gateway {
     /// each. The peer is who the link's certificate says.
     fn opened(&self, session: &NodeServerSessionInformation) {
         let Ok(peer) = session.peer_addr.parse() else { return };
-        let of_session =
-            |id: ActorId| matches!(id, ActorId::Remote { node_id, .. } if node_id == session.node_id);
+        let of_session = |id: ActorId| matches!(id, ActorId::Remote { node_id, .. } if node_id == session.node_id);
         let members = pg::get_scoped_members(&SCOPE.into(), &group(peer));
         let Some(remote) = members.into_iter().find(|cell| of_session(cell.get_id())) else {
             tracing::warn!(peer, "a node has no gateway");

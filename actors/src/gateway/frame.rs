@@ -33,15 +33,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
-        Self::Request,
-        Self::Hash,
-        Self::Write,
-        Self::Reply,
-        Self::Busy,
-        Self::Broken,
-        Self::Beat,
-    ];
+    const ALL: [Self; 7] =
+        [Self::Request, Self::Hash, Self::Write, Self::Reply, Self::Busy, Self::Broken, Self::Beat];
 }
 
 /// One message on its way out.
@@ -181,10 +174,7 @@ mod tests {
         let whole = received(batches);
         let contents: Vec<_> = whole.iter().map(|part| (part.call, part.bytes.clone())).collect();
         let long = [b"long".as_slice(), &long].concat();
-        assert_eq!(
-            contents,
-            [(1, Bytes::from("headbody")), (2, long.into()), (3, Bytes::new())]
-        );
+        assert_eq!(contents, [(1, Bytes::from("headbody")), (2, long.into()), (3, Bytes::new())]);
         assert!(whole.iter().all(|part| part.within_ms == 7));
     }
 

@@ -70,9 +70,7 @@ struct Meters {
 
 impl Meters {
     fn of(name: &str) -> Self {
-        let calls = |kind: &'static str| {
-            metrics::counter!("janua_gateway_calls_total", "peer" => name.to_owned(), "kind" => kind)
-        };
+        let calls = |kind: &'static str| metrics::counter!("janua_gateway_calls_total", "peer" => name.to_owned(), "kind" => kind);
         Self {
             requests: calls("request"),
             hashes: calls("hash"),

@@ -147,7 +147,10 @@ async fn each_call_gets_its_own_answer() {
     });
     join_all(calls).await;
     assert_eq!(pair.far.forward(1, Bytes::new(), Bytes::new(), LONG).await, Err(Lost::Unknown));
-    assert_eq!(pair.near.forward(3, Bytes::new(), Bytes::new(), LONG).await, Err(Lost::Unreachable));
+    assert_eq!(
+        pair.near.forward(3, Bytes::new(), Bytes::new(), LONG).await,
+        Err(Lost::Unreachable)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -173,9 +176,8 @@ async fn a_panic_and_a_late_answer_leave_the_outcome_unknown() {
 async fn too_much_at_once_is_refused_at_once() {
     let pair = pair().await;
     pair.worker.let_go.forget_permits(Semaphore::MAX_PERMITS);
-    let mut under_way: Vec<_> = (0..link::MOST_CALLS)
-        .map(|_| Box::pin(pair.ask("x", LONG)))
-        .collect();
+    let mut under_way: Vec<_> =
+        (0..link::MOST_CALLS).map(|_| Box::pin(pair.ask("x", LONG))).collect();
     for call in &mut under_way {
         assert!(futures::poll!(call).is_pending());
     }

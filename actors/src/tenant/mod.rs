@@ -84,8 +84,7 @@ impl TenantRef {
     ) -> Result<Answer, Refusal> {
         let digest = ticket.as_ref().map(|ticket| ticket.digest);
         let proposal = self.0.proposal(origin, ticket, command);
-        let outcome =
-            self.send(|reply| TenantMessage::Propose(Box::new(proposal), reply)).await?;
+        let outcome = self.send(|reply| TenantMessage::Propose(Box::new(proposal), reply)).await?;
         // The actor may have been stopped after it had passed the proposal on.
         let outcome = outcome.ok_or_else(|| self.0.shard.unsettled("the actor was stopped"))??;
         self.settle(outcome, digest).await
@@ -116,9 +115,7 @@ impl TenantRef {
         let (sender, answer) = tokio::sync::oneshot::channel();
         let actor = self.0.actor.read().clone();
         let actor = actor.ok_or_else(|| self.0.absent("the tenant's actor is starting"))?;
-        actor
-            .cast(message(sender))
-            .map_err(|_| self.0.absent("the tenant's actor has stopped"))?;
+        actor.cast(message(sender)).map_err(|_| self.0.absent("the tenant's actor has stopped"))?;
         Ok(answer.await.ok())
     }
 }

@@ -131,7 +131,8 @@ impl<B: Stream> Journey<'_, '_, B> {
         let alone = directory.gateway().is_none();
         let patience = if alone { Instant::now() + ALONE } else { self.deadline };
         let place = directory.place_of(shard, tried.asked, tried.hint);
-        let place = timeout_at(patience.min(self.deadline), place).await.map_err(|_| leaderless())?;
+        let place =
+            timeout_at(patience.min(self.deadline), place).await.map_err(|_| leaderless())?;
         Ok(match place? {
             Place::Here => {
                 let (app, asked, deadline) = (self.app, self.asked, self.deadline);
@@ -207,7 +208,11 @@ impl<B: Stream> Journey<'_, '_, B> {
                 | StatusCode::GONE
                 | StatusCode::PRECONDITION_FAILED
         );
-        if unsettled && gone && !self.asked.method.is_safe() { Err(unknown()) } else { Ok(response) }
+        if unsettled && gone && !self.asked.method.is_safe() {
+            Err(unknown())
+        } else {
+            Ok(response)
+        }
     }
 }
 

@@ -51,7 +51,8 @@ async fn answer(app: &Arc<App>, request: codec::Request, deadline: Instant) -> (
             (codec::answer(&head), body.unwrap_or_default())
         }
         Err(Route::Elsewhere(elsewhere)) => {
-            let hint = app.directory().ok().and_then(|directory| directory.leader_of(elsewhere.shard));
+            let hint =
+                app.directory().ok().and_then(|directory| directory.leader_of(elsewhere.shard));
             trail.learn(elsewhere.vouched);
             (codec::not_here(&NotHere::of(elsewhere, hint, &trail)), Bytes::new())
         }
