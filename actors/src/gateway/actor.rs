@@ -1,18 +1,20 @@
 //! The gateway's actor: the one actor of a node that others can send to. It takes batches apart,
 //! hands answers to whoever waits, and has calls worked on beside it; it never waits for anything.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use ractor::message::{BoxedDowncastErr, SerializedMessage};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, pg};
 use ractor_cluster::node::NodeServerSessionInformation;
 
-use super::frame::{self, Frame, Kind, Part};
-use super::link::{Link, Lost, MOST_CALLS};
-use super::{Gateway, Inner};
+use super::Gateway;
+use super::frame::{self, Frame, Kind};
+use super::inbound::Inbound;
+use super::link::{Link, Lost};
 
 /// The scope of process groups in which gateways are found.
 const SCOPE: &str = "janua";
@@ -65,83 +67,83 @@ fn group(node: u64) -> String {
 /// The actor itself.
 pub(super) struct GatewayActor;
 
+pub(super) struct State {
+    gateway: Gateway,
+    inbound: HashMap<u64, Inbound>,
+}
+
 impl Actor for GatewayActor {
     type Msg = GatewayMessage;
-    type State = Gateway;
+    type State = State;
     type Arguments = Gateway;
 
     async fn pre_start(
         &self,
         myself: ActorRef<GatewayMessage>,
         gateway: Gateway,
-    ) -> Result<Gateway, ActorProcessingErr> {
+    ) -> Result<State, ActorProcessingErr> {
         pg::join_scoped(SCOPE.into(), group(gateway.0.node), vec![myself.get_cell()]);
         myself.send_interval(BEAT, || GatewayMessage::Beat);
-        Ok(gateway)
+        Ok(State { gateway, inbound: HashMap::new() })
     }
 
     async fn handle(
         &self,
         _: ActorRef<GatewayMessage>,
         message: GatewayMessage,
-        gateway: &mut Gateway,
+        state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            GatewayMessage::Frames(batch) => gateway.take(batch.into()),
-            GatewayMessage::Ready(session) => gateway.opened(&session),
-            GatewayMessage::Ended(session) => gateway.closed(&session),
-            GatewayMessage::Beat => gateway.beat(),
+            GatewayMessage::Frames(batch) => state.take(batch.into()),
+            GatewayMessage::Ready(session) => state.gateway.opened(&session),
+            GatewayMessage::Ended(session) => {
+                if let Some(peer) = state.gateway.closed(&session)
+                    && let Some(inbound) = state.inbound.get_mut(&peer)
+                {
+                    inbound.begins_anew();
+                }
+            }
+            GatewayMessage::Beat => state.gateway.beat(),
         }
         Ok(())
     }
 }
 
-impl Gateway {
-    fn take(&self, mut batch: Bytes) {
-        if batch.remaining() < 8 {
+impl State {
+    fn take(&mut self, mut batch: Bytes) {
+        let Some((peer, number)) = frame::sender(&mut batch) else { return };
+        let link = self.gateway.link(peer);
+        if let Some(link) = &link {
+            link.hears();
+        }
+        let inbound = self.inbound.entry(peer).or_insert_with(|| Inbound::of(peer));
+        if !inbound.goes_by(number) {
             return;
         }
-        let peer = batch.get_u64();
-        let Some(link) = self.link(peer) else { return };
-        link.hears();
-        let mut unfinished = link.unfinished.lock();
-        while let Some(mut part) = frame::next(&mut batch) {
-            if unfinished.join(&mut part) {
-                self.heed(&link, part);
+        while let Some(part) = frame::next(&mut batch) {
+            let Some(part) = inbound.whole(part) else { continue };
+            let answer = match part.kind {
+                Kind::Request | Kind::Hash | Kind::Write => {
+                    inbound.work_on(&self.gateway, part);
+                    continue;
+                }
+                Kind::Cancel => {
+                    inbound.let_go(part.call);
+                    continue;
+                }
+                Kind::Beat => continue,
+                Kind::Reply => Ok(part.bytes),
+                Kind::Busy => Err(Lost::Busy),
+                Kind::Broken => Err(Lost::Unknown),
+            };
+            if let Some(link) = &link {
+                link.answered(part.call, answer);
             }
         }
     }
+}
 
-    fn heed(&self, link: &Arc<Link>, part: Part) {
-        match part.kind {
-            Kind::Reply => link.answered(part.call, Ok(part.bytes)),
-            Kind::Busy => link.answered(part.call, Err(Lost::Busy)),
-            Kind::Broken => link.answered(part.call, Err(Lost::Unknown)),
-            Kind::Beat => {}
-            Kind::Request | Kind::Hash | Kind::Write => self.work_on(link.clone(), part),
-        }
-    }
-
-    fn work_on(&self, link: Arc<Link>, part: Part) {
-        if link.working.fetch_add(1, Ordering::Relaxed) >= MOST_CALLS {
-            link.working.fetch_sub(1, Ordering::Relaxed);
-            link.send(Frame::bare(Kind::Busy, part.call));
-            return;
-        }
-        let gateway = self.clone();
-        ractor::concurrency::spawn(async move {
-            let call = part.call;
-            let done = gateway.work(&link, part).await;
-            link.working.fetch_sub(1, Ordering::Relaxed);
-            let frame = match done {
-                Some((head, body)) => Frame { head, body, ..Frame::bare(Kind::Reply, call) },
-                None => Frame::bare(Kind::Broken, call),
-            };
-            // Over the link of that moment: the one that it came by may have been replaced.
-            gateway.link(link.peer).unwrap_or(link).send(frame);
-        });
-    }
-
+impl Gateway {
     /// The remote reference of a session's peer dies with the session, so it is looked up anew in
     /// each. The peer is who the link's certificate says.
     fn opened(&self, session: &NodeServerSessionInformation) {
@@ -153,9 +155,10 @@ impl Gateway {
             session.actor.stop(None);
             return;
         };
-        let Inner { node, .. } = &*self.0;
         let name = self.name_of(peer);
-        let link = Link::open(*node, peer, &name, session.actor.clone(), remote.into());
+        let number = self.0.next_link.fetch_add(1, Ordering::Relaxed);
+        let sender = (self.0.node, number);
+        let link = Link::open(sender, peer, &name, session.actor.clone(), remote.into());
         if let Some(old) = self.0.links.insert(peer, link) {
             old.end();
         }
@@ -163,14 +166,17 @@ impl Gateway {
         self.0.changes.send_modify(|changes| *changes += 1);
     }
 
-    fn closed(&self, session: &NodeServerSessionInformation) {
-        let Ok(peer) = session.peer_addr.parse() else { return };
+    /// The peer to whom a session was the link, if it was one.
+    fn closed(&self, session: &NodeServerSessionInformation) -> Option<u64> {
+        let peer = session.peer_addr.parse().ok()?;
         let of_session = |_: &u64, link: &Arc<Link>| link.session() == session.actor.get_id();
-        if let Some((_, link)) = self.0.links.remove_if(&peer, of_session) {
+        let closed = self.0.links.remove_if(&peer, of_session);
+        if let Some((_, link)) = &closed {
             link.end();
             tracing::debug!(peer, "a node is not reached any more");
         }
         self.0.changes.send_modify(|changes| *changes += 1);
+        closed.map(|_| peer)
     }
 
     fn beat(&self) {

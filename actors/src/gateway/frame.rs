@@ -30,11 +30,21 @@ pub enum Kind {
     Broken = 5,
     /// Nothing but a sign of life.
     Beat = 6,
+    /// Nobody waits any longer for the answer to this call: let go of it.
+    Cancel = 7,
 }
 
 impl Kind {
-    const ALL: [Self; 7] =
-        [Self::Request, Self::Hash, Self::Write, Self::Reply, Self::Busy, Self::Broken, Self::Beat];
+    const ALL: [Self; 8] = [
+        Self::Request,
+        Self::Hash,
+        Self::Write,
+        Self::Reply,
+        Self::Busy,
+        Self::Broken,
+        Self::Beat,
+        Self::Cancel,
+    ];
 }
 
 /// One message on its way out.
@@ -93,6 +103,20 @@ pub(super) struct Part {
     pub bytes: Bytes,
 }
 
+/// A batch begins with its sender, and the number of the link that it goes by: the sender's links with
+/// one peer have greater numbers the later they were made.
+pub(super) fn begin(node: u64, link: u64) -> Vec<u8> {
+    let mut batch = Vec::with_capacity(2048);
+    batch.put_u64(node);
+    batch.put_u64(link);
+    batch
+}
+
+/// Who sent a batch, by which link.
+pub(super) fn sender(batch: &mut Bytes) -> Option<(u64, u64)> {
+    Some((batch.try_get_u64().ok()?, batch.try_get_u64().ok()?))
+}
+
 /// The next part of a batch; none at its end, and none of what is not a batch.
 pub(super) fn next(batch: &mut Bytes) -> Option<Part> {
     if batch.remaining() < 18 {
@@ -115,26 +139,26 @@ pub(super) struct Unfinished(std::collections::HashMap<(u8, u64), BytesMut>);
 impl Unfinished {
     /// The whole message, if this part ends it. One that grows too long is dropped; its sender gives
     /// it up in time.
-    pub fn join(&mut self, part: &mut Part) -> bool {
+    pub fn join(&mut self, mut part: Part) -> Option<Part> {
         let key = (part.kind as u8, part.call);
         if !part.more && self.0.is_empty() {
-            return true;
+            return Some(part);
         }
         let known = self.0.get(&key).map_or(0, BytesMut::len);
         if known + part.bytes.len() > LONGEST {
             tracing::warn!(kind = ?part.kind, "a message between nodes is too long");
             self.0.remove(&key);
-            return false;
+            return None;
         }
         if part.more {
             self.0.entry(key).or_default().extend_from_slice(&part.bytes);
-            return false;
+            return None;
         }
         if let Some(mut all) = self.0.remove(&key) {
             all.extend_from_slice(&part.bytes);
             part.bytes = all.freeze();
         }
-        true
+        Some(part)
     }
 }
 
@@ -152,10 +176,8 @@ mod tests {
         let mut whole = Vec::new();
         for batch in batches {
             let mut batch = Bytes::from(batch);
-            while let Some(mut part) = next(&mut batch) {
-                if unfinished.join(&mut part) {
-                    whole.push(part);
-                }
+            while let Some(part) = next(&mut batch) {
+                whole.extend(unfinished.join(part));
             }
         }
         whole

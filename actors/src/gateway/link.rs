@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::GatewayMessage;
-use super::frame::{Frame, Kind, Unfinished};
+use super::frame::{self, Frame, Kind};
 
 /// Calls to one peer that may be under way.
 pub(super) const MOST_CALLS: usize = 2048;
@@ -52,9 +52,6 @@ pub(super) struct Link {
     pending: Mutex<Option<HashMap<u64, oneshot::Sender<Answer>>>>,
     calls: Semaphore,
     bytes: AtomicUsize,
-    /// Calls of the peer that are being worked on.
-    pub working: AtomicUsize,
-    pub unfinished: Mutex<Unfinished>,
     since: Instant,
     heard_ms: AtomicU64,
     meters: Meters,
@@ -82,16 +79,17 @@ impl Meters {
 }
 
 impl Link {
-    /// A link over this session, to the gateway actor at its other end. `node` is our own id.
+    /// A link over this session, to the gateway actor at its other end; what goes by it begins with
+    /// our own id, and the link's number.
     pub fn open(
-        node: u64,
+        (node, number): (u64, u64),
         peer: u64,
         name: &str,
         session: ActorRef<NodeSessionMessage>,
         remote: ActorRef<GatewayMessage>,
     ) -> Arc<Self> {
         let (outgoing, waiting) = mpsc::unbounded_channel();
-        ractor::concurrency::spawn(send(node, waiting, remote));
+        ractor::concurrency::spawn(send((node, number), waiting, remote));
         Arc::new(Self {
             peer,
             session,
@@ -99,8 +97,6 @@ impl Link {
             pending: Mutex::new(Some(HashMap::new())),
             calls: Semaphore::new(MOST_CALLS),
             bytes: AtomicUsize::new(0),
-            working: AtomicUsize::new(0),
-            unfinished: Mutex::default(),
             since: Instant::now(),
             heard_ms: AtomicU64::new(0),
             meters: Meters::of(name),
@@ -195,7 +191,7 @@ impl Meters {
             Kind::Request => self.requests.increment(1),
             Kind::Hash => self.hashes.increment(1),
             Kind::Write => self.writes.increment(1),
-            Kind::Reply | Kind::Busy | Kind::Broken | Kind::Beat => {}
+            Kind::Reply | Kind::Busy | Kind::Broken | Kind::Beat | Kind::Cancel => {}
         }
     }
 }
@@ -221,15 +217,16 @@ struct Expected<'a> {
 
 impl Drop for Expected<'_> {
     fn drop(&mut self) {
-        if let Some(pending) = self.link.pending.lock().as_mut() {
-            pending.remove(&self.call);
+        let waits = |pending: &mut HashMap<_, _>| pending.remove(&self.call).is_some();
+        if self.link.pending.lock().as_mut().is_some_and(waits) {
+            self.link.send(Frame::bare(Kind::Cancel, self.call));
         }
     }
 }
 
 /// Sends what waits, in batches, until the link or the peer's gateway is gone.
 async fn send(
-    node: u64,
+    (node, number): (u64, u64),
     mut waiting: mpsc::UnboundedReceiver<Frame>,
     remote: ActorRef<GatewayMessage>,
 ) {
@@ -237,10 +234,10 @@ async fn send(
     while waiting.recv_many(&mut gathered, GATHERED).await > 0 {
         let mut gone = false;
         let mut cast = |batch: &mut Vec<u8>| {
-            let batch = std::mem::replace(batch, begin(node));
+            let batch = std::mem::replace(batch, frame::begin(node, number));
             gone |= remote.cast(GatewayMessage::Frames(batch)).is_err();
         };
-        let mut batch = begin(node);
+        let mut batch = frame::begin(node, number);
         for frame in gathered.drain(..) {
             frame.append(&mut batch, &mut cast);
         }
@@ -249,11 +246,4 @@ async fn send(
             return;
         }
     }
-}
-
-/// A batch begins with its sender.
-fn begin(node: u64) -> Vec<u8> {
-    let mut batch = Vec::with_capacity(2048);
-    batch.extend_from_slice(&node.to_be_bytes());
-    batch
 }

@@ -7,6 +7,7 @@
 mod actor;
 mod frame;
 mod hashing;
+mod inbound;
 mod link;
 mod origin;
 mod sessions;
@@ -37,7 +38,7 @@ pub use sessions::{Links, Peer, Stream};
 pub(crate) use origin::Origin;
 
 use self::actor::GatewayActor;
-use self::frame::{Kind, Part};
+use self::frame::{Frame, Kind, Part};
 use self::link::Link;
 use crate::context::Operation;
 use crate::directory::Node;
@@ -62,6 +63,8 @@ struct Inner {
     peers: watch::Receiver<Vec<Peer>>,
     /// How often links have come and gone.
     changes: watch::Sender<u64>,
+    /// Begins with the time of the start, so that it is greater than in any run before.
+    next_link: AtomicU64,
     /// Drawn when the node was started.
     incarnation: u64,
     next_call: AtomicU64,
@@ -75,13 +78,14 @@ impl Gateway {
     /// Starts the gateway of a node, and keeps links to all its peers.
     pub(crate) async fn start(local: &Arc<Node>, links: Arc<dyn Links>) -> Result<Self, Refusal> {
         let first_call = u64::from_be_bytes(local.clock.random());
-        Self::start_with(Arc::downgrade(local), links, first_call).await
+        let first_link = local.clock.now().0;
+        Self::start_with(Arc::downgrade(local), links, (first_call, first_link)).await
     }
 
     async fn start_with(
         local: Weak<Node>,
         links: Arc<dyn Links>,
-        first_call: u64,
+        (first_call, first_link): (u64, u64),
     ) -> Result<Self, Refusal> {
         let gateway = Self(Arc::new(Inner {
             node: links.node(),
@@ -92,6 +96,7 @@ impl Gateway {
             others: links.clone(),
             changes: watch::Sender::new(0),
             // A node that was started again must not take answers to its predecessor for its own.
+            next_link: first_link.into(),
             incarnation: first_call,
             next_call: first_call.into(),
             running: Mutex::default(),
@@ -188,25 +193,36 @@ impl Gateway {
         self.0.links.get(&peer).map(|link| link.clone())
     }
 
+    /// Sends an answer, by the present link, or the one that is just being made.
+    async fn reply(&self, peer: u64, frame: Frame) {
+        let mut changes = self.changes();
+        let linked = changes.wait_for(|_| self.reaches(peer));
+        if tokio::time::timeout(Duration::from_secs(1), linked).await.is_ok()
+            && let Some(link) = self.link(peer)
+        {
+            link.send(frame);
+        }
+    }
+
     /// What a peer's call comes to; nothing when it could not be worked on to its end.
-    async fn work(&self, link: &Link, part: Part) -> Option<(Bytes, Bytes)> {
+    async fn work(&self, peer: u64, part: Part) -> Option<(Bytes, Bytes)> {
         let within = Duration::from_millis(part.within_ms.into());
         let work = async {
             match part.kind {
                 Kind::Request => {
                     let work = self.0.worker.get()?.work(part.bytes, within);
-                    Some(Origin::new(self.clone(), link.peer, within).scope(work).await)
+                    Some(Origin::new(self.clone(), peer, within).scope(work).await)
                 }
                 Kind::Hash => hashing::work(&self.0.local.upgrade()?, &part.bytes).await,
                 Kind::Write => write::work(&self.0.local.upgrade()?, &part.bytes).await,
-                Kind::Reply | Kind::Busy | Kind::Broken | Kind::Beat => None,
+                _ => None,
             }
         };
         let done = tokio::time::timeout(within, AssertUnwindSafe(work).catch_unwind()).await;
         match done {
             Ok(Ok(done)) => done,
             Ok(Err(_)) => {
-                tracing::error!(peer = link.peer, "a call of another node panicked");
+                tracing::error!(peer, "a call of another node panicked");
                 None
             }
             Err(_) => None,

@@ -80,6 +80,18 @@ fn pipe() -> (DuplexStream, DuplexStream) {
 struct Backwards {
     let_go: Semaphore,
     asked: AtomicUsize,
+    given_up: AtomicUsize,
+}
+
+/// Work that is given up when it is dropped before its end.
+struct Begun(Option<Arc<Backwards>>);
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        if let Some(worker) = &self.0 {
+            worker.given_up.fetch_add(1, Ordering::SeqCst);
+        }
+    }
 }
 
 struct Echo(Arc<Backwards>);
@@ -90,7 +102,9 @@ impl Worker for Echo {
         Box::pin(async move {
             backwards.asked.fetch_add(1, Ordering::SeqCst);
             assert_ne!(&request[..], b"panic", "as told");
+            let mut begun = Begun(Some(backwards.clone()));
             drop(backwards.let_go.acquire().await);
+            begun.0 = None;
             let answer: Vec<u8> = request.iter().rev().copied().collect();
             (answer.into(), Bytes::from_static(b"."))
         })
@@ -109,11 +123,15 @@ async fn pair() -> Pair {
     let (pipes, cut) = (Pipes::default(), Arc::new(tokio::sync::Notify::new()));
     let links = [pipes.node(1, &[2], cut.clone()), pipes.node(2, &[1], cut.clone())];
     let [near, far] = links.map(|links| async {
-        Gateway::start_with(Weak::new(), links, 7).await.expect("a gateway")
+        Gateway::start_with(Weak::new(), links, (7, 1)).await.expect("a gateway")
     });
     let (near, far) = (near.await, far.await);
     let let_go = Semaphore::new(Semaphore::MAX_PERMITS);
-    let worker = Arc::new(Backwards { let_go, asked: AtomicUsize::new(0) });
+    let worker = Arc::new(Backwards {
+        let_go,
+        asked: AtomicUsize::default(),
+        given_up: AtomicUsize::default(),
+    });
     far.serve(Arc::new(Echo(worker.clone())));
     reaches(&near, 2).await;
     reaches(&far, 1).await;
@@ -195,15 +213,34 @@ async fn a_broken_link_ends_what_is_under_way_and_is_made_anew() {
     pair.worker.let_go.forget_permits(Semaphore::MAX_PERMITS);
     let mut under_way = Box::pin(pair.ask("lost", LONG));
     assert!(futures::poll!(&mut under_way).is_pending());
-    while pair.worker.asked.load(Ordering::SeqCst) == 0 {
-        tokio::task::yield_now().await;
-    }
-    let mut changes = pair.near.changes();
-    changes.mark_unchanged();
+    comes_to(&pair.worker.asked, 1).await;
     pair.cut.notify_waiters();
     assert_eq!(under_way.await, Err(Lost::Unknown));
     reaches(&pair.near, 2).await;
-    reaches(&pair.far, 1).await;
+    let mut again = Box::pin(pair.ask("again", LONG));
+    assert!(futures::poll!(&mut again).is_pending());
+    comes_to(&pair.worker.asked, 2).await;
+    assert_eq!(pair.worker.given_up.load(Ordering::SeqCst), 1, "before the next is begun");
     pair.worker.let_go.add_permits(1);
-    assert_eq!(pair.ask("again", LONG).await, Ok(Bytes::from_static(b"niagaba.")));
+    assert_eq!(again.await, Ok(Bytes::from_static(b"niagaba.")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nobody_waits_for_any_longer_is_given_up() {
+    let pair = pair().await;
+    pair.worker.let_go.forget_permits(Semaphore::MAX_PERMITS);
+    let mut under_way = Box::pin(pair.ask("gone", LONG));
+    assert!(futures::poll!(&mut under_way).is_pending());
+    comes_to(&pair.worker.asked, 1).await;
+    drop(under_way);
+    comes_to(&pair.worker.given_up, 1).await;
+}
+
+async fn comes_to(count: &AtomicUsize, wanted: usize) {
+    let reached = async {
+        while count.load(Ordering::SeqCst) < wanted {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), reached).await.expect("in time");
 }

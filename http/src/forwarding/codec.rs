@@ -291,3 +291,98 @@ fn read_long(from: &mut Bytes) -> Option<Bytes> {
 fn take(from: &mut Bytes, length: usize) -> Option<Bytes> {
     (from.remaining() >= length).then(|| from.split_to(length))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked() -> Asked {
+        let mut headers = HeaderMap::new();
+        headers.insert("authorization", HeaderValue::from_static("Bearer a.b.c"));
+        headers.insert("host", HeaderValue::from_static("id.example"));
+        headers.insert("x-forwarded-for", HeaderValue::from_static("192.0.2.9"));
+        headers.append("x-tag", HeaderValue::from_static("one"));
+        headers.append("x-tag", HeaderValue::from_bytes(b"tw\xf6").unwrap());
+        Asked {
+            door: Door::Admin,
+            method: Method::PATCH,
+            uri: "/users/me?x=1%202".parse().unwrap(),
+            headers: headers.into(),
+            client: "2001:db8::7".parse().unwrap(),
+            request_id: HeaderValue::from_static("req_1"),
+            operation: Some(Operation { node: 3, incarnation: 4, number: 5 }),
+        }
+    }
+
+    fn token() -> VerifiedToken {
+        VerifiedToken {
+            tenant: TenantNumber(70_000),
+            user: UserId::new(1, 2),
+            session: SessionId::new(3, 4),
+            expires: Moment(5),
+        }
+    }
+
+    const SHOWN: Shown = Shown { bucket: "auth", limit: 10, remaining: 3, reset: 1_736_937_000 };
+
+    fn trail() -> Trail<'static> {
+        let vouched = Vouched { token: Some(token()), operator: true };
+        Trail { vouched, counted: Some(Some(SHOWN)), admitted: true, ..Trail::default() }
+    }
+
+    fn sent(asked: &Asked, trail: &Trail<'_>, fault: Option<Fault>, body: &[u8]) -> Bytes {
+        [&request(asked, trail, fault)[..], body].concat().into()
+    }
+
+    #[test]
+    fn a_request_arrives_as_it_was_sent_but_for_what_concerns_its_connection() {
+        let read = read_request(sent(&asked(), &trail(), None, b"{}")).expect("a request");
+        let expected = asked();
+        assert_eq!((read.asked.door, &read.asked.method), (Door::Admin, &Method::PATCH));
+        assert_eq!(read.asked.uri, expected.uri);
+        assert_eq!(read.asked.client, expected.client);
+        assert_eq!(read.asked.request_id, expected.request_id);
+        assert_eq!(read.asked.operation, expected.operation);
+        assert_eq!(read.body, Ok(Bytes::from_static(b"{}")));
+        assert_eq!(read.vouched, trail().vouched);
+        assert_eq!((read.counted, read.admitted), (Some(Some(SHOWN)), true));
+        let mut headers = HeaderMap::clone(&expected.headers);
+        headers.remove("host");
+        headers.remove("x-forwarded-for");
+        assert_eq!(*read.asked.headers, headers);
+    }
+
+    #[test]
+    fn a_body_that_could_not_be_read_is_not_taken_for_an_empty_one() {
+        let sent = sent(&asked(), &Trail::default(), Some(Fault::Late), b"");
+        let read = read_request(sent).expect("a request");
+        assert_eq!(read.body, Err(Fault::Late));
+        assert_eq!((read.counted, read.vouched), (None, Vouched::default()));
+    }
+
+    #[test]
+    fn what_is_cut_short_or_of_another_version_is_no_request() {
+        let whole = sent(&asked(), &trail(), None, b"");
+        for length in 0..whole.len() {
+            assert!(read_request(whole.slice(..length)).is_none(), "{length} bytes of it");
+        }
+        let mut other = whole.to_vec();
+        other[0] = VERSION + 1;
+        assert!(read_request(other.into()).is_none());
+    }
+
+    #[test]
+    fn each_reply_is_told_from_the_others() {
+        let response = http::Response::builder().status(409).header("x-a", "b").body(()).unwrap();
+        let sent = [&answer(&response.into_parts().0)[..], b"no"].concat();
+        let Some(Reply::Answer(read)) = reply(sent.into()) else { panic!("no answer") };
+        assert_eq!((read.status().as_u16(), &read.headers()["x-a"]), (409, "b"));
+        let elsewhere = Elsewhere { shard: ShardId(9), vouched: Vouched::default() };
+        let sent = not_here(&NotHere::of(elsewhere, Some(2), &trail()));
+        let Some(Reply::NotHere(read)) = reply(sent) else { panic!("no hint") };
+        assert_eq!((read.elsewhere.shard, read.hint), (ShardId(9), Some(2)));
+        assert_eq!((read.elsewhere.vouched, read.counted), (trail().vouched, Some(Some(SHOWN))));
+        assert!(matches!(reply(unsettled(ShardId(3))), Some(Reply::Unsettled(ShardId(3)))));
+        assert!(reply(Bytes::new()).is_none());
+    }
+}
