@@ -56,6 +56,21 @@ pub enum Refusal {
     /// The token was spent before.
     #[error("token already used")]
     TokenUsed,
+    /// The code of a second factor is wrong.
+    #[error("invalid code")]
+    InvalidMfaCode,
+    /// The action demands a second factor that the session has not shown.
+    #[error("multi-factor authentication required")]
+    MfaRequired,
+    /// The address has an account that must be linked from inside.
+    #[error("the account must be linked by its owner")]
+    AccountLinkRequired,
+    /// Too many of these for one address.
+    #[error("rate limit exceeded")]
+    LimitReached {
+        /// When the next one is taken.
+        retry_after: Duration,
+    },
     /// Somebody ended the session.
     #[error("session revoked")]
     SessionRevoked,
@@ -110,6 +125,12 @@ impl Refusal {
             }
             Rejection::AccountSuspended => Self::AccountSuspended,
             Rejection::InvalidToken => Self::InvalidToken,
+            Rejection::TokenUsed => Self::TokenUsed,
+            Rejection::InvalidMfaCode => Self::InvalidMfaCode,
+            Rejection::AccountLinkRequired => Self::AccountLinkRequired,
+            Rejection::LimitReached { until } => {
+                Self::LimitReached { retry_after: until.since(now) }
+            }
             Rejection::SessionRevoked => Self::SessionRevoked,
             Rejection::SessionExpired => Self::SessionExpired,
             Rejection::IdempotencyConflict => Self::IdempotencyConflict,

@@ -30,12 +30,16 @@ pub enum Code {
     InvalidToken,
     /// A token that was good for one use, and has had it.
     TokenUsed,
+    /// The code of a second factor is wrong.
+    InvalidMfaCode,
     /// The session was ended.
     SessionRevoked,
     /// The access token or its session has run out.
     SessionExpired,
     /// Known, but not allowed.
     InsufficientPermissions,
+    /// The session has not shown the second factor that is demanded.
+    MfaRequired,
     /// Two sources name different tenants.
     TenantMismatch,
     /// The account is switched off.
@@ -46,6 +50,8 @@ pub enum Code {
     MethodNotAllowed,
     /// The address is taken.
     EmailAlreadyExists,
+    /// The address has an account that must be linked from inside.
+    AccountLinkRequired,
     /// The same idempotency key with another request.
     IdempotencyConflict,
     /// The body is larger than the server takes.
@@ -66,7 +72,7 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::ValidationError,
         Self::HeadersTooLarge,
         Self::RequestTimeout,
@@ -74,14 +80,17 @@ impl Code {
         Self::InvalidCredentials,
         Self::InvalidToken,
         Self::TokenUsed,
+        Self::InvalidMfaCode,
         Self::SessionRevoked,
         Self::SessionExpired,
         Self::InsufficientPermissions,
+        Self::MfaRequired,
         Self::TenantMismatch,
         Self::AccountSuspended,
         Self::ResourceNotFound,
         Self::MethodNotAllowed,
         Self::EmailAlreadyExists,
+        Self::AccountLinkRequired,
         Self::IdempotencyConflict,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
@@ -105,7 +114,9 @@ impl Code {
     /// How a 401 asks for what is missing, or says that what was sent is no good (RFC 6750 §3).
     const fn challenge(self) -> Option<&'static str> {
         match self {
-            Self::AuthenticationRequired | Self::InvalidCredentials => Some("Bearer"),
+            Self::AuthenticationRequired | Self::InvalidCredentials | Self::InvalidMfaCode => {
+                Some("Bearer")
+            }
             Self::InvalidToken | Self::TokenUsed | Self::SessionRevoked | Self::SessionExpired => {
                 Some("Bearer error=\"invalid_token\"")
             }
@@ -123,6 +134,9 @@ impl Code {
             Self::InvalidCredentials => (S::UNAUTHORIZED, "invalid_credentials"),
             Self::InvalidToken => (S::UNAUTHORIZED, "invalid_token"),
             Self::TokenUsed => (S::UNAUTHORIZED, "token_used"),
+            Self::InvalidMfaCode => (S::UNAUTHORIZED, "invalid_mfa_code"),
+            Self::MfaRequired => (S::FORBIDDEN, "mfa_required"),
+            Self::AccountLinkRequired => (S::CONFLICT, "account_link_required"),
             Self::SessionRevoked => (S::UNAUTHORIZED, "session_revoked"),
             Self::SessionExpired => (S::UNAUTHORIZED, "session_expired"),
             Self::InsufficientPermissions => (S::FORBIDDEN, "insufficient_permissions"),

@@ -15,6 +15,11 @@ pub fn exposed<S: Serializer>(secret: &Secret, json: S) -> Result<S::Ok, S::Erro
     json.serialize_str(secret.expose())
 }
 
+/// The same, where there is one.
+pub fn exposed_if_any<S: Serializer>(secret: &Option<Secret>, json: S) -> Result<S::Ok, S::Error> {
+    secret.as_ref().map(Secret::expose).serialize(json)
+}
+
 /// A JSON object that is kept as text.
 pub fn object<S: Serializer>(text: &str, json: S) -> Result<S::Ok, S::Error> {
     let value: serde_json::Value = serde_json::from_str(text).map_err(serde::ser::Error::custom)?;

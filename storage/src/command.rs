@@ -3,9 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::capability::mfa::Challenged;
 use crate::capability::sessions::{Renewed, SignedIn};
 use crate::capability::users::Profile;
-use crate::capability::{passwords, sessions, tenants, users};
+use crate::capability::{oauth, passwords, sessions, tenants, users};
 use crate::event::Origin;
 use crate::fault::Fault;
 use crate::idempotency::{Recorded, Ticket};
@@ -43,6 +44,8 @@ pub enum Command {
     Tenants(tenants::Command),
     /// Removal of what has expired.
     Sweep(sweep::Command),
+    /// Other providers, and the codes that become sessions.
+    Oauth(oauth::Command),
 }
 
 /// What a command came to: a reply, or the state's refusal of it.
@@ -69,6 +72,8 @@ pub enum Reply {
     ReuseDetected,
     /// The same request has been answered before: so.
     Recorded(Box<Recorded>),
+    /// The first factor was right, and a second one is asked for.
+    Challenged(Box<Challenged>),
 }
 
 /// The state says no.
@@ -99,6 +104,17 @@ pub enum Rejection {
     Stale,
     /// There is one already.
     AlreadyExists,
+    /// What is good once has been used.
+    TokenUsed,
+    /// The code of a second factor is wrong, and has been counted.
+    InvalidMfaCode,
+    /// The address has an account that must be linked from inside.
+    AccountLinkRequired,
+    /// Too many of these for one address; `until` then.
+    LimitReached {
+        /// When the next one is taken.
+        until: Moment,
+    },
 }
 
 impl Rejection {
@@ -109,6 +125,7 @@ impl Rejection {
             Self::NotFound
             | Self::EmailAlreadyExists
             | Self::AccountSuspended
+            | Self::AccountLinkRequired
             | Self::AlreadyExists => true,
             Self::InvalidCredentials
             | Self::AccountLocked { .. }
@@ -116,6 +133,9 @@ impl Rejection {
             | Self::SessionRevoked
             | Self::SessionExpired
             | Self::IdempotencyConflict
+            | Self::TokenUsed
+            | Self::InvalidMfaCode
+            | Self::LimitReached { .. }
             | Self::Stale => false,
         }
     }

@@ -44,6 +44,17 @@ catalogue! {
     SessionRevoked = "session.revoked", "session.revoked";
     SessionReuseDetected = "session.reuse_detected", "session.reuse_detected";
     ApiKeyCreated = "api_key.created", "api_key.created";
+    EmailVerified = "user.email_verified", "user.email_verified";
+    MfaEnabled = "auth.mfa_enabled", "user.mfa_enabled";
+    MfaDisabled = "auth.mfa_disabled", "user.mfa_disabled";
+    PasskeyRegistered = "auth.passkey_registered", "user.passkey_registered";
+    PasskeyRemoved = "auth.passkey_removed", "user.passkey_removed";
+    PasswordReset = "auth.password_reset", "user.password_reset";
+    OauthLinked = "auth.oauth_linked", "user.oauth_linked";
+    OauthUnlinked = "auth.oauth_unlinked", "user.oauth_unlinked";
+    UserSuspended = "user.suspended", "user.suspended";
+    UserReactivated = "user.reactivated", "user.reactivated";
+    ApiKeyRevoked = "api_key.revoked", "api_key.revoked";
 }
 
 /// A value that may name a person. It can be erased: what stays is its digest under the event's

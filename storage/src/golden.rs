@@ -8,19 +8,22 @@ use serde::de::DeserializeOwned;
 
 use crate::capability::api_keys::{ApiKey, ApiKeyKind};
 use crate::capability::audit::Head;
-use crate::capability::passwords::{Fail, Lockout, LockoutPolicy, Password};
+use crate::capability::mfa::{Entry, Pending};
+use crate::capability::oauth::{Exchange, Redeem};
+use crate::capability::passwords::{Enter, Fail, Lockout, LockoutPolicy, Password};
 use crate::capability::sessions::{
     AccessGrant, EndReason, Ended, Method, RefreshToken, Rotation, Session, Start,
 };
 use crate::capability::tenants::{Algorithm, Cluster, Configure, SigningKey, Tenant};
 use crate::capability::users::{Device, Profile, Register, Status, User};
-use crate::capability::{passwords, tenants, users};
+use crate::capability::{oauth, passwords, tenants, users};
 use crate::codec;
 use crate::command::{Command, Proposal, Reply};
 use crate::event::{Detail, Event, EventKind, Origin, Personal};
 use crate::idempotency::{Record, Ticket};
 use crate::ids::{ApiKeyId, DeviceId, EventId, SessionId, TenantId, TenantNumber, UserId};
 use crate::moment::Moment;
+use crate::one_time::{Content, OneTime};
 use crate::seal::{Key, Sealed};
 use crate::secret::SecretHash;
 
@@ -172,6 +175,33 @@ fn fail() -> Command {
     Command::Passwords(passwords::Command::Fail(Fail { email, user: None, policy }))
 }
 
+fn entry() -> Entry {
+    Entry { start: start(), temp_token: SecretHash([8; 32]), temp_ttl_ms: 300_000 }
+}
+
+fn enter() -> Command {
+    let enter = Enter { user: UserId::new(1, 2), verified: 1, rehashed: None, entry: entry() };
+    Command::Passwords(passwords::Command::Enter(Box::new(enter)))
+}
+
+fn redeem() -> Command {
+    let redeem = Redeem { code: SecretHash([9; 32]), entry: entry() };
+    Command::Oauth(oauth::Command::Redeem(Box::new(redeem)))
+}
+
+fn one_time(content: Content) -> OneTime {
+    OneTime { content, expires: NOW, used: Some(NOW) }
+}
+
+fn pending() -> Content {
+    Content::Pending(Pending { user: UserId::new(1, 2), first: Method::Password, guesses: 1 })
+}
+
+fn exchange() -> Content {
+    let (user, method) = (UserId::new(1, 2), Method::MagicLink);
+    Content::Exchange(Exchange { user, method, is_new_user: false })
+}
+
 fn configure() -> Command {
     let configure = Configure { revision: 1, settings: "{}".into() };
     Command::Tenants(tenants::Command::Configure(configure))
@@ -226,6 +256,10 @@ fn everything_ever_written_is_read() {
         check("proposal-register", &proposal(register())),
         check("proposal-fail", &proposal(fail())),
         check("proposal-configure", &proposal(configure())),
+        check("proposal-enter", &proposal(enter())),
+        check("proposal-redeem", &proposal(redeem())),
+        check("one-time-pending", &one_time(pending())),
+        check("one-time-exchange", &one_time(exchange())),
     ]
     .into_iter()
     .flatten()

@@ -40,6 +40,8 @@ pub enum Kind {
     Ended = 51,
     /// First answer to an idempotency key.
     Idempotency = 64,
+    /// A token, code or challenge that is good once, by hash.
+    OneTime = 65,
     /// Events of one command, by the sequence of the first.
     Events = 80,
     /// The end of the audit chain.

@@ -13,6 +13,7 @@ pub mod idempotency;
 pub mod ids;
 pub mod keys;
 pub mod moment;
+pub mod one_time;
 pub mod records;
 pub mod seal;
 pub mod secret;

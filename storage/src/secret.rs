@@ -39,6 +39,16 @@ pub enum Purpose {
     SecretKey,
     /// The operator's token.
     OperatorToken,
+    /// Stands for a first factor while the second is asked for.
+    TempToken,
+    /// Shows that somebody reads mail at an address.
+    EmailToken,
+    /// Lets somebody set a new password.
+    ResetToken,
+    /// Logs in without a password.
+    MagicLink,
+    /// Turned into a session by the page that a browser was redirected to (RFC 6749 §1.3.1).
+    Code,
 }
 
 impl Purpose {
@@ -49,6 +59,11 @@ impl Purpose {
             Self::PublishableKey => "jpk",
             Self::SecretKey => "jsk",
             Self::OperatorToken => "jop",
+            Self::TempToken => "tmp",
+            Self::EmailToken => "evt",
+            Self::ResetToken => "rst",
+            Self::MagicLink => "ml",
+            Self::Code => "code",
         }
     }
 }

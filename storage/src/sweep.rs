@@ -14,11 +14,12 @@ use crate::idempotency;
 use crate::ids::SessionId;
 use crate::keys::{self, Kind};
 use crate::moment::Moment;
+use crate::one_time::OneTime;
 use crate::state_machine::Step;
 
 /// The kinds of record that expire.
-pub const KINDS: [Kind; 5] =
-    [Kind::Session, Kind::Ended, Kind::Lockout, Kind::Idempotency, Kind::SigningKey];
+pub const KINDS: [Kind; 6] =
+    [Kind::Session, Kind::Ended, Kind::Lockout, Kind::Idempotency, Kind::SigningKey, Kind::OneTime];
 
 /// How many spent tokens one command removes, so that no other waits long behind it.
 const SPENT_AT_ONCE: usize = 500;
@@ -38,6 +39,7 @@ pub fn expiry(kind: Kind, value: &[u8]) -> Result<Option<Moment>, Fault> {
         Kind::Lockout => Some(codec::decode::<Lockout>(value)?.expires),
         Kind::Idempotency => Some(codec::decode::<idempotency::Record>(value)?.expires),
         Kind::SigningKey => codec::decode::<SigningKey>(value)?.retires,
+        Kind::OneTime => Some(codec::decode::<OneTime>(value)?.expires),
         _ => None,
     })
 }
@@ -61,6 +63,7 @@ fn remove(step: &mut Step<'_, '_>, key: Vec<u8>, spent: &mut usize) -> Result<bo
         Kind::Session => expire_session(step, &key),
         Kind::Ended => forget_session(step, &key, spent),
         Kind::Lockout => delete_if(step, key, |record: &Lockout| Some(record.expires)),
+        Kind::OneTime => delete_if(step, key, |record: &OneTime| Some(record.expires)),
         Kind::SigningKey => {
             let retired = delete_if(step, key, |record: &SigningKey| record.retires)?;
             if retired {

@@ -1,6 +1,8 @@
 //! The capabilities, one file a noun, by the same name on every floor.
 
 pub mod api_keys;
+pub mod mfa;
+pub mod oauth;
 pub mod passwords;
 pub mod sessions;
 pub mod tenants;

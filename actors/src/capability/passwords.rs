@@ -1,12 +1,13 @@
 //! Logging in with a password, changing it, and what makes one good.
 
-use janua_storage::capability::passwords::{self, Change, Fail, LogIn};
+use janua_storage::capability::passwords::{self, Change, Enter, Fail};
 use janua_storage::capability::users::User;
 use janua_storage::command::{Command, Reply};
 use unicode_normalization::UnicodeNormalization;
 use zxcvbn::Score;
 
-use super::sessions::{SignedIn, unexpected};
+use super::mfa::Entered;
+use super::sessions::unexpected;
 use super::users::Registration;
 use crate::context::{Context, DeviceInfo};
 use crate::directory::Caller;
@@ -47,9 +48,9 @@ impl TenantRef {
         &self,
         context: &Context,
         credentials: Credentials,
-    ) -> Result<SignedIn, Refusal> {
+    ) -> Result<Entered, Refusal> {
         match self.attempt(context).await? {
-            Attempt::Repeated(answer) => self.signed_in(answer, None).await,
+            Attempt::Repeated(answer) => self.entered(answer, None).await,
             Attempt::First(first) => self.try_credentials(context, credentials, first).await,
         }
     }
@@ -59,7 +60,7 @@ impl TenantRef {
         context: &Context,
         credentials: Credentials,
         first: First,
-    ) -> Result<SignedIn, Refusal> {
+    ) -> Result<Entered, Refusal> {
         let email = credentials.email.as_str();
         let _turn = self.guess(email).await?;
         let records = self.0.shard.read().await?;
@@ -70,18 +71,18 @@ impl TenantRef {
         let (Some(user), Some(stored)) = (&user, stored) else {
             return Err(self.count_guess(context, email, user.as_ref()).await);
         };
-        let new = self.new_session(context, &credentials.device).await?;
-        let log_in = LogIn {
+        let new = self.new_entry(context, &credentials.device).await?;
+        let enter = Enter {
             user: user.profile.id,
             verified: stored.generation,
             rehashed: verified.rehashed,
-            start: new.start,
+            entry: new.entry,
         };
-        let command = Command::Passwords(passwords::Command::LogIn(Box::new(log_in)));
-        let ticket = self.ticket(&first, Some(new.refresh_token.expose())).await?;
+        let command = Command::Passwords(passwords::Command::Enter(Box::new(enter)));
+        let ticket = self.ticket(&first, Some(&new.secrets.recorded())).await?;
         let origin = context.origin_of(&credentials.device);
         let answer = self.propose(origin, ticket, command).await?;
-        self.signed_in(answer, Some(new.refresh_token)).await
+        self.entered(answer, Some(new.secrets)).await
     }
 
     /// Waits until one more guess at `email` may be made; refuses when none may.

@@ -215,7 +215,7 @@ fn sealing_key(token: &Secret) -> Key {
     Key::new(seal::mac(token.expose().as_bytes(), b"janua successor"))
 }
 
-fn text(bytes: Vec<u8>) -> Result<Secret, Refusal> {
+pub(crate) fn text(bytes: Vec<u8>) -> Result<Secret, Refusal> {
     let bytes = zeroize::Zeroizing::new(bytes);
     std::str::from_utf8(&bytes)
         .map(Secret::given)

@@ -1,5 +1,7 @@
 //! The endpoints, one file for each noun.
 
+pub mod mfa;
+pub mod oauth;
 pub mod passwords;
 pub mod service;
 pub mod sessions;
@@ -15,6 +17,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         passwords::endpoints(),
         sessions::endpoints(),
         users::endpoints(),
+        oauth::endpoints(),
         tenants::endpoints(),
         service::endpoints(),
     ];

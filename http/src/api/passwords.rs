@@ -2,16 +2,16 @@
 
 use garde::Validate;
 use janua_actors::capability::passwords::Credentials;
-use janua_actors::capability::sessions::SignedIn;
 use janua_actors::capability::users::{self, Registered};
 use janua_actors::context;
 use janua_actors::hashing::Plaintext;
-use janua_storage::ids::{DeviceId, UserId};
+use janua_storage::ids::UserId;
 use janua_storage::moment::Moment;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::mfa::LogIn;
 use super::sessions::SessionTokens;
 use crate::call::Call;
 use crate::endpoint::{Access, Endpoint, Limit, post};
@@ -148,43 +148,6 @@ pub struct NewUser {
     last_active_at: Moment,
 }
 
-/// A login.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct LogIn {
-    user: LoggedInUser,
-    session: DeviceSession,
-    requires_mfa: bool,
-}
-
-/// A user, as a login shows them.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct LoggedInUser {
-    #[serde(serialize_with = "text::of")]
-    #[schema(value_type = String, example = "usr_01jhmz5ajs9p9tbgc0n4d5x9xq")]
-    id: UserId,
-    email: String,
-    first_name: Option<String>,
-    last_name: Option<String>,
-    email_verified: bool,
-    mfa_enabled: bool,
-    #[serde(serialize_with = "text::of")]
-    #[schema(value_type = String, format = DateTime)]
-    last_active_at: Moment,
-}
-
-/// A new session and the device that it is on.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct DeviceSession {
-    #[serde(flatten)]
-    tokens: SessionTokens,
-    #[serde(serialize_with = "text::of")]
-    #[schema(value_type = String, example = "dev_01jhmz5ajs9p9tbgc0n4d5x9xq")]
-    device_id: DeviceId,
-}
-
 impl From<DeviceInfo> for context::DeviceInfo {
     fn from(info: DeviceInfo) -> Self {
         let DeviceInfo { user_agent, ip_address, device_fingerprint } = info;
@@ -205,23 +168,5 @@ impl From<Registered> for Registration {
             last_active_at: profile.last_active,
         };
         Self { user, session: registered.tokens.map(SessionTokens::from) }
-    }
-}
-
-impl From<SignedIn> for LogIn {
-    fn from(signed_in: SignedIn) -> Self {
-        let profile = signed_in.profile;
-        let user = LoggedInUser {
-            id: profile.id,
-            email: profile.email,
-            first_name: profile.first_name,
-            last_name: profile.last_name,
-            email_verified: profile.email_verified,
-            mfa_enabled: profile.mfa_enabled,
-            last_active_at: profile.last_active,
-        };
-        let tokens = signed_in.tokens.into();
-        let session = DeviceSession { tokens, device_id: signed_in.device };
-        Self { user, session, requires_mfa: false }
     }
 }

@@ -42,6 +42,17 @@ impl From<Refusal> for Error {
             Refusal::TokenUsed => {
                 Self::new(Code::TokenUsed, "The token was used before; ask for a new one")
             }
+            Refusal::InvalidMfaCode => {
+                Self::new(Code::InvalidMfaCode, "The code is not right; use a fresh one")
+            }
+            Refusal::MfaRequired => {
+                Self::new(Code::MfaRequired, "Show a second factor first: sign in with one")
+            }
+            Refusal::AccountLinkRequired => Self::new(
+                Code::AccountLinkRequired,
+                "The address has an account already; sign in to it and link the provider there",
+            ),
+            Refusal::LimitReached { retry_after } => Self::rate_limited(retry_after),
             Refusal::SessionRevoked => {
                 Self::new(Code::SessionRevoked, "The session was ended; sign in again")
             }

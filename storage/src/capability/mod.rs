@@ -2,6 +2,8 @@
 
 pub mod api_keys;
 pub mod audit;
+pub mod mfa;
+pub mod oauth;
 pub mod passwords;
 pub mod sessions;
 pub mod tenants;

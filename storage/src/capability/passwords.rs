@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::capability::sessions::{self, EndReason, Start};
+use crate::capability::mfa::{self, Entry};
+use crate::capability::sessions::{self, EndReason, Method, Start};
 use crate::capability::users::{Status, User};
 use crate::command::{Rejection, Reply, Stop};
 use crate::event::{Draft, EventKind};
@@ -63,6 +64,8 @@ pub enum Command {
     Fail(Fail),
     /// A new password.
     Change(Box<Change>),
+    /// The password was right; a second factor may follow.
+    Enter(Box<Enter>),
 }
 
 /// A login whose password was right.
@@ -76,6 +79,19 @@ pub struct LogIn {
     pub rehashed: Option<String>,
     /// The session to be.
     pub start: Start,
+}
+
+/// A login whose password was right, and which may have to show a second factor.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enter {
+    /// Who.
+    pub user: UserId,
+    /// Generation of the password that was checked.
+    pub verified: u32,
+    /// The same password under the parameters of today, as a PHC string.
+    pub rehashed: Option<String>,
+    /// The session to be, or what stands for it while a second factor is asked for.
+    pub entry: Entry,
 }
 
 /// A wrong guess.
@@ -110,6 +126,12 @@ impl std::fmt::Debug for LogIn {
     }
 }
 
+impl std::fmt::Debug for Enter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Enter").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
 impl std::fmt::Debug for Change {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Change").field("user", &self.user).finish_non_exhaustive()
@@ -138,30 +160,51 @@ pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, 
         Command::LogIn(command) => command.apply(step),
         Command::Fail(command) => command.apply(step),
         Command::Change(command) => command.apply(step),
+        Command::Enter(command) => command.apply(step),
     }
 }
 
 impl LogIn {
     fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
-        let mut user = User::load(step, self.user)?.ok_or(Rejection::InvalidCredentials)?;
-        refuse_if_locked(step, &user.profile.email)?;
-        user.password_is(self.verified)?;
-        if user.status == Status::Suspended {
-            return Err(Rejection::AccountSuspended.into());
-        }
-        clear(step, &user.profile.email)?;
-        if let (Some(password), Some(phc)) = (&mut user.password, self.rehashed) {
-            password.phc = phc;
-        }
+        let mut user = right_password(step, self.user, self.verified, self.rehashed)?;
         step.record(
             Draft::new(EventKind::LoggedIn, self.user)
                 .with("method", "password")
                 .with("success", true),
         );
-        let signed_in = sessions::start(step, &mut user, self.start)?;
+        let signed_in = sessions::start(step, &mut user, self.start, vec![Method::Password])?;
         user.save(step)?;
         Ok(Reply::SignedIn(Box::new(signed_in)))
     }
+}
+
+impl Enter {
+    fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
+        let mut user = right_password(step, self.user, self.verified, self.rehashed)?;
+        let reply = mfa::admit(step, &mut user, Method::Password, self.entry)?;
+        user.save(step)?;
+        Ok(reply)
+    }
+}
+
+/// The user whose password was checked, if nothing has changed since that forbids to go on.
+fn right_password(
+    step: &mut Step<'_, '_>,
+    user: UserId,
+    verified: u32,
+    rehashed: Option<String>,
+) -> Result<User, Stop> {
+    let mut user = User::load(step, user)?.ok_or(Rejection::InvalidCredentials)?;
+    refuse_if_locked(step, &user.profile.email)?;
+    user.password_is(verified)?;
+    if user.status == Status::Suspended {
+        return Err(Rejection::AccountSuspended.into());
+    }
+    clear(step, &user.profile.email)?;
+    if let (Some(password), Some(phc)) = (&mut user.password, rehashed) {
+        password.phc = phc;
+    }
+    Ok(user)
 }
 
 impl Fail {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::capability::passwords::{self, Password};
-use crate::capability::sessions::{self, EndReason, Start};
+use crate::capability::sessions::{self, EndReason, Method, Start};
 use crate::command::{Rejection, Reply, Stop};
 use crate::event::{Draft, EventKind};
 use crate::fault::Fault;
@@ -228,7 +228,10 @@ impl Register {
                 .with_personal("email", &user.profile.email),
         );
         let reply = match self.start {
-            Some(start) => Reply::SignedIn(Box::new(sessions::start(step, &mut user, start)?)),
+            Some(start) => {
+                let methods = vec![Method::Password];
+                Reply::SignedIn(Box::new(sessions::start(step, &mut user, start, methods)?))
+            }
             None => Reply::Registered(Box::new(user.profile.clone())),
         };
         user.save(step)?;

@@ -36,6 +36,10 @@ pub enum EndReason {
     Displaced,
     /// Its time was over.
     Expired,
+    /// Its user set a new password by a mailed token.
+    PasswordReset,
+    /// Its user was suspended.
+    Suspended,
 }
 
 impl EndReason {
@@ -49,6 +53,8 @@ impl EndReason {
             Self::ReuseDetected => "reuse_detected",
             Self::Displaced => "displaced",
             Self::Expired => "expired",
+            Self::PasswordReset => "password_reset",
+            Self::Suspended => "suspended",
         }
     }
 }

@@ -25,6 +25,16 @@ use crate::state_machine::Step;
 pub enum Method {
     /// `pwd`
     Password,
+    /// `otp`: a code of an authenticator app (RFC 6238).
+    Totp,
+    /// `otp`: one of the codes that are kept for when the other factor is lost.
+    BackupCode,
+    /// `pop`: a passkey that has verified its user.
+    Passkey,
+    /// `email`: a link that was sent to their address.
+    MagicLink,
+    /// `fed`: another provider vouches for them.
+    Federated,
 }
 
 impl Method {
@@ -32,6 +42,22 @@ impl Method {
     pub const fn amr(self) -> &'static str {
         match self {
             Self::Password => "pwd",
+            Self::Totp | Self::BackupCode => "otp",
+            Self::Passkey => "pop",
+            Self::MagicLink => "email",
+            Self::Federated => "fed",
+        }
+    }
+
+    /// The name that events and clients use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Totp => "totp",
+            Self::BackupCode => "backup_code",
+            Self::Passkey => "passkey",
+            Self::MagicLink => "magic_link",
+            Self::Federated => "oauth",
         }
     }
 }
@@ -159,11 +185,12 @@ pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, 
     }
 }
 
-/// Begins a session of `user`, whose record the caller saves.
+/// Begins a session of `user`, who has shown `methods`; the caller saves the record.
 pub(crate) fn start(
     step: &mut Step<'_, '_>,
     user: &mut User,
     start: Start,
+    methods: Vec<Method>,
 ) -> Result<SignedIn, Stop> {
     end::make_room(step, user, start.most)?;
     let id = user.profile.id;
@@ -174,7 +201,7 @@ pub(crate) fn start(
         user: id,
         device,
         origin: start.origin,
-        methods: vec![Method::Password],
+        methods,
         created: step.now,
         last_active: step.now,
         expires,

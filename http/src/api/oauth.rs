@@ -1,0 +1,39 @@
+//! Other providers, and the codes by which a page picks up a login that a redirect has completed.
+
+use garde::Validate;
+use janua_storage::secret::{Purpose, Secret};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::mfa::LogIn;
+use crate::call::Call;
+use crate::endpoint::{Access, Endpoint, Limit, post};
+use crate::error::{Code, Error};
+use crate::input::Json;
+use crate::output::Data;
+use crate::rules;
+
+/// The endpoints for other providers.
+pub fn endpoints() -> Vec<Endpoint> {
+    vec![
+        post("/auth/oauth/exchange", Access::Public, Limit::Authentication, exchange)
+            .describes("Turn the one-time code of a redirect into the session that it stands for")
+            .refuses(&[Code::TokenUsed, Code::AccountSuspended]),
+    ]
+}
+
+/// A body that shows a one-time code.
+#[derive(Default, Deserialize, Validate, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExchangeRequest {
+    #[serde(default)]
+    #[garde(custom(rules::present))]
+    #[schema(required = true, min_length = 1, example = "code_1_…")]
+    code: String,
+}
+
+async fn exchange(call: Call, Json(body): Json<ExchangeRequest>) -> Result<Data<LogIn>, Error> {
+    let code = Secret::given(&body.code);
+    let tenant = call.tenant_of(&code, Purpose::Code).await?;
+    Ok(Data(tenant.redeem(&call.context(), &code).await?.into()))
+}
