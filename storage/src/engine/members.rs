@@ -10,6 +10,7 @@ use std::time::Duration;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, RaftError};
 use openraft::{BasicNode, ChangeMembers, RaftMetrics, ServerState};
+use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::error::Unavailable;
@@ -25,7 +26,7 @@ const HAND_OVER_DEADLINE: Duration = Duration::from_secs(1);
 const LOST: Duration = Duration::from_millis(1_500);
 
 /// A group, as its leader sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Members {
     /// The leader's term.
     pub term: u64,

@@ -28,6 +28,7 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -106,6 +107,10 @@ pub struct Door {
     pub address: String,
     /// The cluster's secret.
     pub secret: Secret,
+    /// The cluster, if there is one already; until it is known, nobody is met.
+    pub cluster: Option<[u8; 16]>,
+    /// Where other nodes were last reached.
+    pub peers: BTreeMap<u64, String>,
 }
 
 impl Default for Parts {

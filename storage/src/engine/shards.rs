@@ -49,6 +49,8 @@ pub struct Shards {
     poison: Arc<Poison>,
     folder: Mutex<Option<Folder>>,
     link: Option<Arc<Link>>,
+    /// The cluster's port, until the cluster is known.
+    unmet: Mutex<Option<TcpListener>>,
     pace: Mutex<Option<AbortOnDropHandle<()>>>,
     runtime: Mutex<Option<Runtime>>,
 }
@@ -130,13 +132,49 @@ impl Shards {
         let Some(runtime) = &*runtime else { return Ok(()) };
         let pace = Pace::new(self.node, self.shards.clone(), self.link.clone());
         self.pace.lock().replace(AbortOnDropHandle::new(runtime.spawn(pace.keep(changed))));
-        if let (Some(link), Some(door)) = (&self.link, door) {
-            link.serve(&self.shards);
-            door.listener.set_nonblocking(true)?;
-            let _runtime = runtime.enter();
-            link.listen(TcpListener::from_std(door.listener)?);
+        let (Some(link), Some(door)) = (&self.link, door) else { return Ok(()) };
+        link.serve(&self.shards);
+        for (node, address) in &door.peers {
+            link.learn(*node, address);
+            link.peer(*node);
+        }
+        door.listener.set_nonblocking(true)?;
+        let _runtime = runtime.enter();
+        *self.unmet.lock() = Some(TcpListener::from_std(door.listener)?);
+        match door.cluster {
+            Some(cluster) => self.belong_to(cluster),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes connections of nodes of this cluster from now on, and of no other.
+    ///
+    /// Invariant: nobody is met before the cluster is known. The groups of a node that founds anew
+    /// would else take in what an older cluster sends to the node that it takes this one for.
+    pub fn belong_to(&self, cluster: [u8; 16]) -> io::Result<()> {
+        let Some(link) = &self.link else { return Ok(()) };
+        link.belong_to(cluster);
+        if let Some(listener) = self.unmet.lock().take() {
+            link.listen(listener);
         }
         Ok(())
+    }
+
+    /// Hands over all that this node leads to others that can lead it, before it stops.
+    pub async fn hand_over(&self) {
+        let Some(link) = &self.link else { return };
+        link.leave();
+        let handed = self.shards.iter().map(|shard| async {
+            let Some(members) = shard.members() else { return };
+            let others = members.voters.iter().copied().filter(|id| *id != self.node);
+            let heir = others.filter(|id| link.is_up(*id)).min_by_key(|id| members.lag(*id));
+            if let Some(heir) = heir
+                && let Err(problem) = shard.hand_over(heir).await
+            {
+                tracing::warn!(shard = shard.id().0, heir, %problem, "a shard was not handed over");
+            }
+        });
+        join_all(handed).await;
     }
 
     /// One shard. Its id must be one of this node's.
@@ -307,6 +345,7 @@ impl Opening {
             poison: self.poison,
             folder: Mutex::new(Some(self.folder)),
             link,
+            unmet: Mutex::default(),
             pace: Mutex::default(),
             runtime: Mutex::new(Some(runtime)),
         }

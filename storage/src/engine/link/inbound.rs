@@ -43,8 +43,8 @@ async fn read_all(
             biased;
             Some(answer) = under_way.next() => answers.send(answer).await.map_err(gone)?,
             message = reader.next::<Outgoing>(), if under_way.len() < UNDER_WAY => match message? {
-                Outgoing::Ping(leads) => {
-                    link.heed(from, &leads);
+                Outgoing::Ping { leaving, leads } => {
+                    link.heed(from, leaving, &leads);
                     answers.send(Incoming::Pong).await.map_err(gone)?;
                 }
                 Outgoing::Request { id, shard, request } => {

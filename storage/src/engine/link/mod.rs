@@ -13,8 +13,9 @@ pub mod snapshot;
 mod tests;
 pub mod wire;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -28,9 +29,9 @@ use tokio::time::timeout;
 use tokio_rustls::{TlsConnector, TlsStream};
 use tokio_util::sync::CancellationToken;
 
-pub use self::identity::{Channel, Identity, IdentityError};
+pub use self::identity::{Channel, Identity, IdentityError, PROTOCOL};
 pub use self::peer::{Lost, Peer};
-use self::wire::{Hello, Welcome};
+use self::wire::{Hello, Outgoing, Welcome};
 use super::shard::Shard;
 use crate::ids::ShardId;
 
@@ -70,6 +71,10 @@ pub struct Link {
     met: Mutex<HashMap<u64, Arc<Notify>>>,
     /// Who leads a shard, in which term, as nodes say of themselves.
     leaders: RwLock<BTreeMap<ShardId, (u64, u64)>>,
+    /// Nodes that are about to stop.
+    leaving: RwLock<BTreeSet<u64>>,
+    /// Whether this node is.
+    is_leaving: AtomicBool,
     changed: Arc<Notify>,
     actors: mpsc::Sender<(u64, Stream)>,
     untaken: Mutex<Option<mpsc::Receiver<(u64, Stream)>>>,
@@ -100,6 +105,8 @@ impl Link {
             peers: Mutex::default(),
             met: Mutex::default(),
             leaders: RwLock::default(),
+            leaving: RwLock::default(),
+            is_leaving: AtomicBool::new(false),
             changed,
             actors,
             untaken: Mutex::new(Some(untaken)),
@@ -165,6 +172,24 @@ impl Link {
     /// Whether there is a connection to a node, which answers.
     pub fn is_up(&self, node: u64) -> bool {
         node == self.node || self.peers.lock().get(&node).is_some_and(|peer| peer.is_up())
+    }
+
+    /// Ends the connection to a node that is not to be reached any more.
+    pub fn forget(&self, node: u64) {
+        if let Some(peer) = self.peers.lock().remove(&node) {
+            peer.end();
+        }
+        self.addresses.write().remove(&node);
+    }
+
+    /// Whether a node has said that it is about to stop.
+    pub fn is_leaving(&self, node: u64) -> bool {
+        self.leaving.read().contains(&node)
+    }
+
+    /// Says from now on that this node is about to stop.
+    pub fn leave(&self) {
+        self.is_leaving.store(true, Ordering::Relaxed);
     }
 
     /// The node that has last said that it leads a shard.
@@ -238,7 +263,15 @@ impl Link {
             .collect()
     }
 
-    fn heed(&self, node: u64, leads: &[(u16, u64)]) {
+    fn ping(&self) -> Outgoing {
+        Outgoing::Ping { leaving: self.is_leaving.load(Ordering::Relaxed), leads: self.leads() }
+    }
+
+    fn heed(&self, node: u64, leaving: bool, leads: &[(u16, u64)]) {
+        if leaving != self.is_leaving(node) {
+            let mut all = self.leaving.write();
+            _ = if leaving { all.insert(node) } else { all.remove(&node) };
+        }
         let stale = |leaders: &BTreeMap<ShardId, (u64, u64)>| {
             leads.iter().any(|(shard, term)| leaders.get(&ShardId(*shard)) < Some(&(*term, node)))
         };

@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use super::identity::Channel;
 use super::wire::{self, Answer, Incoming, Outgoing, Reader, Request};
@@ -62,6 +63,7 @@ pub struct Peer {
     node: u64,
     asked: mpsc::Sender<Asked>,
     up: watch::Sender<bool>,
+    ended: CancellationToken,
 }
 
 type Pending = Mutex<HashMap<u64, oneshot::Sender<Result<Answer, Lost>>>>;
@@ -70,7 +72,12 @@ impl Peer {
     /// Starts to keep up the connection to a node.
     pub fn start(link: &Arc<Link>, node: u64) -> Arc<Self> {
         let (asked, waiting) = mpsc::channel(WAITING);
-        let peer = Arc::new(Self { node, asked, up: watch::Sender::new(false) });
+        let peer = Arc::new(Self {
+            node,
+            asked,
+            up: watch::Sender::new(false),
+            ended: link.closing.child_token(),
+        });
         let keeper = Keeper { link: link.clone(), peer: peer.clone(), refused: None };
         link.runtime.spawn(keeper.run(waiting));
         peer
@@ -79,6 +86,11 @@ impl Peer {
     /// Whether the connection stands.
     pub fn is_up(&self) -> bool {
         *self.up.borrow()
+    }
+
+    /// Ends the connection for good.
+    pub fn end(&self) {
+        self.ended.cancel();
     }
 
     /// Puts a request on its way, in the order of the calls. The answer comes by the channel.
@@ -123,7 +135,7 @@ impl Keeper {
         loop {
             let connected = tokio::select! {
                 connected = self.link.connect(self.peer.node, Channel::Raft) => connected,
-                () = self.link.closed() => return,
+                () = self.peer.ended.cancelled() => return self.set_up(false),
             };
             match connected {
                 Ok(stream) => {
@@ -132,7 +144,7 @@ impl Keeper {
                     self.set_up(true);
                     let ended = tokio::select! {
                         ended = self.serve(stream, &mut waiting) => ended,
-                        () = self.link.closed() => return,
+                        () = self.peer.ended.cancelled() => return self.set_up(false),
                     };
                     self.set_up(false);
                     tracing::warn!(node = self.peer.node, problem = %ended, "lost a node");
@@ -144,7 +156,7 @@ impl Keeper {
             tokio::select! {
                 () = sleep(backoff) => {}
                 () = self.link.met(self.peer.node) => backoff = BACKOFF.0,
-                () = self.link.closed() => return,
+                () = self.peer.ended.cancelled() => return self.set_up(false),
             }
             backoff = (backoff * 2).min(BACKOFF.1);
         }
@@ -208,7 +220,7 @@ impl Keeper {
                     if heard.silent_for() > SILENCE {
                         return Err(io::ErrorKind::TimedOut.into());
                     }
-                    wire::put(&mut buffer, &Outgoing::Ping(self.link.leads()))?;
+                    wire::put(&mut buffer, &self.link.ping())?;
                 }
             }
             for Asked { shard, request, answer } in round.drain(..) {

@@ -60,8 +60,13 @@ pub enum Outgoing {
         /// What is asked.
         request: Request,
     },
-    /// Whoever hears this answers, and learns what the sender leads: shard and term.
-    Ping(Vec<(u16, u64)>),
+    /// Whoever hears this answers.
+    Ping {
+        /// Whether the sender is about to stop.
+        leaving: bool,
+        /// What it leads: shard and term.
+        leads: Vec<(u16, u64)>,
+    },
 }
 
 /// From the end that accepted.
