@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::capability::mfa::Challenged;
 use crate::capability::sessions::{Renewed, SignedIn};
 use crate::capability::users::Profile;
-use crate::capability::{oauth, passwords, sessions, tenants, users};
+use crate::capability::{cluster, oauth, passwords, sessions, tenants, users};
 use crate::event::Origin;
 use crate::fault::Fault;
 use crate::idempotency::{Recorded, Ticket};
@@ -46,6 +46,8 @@ pub enum Command {
     Sweep(sweep::Command),
     /// Other providers, and the codes that become sessions.
     Oauth(oauth::Command),
+    /// The nodes of the cluster.
+    Cluster(cluster::Command),
 }
 
 /// What a command came to: a reply, or the state's refusal of it.
@@ -74,6 +76,8 @@ pub enum Reply {
     Recorded(Box<Recorded>),
     /// The first factor was right, and a second one is asked for.
     Challenged(Box<Challenged>),
+    /// A node of the cluster.
+    Node(Box<cluster::Node>),
 }
 
 /// The state says no.

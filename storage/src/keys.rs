@@ -16,6 +16,8 @@ pub enum Kind {
     Directory = 3,
     /// Tenant of a bootstrap key, by hash (cluster range).
     BootstrapKey = 4,
+    /// A node, by its number (cluster range).
+    Node = 5,
     /// The tenant.
     Tenant = 16,
     /// A signing key, by its number.
@@ -66,6 +68,11 @@ pub fn by_hash(tenant: TenantNumber, kind: Kind, hash: &SecretHash) -> Vec<u8> {
 /// The number of the tenant with this id.
 pub fn directory(id: &str) -> Vec<u8> {
     key(TenantNumber::CLUSTER, Kind::Directory, &[id.as_bytes()])
+}
+
+/// A node of the cluster.
+pub fn node(id: u64) -> Vec<u8> {
+    key(TenantNumber::CLUSTER, Kind::Node, &[&id.to_be_bytes()])
 }
 
 /// A signing key.

@@ -2,6 +2,7 @@
 
 pub mod api_keys;
 pub mod audit;
+pub mod cluster;
 pub mod mfa;
 pub mod oauth;
 pub mod passwords;

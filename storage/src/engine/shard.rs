@@ -1,7 +1,7 @@
 //! A shard: one Raft group, the log and the tree below it, and what the actors call.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use openraft::alias::WatchReceiverOf;
 use openraft::async_runtime::watch::WatchReceiver;
@@ -13,6 +13,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::error::Unavailable;
+use super::pulse::Pulse;
 use super::raft::machine::Core;
 use super::raft::{Proposed, Raft, Types};
 use super::tree::Tree;
@@ -75,6 +76,12 @@ pub struct Shard {
     pub(super) confirmations: mpsc::Sender<Confirmation>,
     pub(super) snapshot_wanted: Arc<Notify>,
     pub(super) stop: Notify,
+    /// When its leader was last heard.
+    pub(super) pulse: Pulse,
+    /// Told when it leads or follows, or its members are not as they were.
+    pub(super) changed: Arc<Notify>,
+    /// The term in which this node has given up its lease, to hand over leadership.
+    pub(super) handed_over: AtomicU64,
 }
 
 impl Shard {
@@ -115,7 +122,9 @@ impl Shard {
         {
             let running = self.serving()?;
             let metrics = running.metrics.borrow_watched();
-            if lease::holds(&metrics) {
+            // Whoever has handed over may be followed by another leader at any moment.
+            let kept = metrics.current_term != self.handed_over.load(Ordering::SeqCst);
+            if kept && lease::holds(&metrics) {
                 return view(tree);
             }
             if metrics.state != ServerState::Leader {
@@ -165,10 +174,7 @@ impl Shard {
             Phase::Starting => Some(format!("shard {shard} is starting")),
             Phase::Rebuilding(reason) => Some(format!("shard {shard} is being rebuilt: {reason}")),
             Phase::Stopped(reason) => Some(reason.clone()),
-            Phase::Serving if self.leadership.borrow().leader.is_none() => {
-                Some(format!("shard {shard} has no leader"))
-            }
-            Phase::Serving => None,
+            Phase::Serving => self.quorum_problem(),
         }
     }
 

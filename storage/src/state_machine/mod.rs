@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::capability::audit::{self, Circumstances};
-use crate::capability::{oauth, passwords, sessions, tenants, users};
+use crate::capability::{cluster, oauth, passwords, sessions, tenants, users};
 use crate::command::{Command, Outcome, Proposal, Reply, Stop};
 use crate::effect::Effect;
 use crate::event::Draft;
@@ -60,6 +60,7 @@ fn run(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, Stop> {
         Command::Tenants(command) => tenants::apply(step, command),
         Command::Sweep(command) => sweep::apply(step, command),
         Command::Oauth(command) => oauth::apply(step, command),
+        Command::Cluster(command) => cluster::apply(step, command),
     }
 }
 
