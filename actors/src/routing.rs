@@ -34,6 +34,9 @@ pub enum Place {
 /// How often a leader that is not known is asked for again.
 const RECHECK: Duration = Duration::from_millis(25);
 
+/// Longer than any request.
+const LONG: Duration = Duration::from_secs(3600);
+
 /// Of so many tenants that are led elsewhere the keys are held.
 const MOST_FOLLOWED: usize = 1000;
 
@@ -126,9 +129,19 @@ impl Directory {
     /// Returns once another node than this peer leads the shard.
     pub async fn moved_from(&self, shard: ShardId, peer: u64) {
         let Some(home) = self.node().shards.get(shard) else { return };
-        let elsewhere = |now: &Leadership| now.leader.is_some_and(|leader| leader != peer);
-        if home.leadership().wait_for(elsewhere).await.is_err() {
-            std::future::pending::<()>().await;
+        let mut leadership = home.leadership();
+        loop {
+            let known = leadership.borrow_and_update().leader;
+            let heard = known.or_else(|| self.gateway()?.leader_of(shard));
+            if heard.is_some_and(|leader| leader != peer) {
+                return;
+            }
+            // Without a replica of its own, a node is told of no change.
+            let look = if known.is_some() { LONG } else { RECHECK };
+            tokio::select! {
+                changed = leadership.changed() => if changed.is_err() { sleep(LONG).await },
+                () = sleep(look) => {}
+            }
         }
     }
 

@@ -9,6 +9,7 @@ mod frame;
 mod hashing;
 mod inbound;
 mod link;
+mod members;
 mod origin;
 mod sessions;
 mod write;
@@ -33,6 +34,7 @@ use tokio::task::AbortHandle;
 
 pub use actor::GatewayMessage;
 pub use link::Lost;
+pub use members::MemberLinks;
 pub use sessions::{Links, Peer, Stream};
 
 pub(crate) use origin::Origin;
