@@ -15,6 +15,7 @@ pub mod keys;
 pub mod membership;
 pub mod moment;
 pub mod one_time;
+pub mod outbox;
 pub mod records;
 pub mod seal;
 pub mod secret;

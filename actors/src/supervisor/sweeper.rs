@@ -43,7 +43,7 @@ impl Sweeper {
 
     /// One round over all tenants whose shard this node leads.
     pub async fn sweep(&mut self) {
-        let tenants = match self.tenants() {
+        let tenants = match tenants(&self.node) {
             Ok(tenants) => tenants,
             Err(refusal) => return tracing::debug!(%refusal, "no sweep"),
         };
@@ -79,12 +79,6 @@ impl Sweeper {
             && self.node.clock.now().since(begun) < TURN
         {}
         Ok(())
-    }
-
-    fn tenants(&self) -> Result<Vec<TenantNumber>, Refusal> {
-        // A tenant that this replica has not heard of yet is swept in a later round.
-        let records = self.node.shards.of(TenantNumber::CLUSTER).follow()?;
-        Ok(View::new(&records, TenantNumber::CLUSTER).tenant_numbers()?)
     }
 
     /// One look; how many removals it proposed.
@@ -125,4 +119,11 @@ impl Sweeper {
         outcome.map_err(|rejection| Refusal::from_rejection(rejection, now))?;
         Ok(proposed)
     }
+}
+
+/// Every tenant of the cluster.
+pub(super) fn tenants(node: &Node) -> Result<Vec<TenantNumber>, Refusal> {
+    // A tenant that this replica has not heard of yet has its turn in a later round.
+    let records = node.shards.of(TenantNumber::CLUSTER).follow()?;
+    Ok(View::new(&records, TenantNumber::CLUSTER).tenant_numbers()?)
 }

@@ -97,6 +97,9 @@ impl<B: Stream> Journey<'_, '_, B> {
                 }
                 unsettled = true;
             }
+            if !self.body.is_whole() {
+                break Err(unknown());
+            }
             match self.again(&tried, pause).await {
                 Ok(Ok(response)) => break Ok(response),
                 Ok(Err(next)) => tried = next,
@@ -158,9 +161,18 @@ impl<B: Stream> Journey<'_, '_, B> {
             node = gateway.name_of(peer),
             "a request goes to another node"
         );
+        let (lines, settings) =
+            (self.trail.takes_lines() && !self.body.is_empty(), &self.app.settings);
         let replied = tokio::select! {
             biased;
-            replied = gateway.forward(peer, head, body, left) => replied,
+            replied = async {
+                if lines {
+                    let pieces = async || self.body.piece_to_send(settings).await;
+                    gateway.forward_pieces(peer, head, pieces, left).await
+                } else {
+                    gateway.forward(peer, head, body, left).await
+                }
+            } => replied,
             () = async {
                 directory.moved_from(shard, peer).await;
                 sleep(GRACE).await;
