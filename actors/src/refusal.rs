@@ -186,6 +186,10 @@ impl Refusal {
                 Self::LimitReached { retry_after: until.since(now), level: None }
             }
             Rejection::OutboxFull => Self::Overloaded { retry_after: OUTBOX_AGAIN },
+            Rejection::RegistrationClosed
+            | Rejection::EmailRequired
+            | Rejection::IdentityAlreadyLinked
+            | Rejection::LastLoginMethod => Self::InsufficientPermissions,
             Rejection::SessionRevoked => Self::SessionRevoked,
             Rejection::SessionExpired => Self::SessionExpired,
             Rejection::IdempotencyConflict => Self::IdempotencyConflict,

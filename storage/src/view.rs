@@ -164,11 +164,6 @@ impl<'a> View<'a> {
         self.get(&keys::idempotency(self.tenant, digest))
     }
 
-    /// What a one-time secret is good for, used or not.
-    pub fn one_time(&self, hash: &SecretHash) -> Result<Option<OneTime>, Fault> {
-        self.get(&keys::by_hash(self.tenant, Kind::OneTime, hash))
-    }
-
     /// The mails that wait to be sent, or those that are kept to be read, oldest first.
     pub fn mails(&self, kept: bool) -> Result<Vec<Mail>, Fault> {
         self.list(&keys::mails(self.tenant, kept))
