@@ -9,6 +9,7 @@ use http::HeaderValue;
 use janua_actors::clock::SharedClock;
 use janua_actors::directory::Directory;
 use janua_storage::ids::RequestId;
+use janua_storage::membership::Membership;
 use metrics::Gauge;
 
 use crate::api::service::Documents;
@@ -54,6 +55,7 @@ pub struct App {
     pub(crate) in_flight: Gauge,
     pub(crate) documents: OnceLock<Documents>,
     directory: OnceLock<Directory>,
+    membership: OnceLock<Arc<Membership>>,
     public: Router,
     admin: Router,
     stopping: AtomicBool,
@@ -82,6 +84,7 @@ impl App {
             in_flight: metrics::gauge!("janua_http_requests_in_flight"),
             documents: OnceLock::new(),
             directory: OnceLock::new(),
+            membership: OnceLock::new(),
             public: Router::new(public)?,
             admin: Router::new(admin)?,
             stopping: AtomicBool::new(false),
@@ -92,8 +95,17 @@ impl App {
 
     /// Lets requests through to the actors. Until then only what belongs to no tenant is served, so
     /// that a node can say that it is alive while it still reads its data.
-    pub fn open(&self, directory: Directory) {
+    pub fn open(&self, directory: Directory, membership: Option<Arc<Membership>>) {
+        if let Some(membership) = membership {
+            self.membership.set(membership).ok();
+        }
         self.directory.set(directory).ok();
+    }
+
+    /// The cluster that this node belongs to.
+    pub fn membership(&self) -> Result<&Arc<Membership>, Error> {
+        let starting = || Error::unavailable("The node is starting; try again shortly", STARTING);
+        self.membership.get().ok_or_else(starting)
     }
 
     /// Where tenants are found.
@@ -124,6 +136,7 @@ impl App {
     /// Why this node should get no requests; empty when it should.
     pub fn unready(&self) -> Vec<String> {
         let mut reasons = (self.services.unready)();
+        reasons.extend(self.membership.get().and_then(|membership| membership.problem()));
         if self.directory.get().is_none() {
             reasons.push("the node is starting".into());
         }

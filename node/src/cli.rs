@@ -44,6 +44,9 @@ pub struct Serve {
     /// Print one JSON line for each thing to know, instead of text
     #[arg(long)]
     pub json: bool,
+    /// Join in the place of the node with the same name, which has lost its data for good
+    #[arg(long)]
+    pub replace: bool,
 }
 
 /// `janua config …`
