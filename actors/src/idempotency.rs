@@ -1,7 +1,5 @@
 //! Idempotency keys: twins of a request go one by one, and the later ones hear the first answer.
 
-use std::time::Duration;
-
 use janua_storage::command::Reply;
 use janua_storage::idempotency::Ticket;
 use sha2::{Digest, Sha256};
@@ -9,9 +7,6 @@ use sha2::{Digest, Sha256};
 use crate::context::{Context, IdempotencyKey};
 use crate::refusal::Refusal;
 use crate::tenant::{Answer, Gate, TenantRef, Turn, open};
-
-/// For how long a first answer is kept.
-const KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// A request on its way: the first of its kind, or one that was answered before.
 pub(crate) enum Attempt {
@@ -47,7 +42,7 @@ impl TenantRef {
             digest: digest(key),
             request: held.idempotency.mac(&key.request),
             secrets: None,
-            expires: now.after(KEPT),
+            expires: now.after(key.kept.ttl()),
         };
         let turn = self.enter(Gate::Twins(ticket.digest), 1).await?;
         let records = self.0.shard.read().await?;

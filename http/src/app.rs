@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use janua_actors::clock::SharedClock;
+use janua_actors::context::Operation;
 use janua_actors::directory::Directory;
+use janua_actors::gateway::Gateway;
 use janua_storage::ids::RequestId;
 use janua_storage::membership::Membership;
 use metrics::Gauge;
@@ -15,6 +17,7 @@ use metrics::Gauge;
 use crate::api::service::Documents;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
+use crate::forwarding::Colleague;
 use crate::limits::Limits;
 use crate::limits::ticks::Ticks;
 use crate::router::{InvalidRoutes, Router};
@@ -95,11 +98,16 @@ impl App {
 
     /// Lets requests through to the actors. Until then only what belongs to no tenant is served, so
     /// that a node can say that it is alive while it still reads its data.
-    pub fn open(&self, directory: Directory, membership: Option<Arc<Membership>>) {
-        if let Some(membership) = membership {
-            self.membership.set(membership).ok();
+    pub fn open(self: &Arc<Self>, directory: Directory) {
+        if let Some(gateway) = directory.gateway() {
+            gateway.serve(Arc::new(Colleague::of(self)));
         }
         self.directory.set(directory).ok();
+    }
+
+    /// Lets the operator ask for the cluster.
+    pub fn belong_to(&self, membership: Arc<Membership>) {
+        self.membership.set(membership).ok();
     }
 
     /// The cluster that this node belongs to.
@@ -118,6 +126,11 @@ impl App {
     pub(crate) fn request_id(&self) -> String {
         let (unix_ms, random) = self.services.clock.id_bits();
         RequestId::new(unix_ms, random).to_string()
+    }
+
+    /// A new operation id, where there are other nodes.
+    pub(crate) fn operation(&self) -> Option<Operation> {
+        self.directory.get().and_then(Directory::gateway).and_then(Gateway::operation)
     }
 
     /// The routes behind a door.

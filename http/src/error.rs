@@ -13,6 +13,8 @@ use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use serde::Serialize;
 
+use crate::forwarding::Route;
+
 /// The codes of the API. `ALL` lists them for the documents and the tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
@@ -185,6 +187,7 @@ struct Parts {
     retry_after: Option<Duration>,
     allow: Option<HeaderValue>,
     closes: bool,
+    route: Option<Route>,
 }
 
 impl Error {
@@ -197,6 +200,7 @@ impl Error {
             retry_after: None,
             allow: None,
             closes: false,
+            route: None,
         }))
     }
 
@@ -276,6 +280,17 @@ impl Error {
     pub fn closing(mut self) -> Self {
         self.0.closes = true;
         self
+    }
+
+    /// Not for the client, if there is somebody else to ask.
+    pub(crate) fn on(mut self, route: Route) -> Self {
+        self.0.route = Some(route);
+        self
+    }
+
+    /// Where else to ask before this is answered.
+    pub(crate) fn route(&self) -> Option<Route> {
+        self.0.route
     }
 
     /// The code.

@@ -7,6 +7,7 @@
 pub mod access;
 pub mod api;
 pub mod app;
+mod asked;
 mod body;
 pub mod call;
 pub mod caller;
@@ -15,6 +16,7 @@ mod document;
 pub mod endpoint;
 pub mod error;
 mod forwarded;
+mod forwarding;
 mod headers;
 mod idempotency;
 pub mod input;

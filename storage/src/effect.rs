@@ -10,4 +10,6 @@ pub enum Effect {
     User(TenantNumber, UserId),
     /// The tenant's settings, keys or API keys.
     Tenant(TenantNumber),
+    /// Anything at all: the records of the shard were replaced, by a snapshot of its leader.
+    Everything,
 }

@@ -1,13 +1,14 @@
 //! The root of the tree. Tenants' actors are restarted when they fail, at once at first, more slowly
 //! when they keep failing; sessions' actors sleep and wake below them.
 
+mod fence;
 mod sweeper;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use janua_storage::ids::TenantNumber;
+use janua_storage::ids::{ShardId, TenantNumber};
 use janua_storage::moment::Moment;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::oneshot;
@@ -33,6 +34,8 @@ pub(crate) enum SupervisorMessage {
     Watch(Arc<Shared>, oneshot::Sender<()>),
     /// Start it again.
     Restart(Arc<Shared>),
+    /// Stop the actors of a shard: this node leads it no more, or anew.
+    Fence(ShardId),
     /// Look after what is quiet and what has expired.
     KeepHouse,
 }
@@ -74,6 +77,7 @@ impl Actor for Supervisor {
         node: Arc<Node>,
     ) -> Result<State, ActorProcessingErr> {
         myself.send_interval(HOUSEKEEPING, || SupervisorMessage::KeepHouse);
+        node.shards.iter().for_each(|home| fence::follow(home, myself.clone()));
         Ok(State {
             sweeper: Arc::new(tokio::sync::Mutex::new(Sweeper::new(node.clone()))),
             node,
@@ -96,6 +100,7 @@ impl Actor for Supervisor {
                 let _ = started.send(());
             }
             SupervisorMessage::Restart(tenant) => state.start(tenant, &myself).await?,
+            SupervisorMessage::Fence(shard) => state.fence(shard),
             SupervisorMessage::KeepHouse => {
                 let awake = state.node.sessions.passivate(state.node.clock.now());
                 #[expect(clippy::cast_precision_loss, reason = "a gauge of thousands")]

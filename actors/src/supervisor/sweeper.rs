@@ -43,7 +43,7 @@ impl Sweeper {
 
     /// One round over all tenants whose shard this node leads.
     pub async fn sweep(&mut self) {
-        let tenants = match self.tenants().await {
+        let tenants = match self.tenants() {
             Ok(tenants) => tenants,
             Err(refusal) => return tracing::debug!(%refusal, "no sweep"),
         };
@@ -81,8 +81,9 @@ impl Sweeper {
         Ok(())
     }
 
-    async fn tenants(&self) -> Result<Vec<TenantNumber>, Refusal> {
-        let records = self.node.shards.of(TenantNumber::CLUSTER).read().await?;
+    fn tenants(&self) -> Result<Vec<TenantNumber>, Refusal> {
+        // A tenant that this replica has not heard of yet is swept in a later round.
+        let records = self.node.shards.of(TenantNumber::CLUSTER).follow()?;
         Ok(View::new(&records, TenantNumber::CLUSTER).tenant_numbers()?)
     }
 

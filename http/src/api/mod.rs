@@ -1,5 +1,6 @@
 //! The endpoints, one file for each noun.
 
+pub mod cluster;
 pub mod mfa;
 pub mod oauth;
 pub mod passwords;
@@ -19,6 +20,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         users::endpoints(),
         oauth::endpoints(),
         tenants::endpoints(),
+        cluster::endpoints(),
         service::endpoints(),
     ];
     nouns.into_iter().flatten().collect()

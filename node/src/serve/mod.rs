@@ -15,6 +15,7 @@ use std::thread;
 use janua_actors::capability::tenants::{Bootstrap, is_founded};
 use janua_actors::clock::{Clock, SharedClock, SystemClock};
 use janua_actors::directory::Directory;
+use janua_actors::gateway::MemberLinks;
 use janua_http::app::{App, Services};
 use janua_storage::cluster_key;
 use janua_storage::engine::{Parts, Shards};
@@ -98,7 +99,10 @@ async fn serve(
         served = &mut server => return served.map_err(unserved),
         opened = open(config, gate, &storage, clock, output) => opened?,
     };
-    app.open(opened.directory.clone(), opened.membership.clone());
+    if let Some(membership) = &opened.membership {
+        app.belong_to(membership.clone());
+    }
+    app.open(opened.directory.clone());
     output.listening(addresses.0.map_err(start)?, addresses.1.transpose().map_err(start)?, tls)?;
     let served = server.await;
     drop(opened.membership);
@@ -136,6 +140,9 @@ async fn open(
         };
         let stamp: Stamp = Arc::new(move || (clock.now(), clock.random()));
         let membership = Membership::start(shards.clone(), about, key, stamp).map_err(start)?;
+        if let Some(links) = MemberLinks::of(&shards) {
+            directory.connect(links).await.map_err(start)?;
+        }
         Ok((directory, membership.map(Arc::new)))
     };
     match started.await {
