@@ -9,7 +9,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use janua_storage::engine::Leadership;
 use janua_storage::fault::Fault;
 use janua_storage::ids::{ShardId, TenantNumber};
 use janua_storage::view::View;

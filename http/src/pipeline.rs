@@ -41,7 +41,7 @@ pub(crate) struct Trail<'a> {
     pub vouched: Vouched,
     /// Whether it has come as far as its handler.
     pub admitted: bool,
-    tenant: Option<TenantRef>,
+    pub tenant: Option<TenantRef>,
 }
 
 impl Trail<'_> {
