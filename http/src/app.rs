@@ -11,6 +11,7 @@ use janua_actors::context::Operation;
 use janua_actors::directory::Directory;
 use janua_actors::gateway::Gateway;
 use janua_storage::ids::RequestId;
+use janua_storage::membership::Membership;
 use metrics::Gauge;
 
 use crate::api::service::Documents;
@@ -57,6 +58,7 @@ pub struct App {
     pub(crate) in_flight: Gauge,
     pub(crate) documents: OnceLock<Documents>,
     directory: OnceLock<Directory>,
+    membership: OnceLock<Arc<Membership>>,
     public: Router,
     admin: Router,
     stopping: AtomicBool,
@@ -85,6 +87,7 @@ impl App {
             in_flight: metrics::gauge!("janua_http_requests_in_flight"),
             documents: OnceLock::new(),
             directory: OnceLock::new(),
+            membership: OnceLock::new(),
             public: Router::new(public)?,
             admin: Router::new(admin)?,
             stopping: AtomicBool::new(false),
@@ -100,6 +103,17 @@ impl App {
             gateway.serve(Arc::new(Colleague::of(self)));
         }
         self.directory.set(directory).ok();
+    }
+
+    /// Lets the operator ask for the cluster.
+    pub fn belong_to(&self, membership: Arc<Membership>) {
+        self.membership.set(membership).ok();
+    }
+
+    /// The cluster that this node belongs to.
+    pub fn membership(&self) -> Result<&Arc<Membership>, Error> {
+        let starting = || Error::unavailable("The node is starting; try again shortly", STARTING);
+        self.membership.get().ok_or_else(starting)
     }
 
     /// Where tenants are found.
@@ -135,6 +149,7 @@ impl App {
     /// Why this node should get no requests; empty when it should.
     pub fn unready(&self) -> Vec<String> {
         let mut reasons = (self.services.unready)();
+        reasons.extend(self.membership.get().and_then(|membership| membership.problem()));
         if self.directory.get().is_none() {
             reasons.push("the node is starting".into());
         }

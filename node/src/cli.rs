@@ -25,6 +25,9 @@ pub struct Cli {
 pub enum Command {
     /// Start a node and serve until SIGTERM or SIGINT; a second signal ends it at once
     Serve(Serve),
+    /// Look after the cluster of a running node
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
     /// Look at the configuration without starting anything
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -44,6 +47,54 @@ pub struct Serve {
     /// Print one JSON line for each thing to know, instead of text
     #[arg(long)]
     pub json: bool,
+    /// Join in the place of the node with the same name, which has lost its data for good
+    #[arg(long)]
+    pub replace: bool,
+}
+
+/// `janua cluster …`
+#[derive(Debug, Subcommand)]
+pub enum ClusterCommand {
+    /// Show the nodes, and who leads and holds which shard
+    Status {
+        /// Which node to ask, and by which right.
+        #[command(flatten)]
+        remote: Remote,
+        /// Print the answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Move everything away from a node, which then leaves
+    Remove {
+        /// Its number or its name
+        node: String,
+        /// Which node to ask, and by which right.
+        #[command(flatten)]
+        remote: Remote,
+        /// Print the answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have every shard led where it belongs, without waiting for calm
+    Rebalance {
+        /// Which node to ask, and by which right.
+        #[command(flatten)]
+        remote: Remote,
+        /// Print the answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// A running node, and the right to ask it.
+#[derive(Debug, Args)]
+pub struct Remote {
+    /// Where a node is reached
+    #[arg(long, env = "JANUA_URL", default_value = "http://127.0.0.1:3000")]
+    pub url: String,
+    /// The operator's token; best given by the environment
+    #[arg(long, env = "JANUA_OPERATOR_TOKEN", hide_env_values = true)]
+    pub operator_token: Option<String>,
 }
 
 /// `janua config …`

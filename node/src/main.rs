@@ -2,10 +2,12 @@
 //! floors together and decides nothing about identity.
 
 mod cli;
+mod cluster;
 mod config;
 mod config_check;
 mod failure;
 mod output;
+mod remote;
 mod serve;
 mod shutdown;
 mod telemetry;
@@ -23,6 +25,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(serve) => serve::run(&serve),
+        Command::Cluster(command) => cluster::run(&command),
         Command::Config(ConfigCommand::Check { settings, json }) => {
             config_check::run(&settings, json)
         }

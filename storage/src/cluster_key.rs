@@ -91,19 +91,40 @@ fn create(
     wrapping: Option<&Key>,
     random: &Zeroizing<[u8; 44]>,
 ) -> Result<Key, ClusterKeyError> {
-    let problem = |problem: String| ClusterKeyError::File { path: path.to_owned(), problem };
     let (mut bytes, mut nonce) = ([0; 32], [0; 12]);
     bytes.copy_from_slice(&random[..32]);
     nonce.copy_from_slice(&random[32..]);
+    let key = Key::new(bytes);
+    keep(path, wrapping, &key, nonce)?;
+    Ok(key)
+}
+
+/// Keeps the key of a cluster that this node has joined.
+pub fn adopt(
+    data_dir: &Path,
+    wrapping: Option<&Key>,
+    key: &Key,
+    nonce: [u8; 12],
+) -> Result<(), ClusterKeyError> {
+    keep(&data_dir.join(FILE), wrapping, key, nonce)
+}
+
+fn keep(
+    path: &Path,
+    wrapping: Option<&Key>,
+    key: &Key,
+    nonce: [u8; 12],
+) -> Result<(), ClusterKeyError> {
+    let problem = |problem: String| ClusterKeyError::File { path: path.to_owned(), problem };
+    let bytes = key.expose();
     let stored = match wrapping {
         Some(wrapping) => Stored::Wrapped(
-            wrapping.seal(nonce, CONTEXT, &bytes).map_err(|fault| problem(fault.to_string()))?,
+            wrapping.seal(nonce, CONTEXT, bytes).map_err(|fault| problem(fault.to_string()))?,
         ),
-        None => Stored::Bare(bytes),
+        None => Stored::Bare(*bytes),
     };
     let content = codec::encode(&stored).map_err(|fault| problem(fault.to_string()))?;
-    write(path, &Zeroizing::new(content)).map_err(|error| problem(error.to_string()))?;
-    Ok(Key::new(bytes))
+    write(path, &Zeroizing::new(content)).map_err(|error| problem(error.to_string()))
 }
 
 /// Invariant: the key is on disk, under its own name, before anything is sealed by it.

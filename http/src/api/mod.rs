@@ -1,5 +1,6 @@
 //! The endpoints, one file for each noun.
 
+pub mod cluster;
 pub mod email_verification;
 pub mod magic_links;
 pub mod mfa;
@@ -32,6 +33,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         oauth::endpoints(),
         tenants::endpoints(),
         outbox::endpoints(),
+        cluster::endpoints(),
         service::endpoints(),
     ];
     nouns.into_iter().flatten().collect()

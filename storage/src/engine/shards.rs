@@ -167,7 +167,8 @@ impl Shards {
         let handed = self.shards.iter().map(|shard| async {
             let Some(members) = shard.members() else { return };
             let others = members.voters.iter().copied().filter(|id| *id != self.node);
-            let heir = others.filter(|id| link.is_up(*id)).min_by_key(|id| members.lag(*id));
+            let heir =
+                others.filter(|id| link.can_take_over(*id)).min_by_key(|id| members.lag(*id));
             if let Some(heir) = heir
                 && let Err(problem) = shard.hand_over(heir).await
             {

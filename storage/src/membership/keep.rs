@@ -129,7 +129,7 @@ impl Inner {
         };
         let place = placement::place(nodes, shard.id(), self.about.replicas);
         let calm = hurry || since.elapsed() >= CALM;
-        let answers = |node| self.link.is_up(node) && !self.link.is_leaving(node);
+        let answers = |node| self.link.can_take_over(node);
         let step = placement::next(self.me(), &members, &place, answers, calm);
         if step == Step::Settled {
             return true;

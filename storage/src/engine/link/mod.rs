@@ -187,6 +187,11 @@ impl Link {
         self.leaving.read().contains(&node)
     }
 
+    /// Whether a node answers, and is not about to stop.
+    pub fn can_take_over(&self, node: u64) -> bool {
+        self.is_up(node) && !self.is_leaving(node)
+    }
+
     /// Says from now on that this node is about to stop.
     pub fn leave(&self) {
         self.is_leaving.store(true, Ordering::Relaxed);
