@@ -52,6 +52,6 @@ impl Directory {
             to,
             random: node.clock.random(),
         };
-        Ok(node.shards.back_up(order).await?)
+        Ok(node.shards.shards().back_up(order).await?)
     }
 }

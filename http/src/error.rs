@@ -12,6 +12,7 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
 use crate::stream;
+use crate::forwarding::Route;
 use crate::limits::Shown;
 use crate::output::Response;
 
@@ -196,6 +197,7 @@ struct Parts {
     allow: Option<HeaderValue>,
     shown: Option<Shown>,
     closes: bool,
+    route: Option<Route>,
 }
 
 impl Error {
@@ -209,6 +211,7 @@ impl Error {
             allow: None,
             shown: None,
             closes: false,
+            route: None,
         }))
     }
 
@@ -302,6 +305,17 @@ impl Error {
     pub fn closing(mut self) -> Self {
         self.0.closes = true;
         self
+    }
+
+    /// Not for the client, if there is somebody else to ask.
+    pub(crate) fn on(mut self, route: Route) -> Self {
+        self.0.route = Some(route);
+        self
+    }
+
+    /// Where else to ask before this is answered.
+    pub(crate) fn route(&self) -> Option<Route> {
+        self.0.route
     }
 
     /// The code.

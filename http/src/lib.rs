@@ -7,6 +7,7 @@
 pub mod access;
 pub mod api;
 pub mod app;
+mod asked;
 mod body;
 pub mod call;
 pub mod caller;
@@ -16,6 +17,7 @@ mod document;
 pub mod endpoint;
 pub mod error;
 mod forwarded;
+mod forwarding;
 mod headers;
 mod idempotency;
 pub mod input;

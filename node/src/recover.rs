@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::Path;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use janua_actors::capability::tenants::Anew;
 use janua_storage::capability::tenants::Cause;
 use janua_storage::engine::revival::{Revival, Survived, Survivor};
@@ -28,14 +28,6 @@ const BEFORE: &str = "before-recovery";
 /// What is replaced.
 const REPLACED: [&str; 5] = ["format", "clean", "log", "state", "snapshots"];
 
-/// `janua cluster …`
-#[derive(Debug, Subcommand)]
-pub enum ClusterCommand {
-    /// Make a new cluster of this node alone, when a quorum is lost for good; the node must be
-    /// stopped
-    Recover(Recover),
-}
-
 /// `janua cluster recover`
 #[derive(Debug, Args)]
 pub struct Recover {
@@ -50,9 +42,8 @@ pub struct Recover {
     json: bool,
 }
 
-/// `janua cluster …`
-pub fn run(command: &ClusterCommand) -> Result<(), Failure> {
-    let ClusterCommand::Recover(command) = command;
+/// Says what may be lost and, when told to, makes the new cluster.
+pub fn run(command: &Recover) -> Result<(), Failure> {
     let settings = &command.settings;
     let config = config::load(settings.config.as_deref(), &settings.flags())
         .map_err(Failure::Configuration)?;

@@ -24,6 +24,8 @@ pub enum Kind {
     Unsettled = 10,
     /// To whom backups are encrypted (cluster range).
     RecoveryKey = 11,
+    /// A node, by its number (cluster range).
+    Node = 5,
     /// The tenant.
     Tenant = 16,
     /// A signing key, by its number.
@@ -123,6 +125,11 @@ pub fn unsettled(number: TenantNumber) -> Vec<u8> {
 /// Everything that a tenant has begins so.
 pub fn all_of(tenant: TenantNumber) -> Vec<u8> {
     tenant.0.to_be_bytes().to_vec()
+}
+
+/// A node of the cluster.
+pub fn node(id: u64) -> Vec<u8> {
+    key(TenantNumber::CLUSTER, Kind::Node, &[&id.to_be_bytes()])
 }
 
 /// A signing key.

@@ -70,7 +70,7 @@ impl Directory {
     /// Founds the cluster, unless it exists: the default tenant in its shard, then the cluster's own
     /// records, which end it. Interrupted in between, it is begun again.
     pub async fn found(&self, bootstrap: Bootstrap) -> Result<Option<Founding>, Refusal> {
-        if is_founded(&self.node().shards).await? {
+        if is_founded(self.node().shards.shards()).await? {
             return Ok(None);
         }
         let founding = self.draw(bootstrap);
@@ -81,12 +81,13 @@ impl Directory {
 
     /// Whether this is the operator's token.
     pub async fn is_operator(&self, token: &Secret) -> Result<bool, Refusal> {
-        let records = self.node().shards.of(TenantNumber::CLUSTER).read().await?;
-        let cluster = View::new(&records, TenantNumber::CLUSTER).cluster()?;
-        Ok(cluster.is_some_and(|cluster| {
+        let hash = token.hash();
+        let is_operators = self.of_cluster(|records| {
             use subtle::ConstantTimeEq;
-            cluster.operator_token.0.ct_eq(&token.hash().0).into()
-        }))
+            let same = |cluster: &Cluster| bool::from(cluster.operator_token.0.ct_eq(&hash.0));
+            Ok(records.cluster()?.filter(same).map(drop))
+        });
+        Ok(is_operators.await?.is_some())
     }
 
     fn draw(&self, bootstrap: Bootstrap) -> Founding {

@@ -1,5 +1,6 @@
 //! The endpoints, one file for each noun.
 
+pub mod cluster;
 pub mod email_verification;
 pub mod magic_links;
 pub mod api_keys;
@@ -36,6 +37,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         outbox::endpoints(),
         api_keys::endpoints(),
         backups::endpoints(),
+        cluster::endpoints(),
         service::endpoints(),
     ];
     nouns.into_iter().flatten().collect()

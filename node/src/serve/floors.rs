@@ -16,6 +16,7 @@ use janua_storage::seal::{Key, mac};
 use janua_storage::secret::Secret;
 use zeroize::Zeroizing;
 
+use super::membership::Identity;
 use super::start;
 use crate::config::{self, Config, Limit, Number, OrOff, SigningAlgorithm};
 use crate::failure::Failure;
@@ -54,13 +55,22 @@ fn wrapping_key(
 }
 
 /// Where state lies.
-pub fn storage(config: &Config) -> Storage {
+pub fn storage(config: &Config, identity: &Identity) -> Storage {
+    let home = identity.home.as_ref().filter(|_| !config.cluster.join.is_empty());
     Storage {
-        shards: narrow(config.cluster.shards),
+        node: identity.node(),
+        founds: identity.home.is_none(),
+        // Whoever joins takes what the cluster has.
+        shards: home.map_or_else(|| narrow(config.cluster.shards), |home| home.shards),
         cache_bytes: config.storage.cache_bytes.0,
         snapshot_log_bytes: config.storage.snapshot_log_bytes.0,
         ..Storage::new(&config.node.data_dir)
     }
+}
+
+/// How many replicas each shard wants.
+pub fn replicas(config: &Config) -> usize {
+    narrow(config.cluster.replicas)
 }
 
 /// How actors decide.
