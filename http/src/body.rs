@@ -8,7 +8,7 @@ use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http_body_util::BodyExt;
 use hyper::body::Body;
-use janua_actors::gateway::Pieces;
+use janua_actors::gateway::{Pieces, Source};
 use tokio::sync::mpsc;
 
 use crate::error::{Code, Error};
@@ -18,9 +18,22 @@ use crate::settings::Settings;
 const LINGER: Duration = Duration::from_secs(1);
 
 /// A body that arrives bit by bit.
-pub(crate) trait Stream: Body<Data = Bytes> + Unpin {}
+pub(crate) trait Stream: Body<Data = Bytes> + Unpin + Send {}
 
-impl<B: Body<Data = Bytes> + Unpin> Stream for B {}
+impl<B: Body<Data = Bytes> + Unpin + Send> Stream for B {}
+
+/// A body on its way to another node, piece by piece.
+pub(crate) struct Sending<'a, B>(pub &'a mut Payload<B>, pub &'a Settings);
+
+impl<B: Stream> Source for Sending<'_, B> {
+    async fn next(&mut self) -> (u8, Bytes) {
+        match self.0.next_piece(self.1).await {
+            Ok(Some(piece)) => (PIECE, piece),
+            Ok(None) => (END, Bytes::new()),
+            Err(fault) => (fault.code(), Bytes::new()),
+        }
+    }
+}
 
 /// Why a body was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,15 +162,6 @@ impl<B: Stream> Payload<B> {
             if pieces.send(piece).await.is_err() || is_last {
                 return;
             }
-        }
-    }
-
-    /// The next piece, as another node is sent it; nothing is sent that it has not asked for.
-    pub async fn piece_to_send(&mut self, settings: &Settings) -> (u8, Bytes) {
-        match self.next_piece(settings).await {
-            Ok(Some(piece)) => (PIECE, piece),
-            Ok(None) => (END, Bytes::new()),
-            Err(fault) => (fault.code(), Bytes::new()),
         }
     }
 

@@ -84,7 +84,7 @@ impl Trail<'_> {
 /// The answer to a request that came from `peer` through `door`.
 pub async fn answer<B>(app: &Arc<App>, door: Door, peer: IpAddr, request: Request<B>) -> Response
 where
-    B: Body<Data = Bytes> + Unpin,
+    B: Body<Data = Bytes> + Unpin + Send,
 {
     let started = Instant::now();
     let _present = Present::in_gauge(&app.in_flight);

@@ -36,7 +36,7 @@ use tokio::task::AbortHandle;
 pub use actor::GatewayMessage;
 pub use link::Lost;
 pub use members::MemberLinks;
-pub use pieces::Pieces;
+pub use pieces::{Pieces, Source};
 pub use sessions::{Links, Peer, Stream};
 
 pub(crate) use origin::Origin;
@@ -185,18 +185,17 @@ impl Gateway {
         self.call(peer, Kind::Request, head, body, within).await
     }
 
-    /// Has another node answer a request whose body it reads as it comes, by pieces: a byte of its
-    /// own for each, and the rest. None is asked for before that node has found that it is the one to
-    /// answer.
+    /// Has another node answer a request whose body it reads as it comes. None of it is asked for
+    /// before that node has found that it is the one to answer.
     pub async fn forward_pieces(
         &self,
         peer: u64,
         head: Bytes,
-        piece: impl AsyncFnMut() -> (u8, Bytes),
+        source: &mut impl Source,
         within: Duration,
     ) -> Result<Bytes, Lost> {
         let link = self.link(peer).ok_or(Lost::Unreachable)?;
-        link.call_in_pieces(self.next_call(), head, piece, within).await
+        link.call_in_pieces(self.next_call(), head, source, within).await
     }
 
     async fn call(

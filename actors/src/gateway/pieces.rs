@@ -16,6 +16,12 @@ use super::link::{Link, Lost};
 /// How many pieces are sent ahead.
 const AHEAD: u32 = 8;
 
+/// Where the pieces of a body come from.
+pub trait Source: Send {
+    /// The next piece: a byte that says what it is, and what it holds.
+    fn next(&mut self) -> impl Future<Output = (u8, Bytes)> + Send;
+}
+
 /// The body of a request that another node received, while it arrives there.
 pub struct Pieces {
     gateway: Gateway,
@@ -73,7 +79,7 @@ impl Link {
         &self,
         call: u64,
         head: Bytes,
-        mut piece: impl AsyncFnMut() -> (u8, Bytes),
+        source: &mut impl Source,
         within: Duration,
     ) -> Result<Bytes, Lost> {
         let granted = Arc::new(Semaphore::new(0));
@@ -82,7 +88,7 @@ impl Link {
         let sending = async {
             while let Ok(permit) = granted.2.acquire().await {
                 permit.forget();
-                let (first, rest) = piece().await;
+                let (first, rest) = source.next().await;
                 let mut head = BytesMut::with_capacity(1);
                 head.put_u8(first);
                 let frame = Frame::bare(Kind::Piece, call);

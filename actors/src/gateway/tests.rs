@@ -256,17 +256,26 @@ async fn comes_to(count: &AtomicUsize, wanted: usize) {
     tokio::time::timeout(Duration::from_secs(10), reached).await.expect("in time");
 }
 
+/// A hundred numbers.
+struct Numbers<'a>(&'a AtomicUsize);
+
+impl Source for Numbers<'_> {
+    async fn next(&mut self) -> (u8, Bytes) {
+        match self.0.fetch_add(1, Ordering::SeqCst) {
+            number @ 0..100 => (b'+', Bytes::from(number.to_string())),
+            _ => (b'.', Bytes::new()),
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_in_pieces_is_sent_as_it_is_asked_for() {
     let pair = pair().await;
     let sent = AtomicUsize::new(0);
-    let piece = async || match sent.fetch_add(1, Ordering::SeqCst) {
-        number @ 0..100 => (b'+', Bytes::from(number.to_string())),
-        _ => (b'.', Bytes::new()),
-    };
+    let mut numbers = Numbers(&sent);
     pair.worker.let_go.forget_permits(Semaphore::MAX_PERMITS);
     let head = Bytes::from_static(b"head");
-    let mut under_way = Box::pin(pair.near.forward_pieces(2, head, piece, LONG));
+    let mut under_way = Box::pin(pair.near.forward_pieces(2, head, &mut numbers, LONG));
     assert!(futures::poll!(&mut under_way).is_pending());
     comes_to(&pair.worker.asked, 1).await;
     assert!(futures::poll!(&mut under_way).is_pending());

@@ -29,7 +29,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::app::App;
 use crate::asked::Asked;
-use crate::body::{Payload, Stream};
+use crate::body::{Payload, Sending, Stream};
 use crate::error::Error;
 use crate::idempotency;
 use crate::output::Response;
@@ -167,8 +167,8 @@ impl<B: Stream> Journey<'_, '_, B> {
             biased;
             replied = async {
                 if lines {
-                    let pieces = async || self.body.piece_to_send(settings).await;
-                    gateway.forward_pieces(peer, head, pieces, left).await
+                    let mut body = Sending(self.body, settings);
+                    gateway.forward_pieces(peer, head, &mut body, left).await
                 } else {
                     gateway.forward(peer, head, body, left).await
                 }
