@@ -8,15 +8,16 @@ use janua_actors::mail::{self, Relay};
 use janua_actors::settings::{AlgorithmName, Mail, Settings, Tokens, Webauthn};
 use janua_http::limits::rate::Rate;
 use janua_http::settings::{Connections, Rates, Settings as Http, Sizes, Timeouts, TlsFiles};
+use janua_storage::capability::cluster::FOUNDER;
 use janua_storage::capability::limits::{Bucket, Limit as PerAddress};
 use janua_storage::capability::phones::Allowance;
 use janua_storage::cluster_key::Wrapping;
 use janua_storage::engine::Options as Storage;
+use janua_storage::membership::home::Home;
 use janua_storage::seal::{Key, mac};
 use janua_storage::secret::Secret;
 use zeroize::Zeroizing;
 
-use super::membership::Identity;
 use super::start;
 use crate::config::{self, Config, Limit, Number, OrOff, SigningAlgorithm};
 use crate::failure::Failure;
@@ -54,14 +55,14 @@ fn wrapping_key(
     Ok(Some(Key::new(mac(&material, b"janua wrapping key"))))
 }
 
-/// Where state lies.
-pub fn storage(config: &Config, identity: &Identity) -> Storage {
-    let home = identity.home.as_ref().filter(|_| !config.cluster.join.is_empty());
+/// Where state lies, on a node whose folder says `home`; one that says nothing founds.
+pub fn storage(config: &Config, home: Option<&Home>) -> Storage {
+    let joined = home.filter(|_| !config.cluster.join.is_empty());
     Storage {
-        node: identity.node(),
-        founds: identity.home.is_none(),
+        node: home.map_or(FOUNDER, |home| home.node),
+        founds: home.is_none(),
         // Whoever joins takes what the cluster has.
-        shards: home.map_or_else(|| narrow(config.cluster.shards), |home| home.shards),
+        shards: joined.map_or_else(|| narrow(config.cluster.shards), |home| home.shards),
         cache_bytes: config.storage.cache_bytes.0,
         snapshot_log_bytes: config.storage.snapshot_log_bytes.0,
         ..Storage::new(&config.node.data_dir)
