@@ -4,6 +4,7 @@
 //! Invariant: the addresses that were judged are the ones that are connected to. The resolver below
 //! is the only one of this client, so a name cannot mean something else the second time.
 
+use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -86,10 +87,16 @@ impl Outbound {
             .header("x-janua-timestamp", timestamp)
             .header("x-janua-signature", signature(secret, timestamp, &body));
         // Its text holds the URL, which may hold a secret of the tenant's.
-        let failed = |error: reqwest::Error| Failed::NoAnswer(error.without_url().to_string());
+        let failed = |error: reqwest::Error| Failed::NoAnswer(causes(&error.without_url()));
         let status = request.body(body).send().await.map_err(failed)?.status();
         if status.is_success() { Ok(()) } else { Err(Failed::Status(status.as_u16())) }
     }
+}
+
+/// An error with what lies behind it.
+fn causes(error: &dyn Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| (*error).source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn signature(secret: &[u8], timestamp: u64, body: &str) -> String {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use janua_tests::reference;
 
 /// The endpoints of this version, as the reference and its completion name them.
-const SERVED: [(&str, &str); 20] = [
+const SERVED: [(&str, &str); 34] = [
     ("POST", "/auth/register"),
     ("POST", "/auth/login"),
     ("POST", "/auth/refresh"),
@@ -14,6 +14,20 @@ const SERVED: [(&str, &str); 20] = [
     ("PUT", "/users/me"),
     ("DELETE", "/users/me"),
     ("POST", "/users/me/change-password"),
+    ("GET", "/users"),
+    ("POST", "/users"),
+    ("POST", "/users/import"),
+    ("GET", "/users/{userId}"),
+    ("PATCH", "/users/{userId}"),
+    ("DELETE", "/users/{userId}"),
+    ("POST", "/users/{userId}/suspend"),
+    ("POST", "/users/{userId}/reactivate"),
+    ("POST", "/users/{userId}/unlock"),
+    ("GET", "/users/{userId}/sessions"),
+    ("DELETE", "/users/{userId}/sessions"),
+    ("GET", "/users/me/export"),
+    ("POST", "/users/me/verify-phone/send"),
+    ("POST", "/users/me/verify-phone/confirm"),
     ("GET", "/sessions"),
     ("DELETE", "/sessions"),
     ("DELETE", "/sessions/{sessionId}"),
