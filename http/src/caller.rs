@@ -100,6 +100,9 @@ pub async fn resolve(app: &App, access: Access, headers: &HeaderMap) -> Result<C
     match access {
         Access::Service => Ok(Caller::nobody()),
         Access::Operator => operator(app, &claims).await,
+        Access::Permission(_) if claims.operator_token().is_some() => {
+            for_a_tenant(app, &claims).await
+        }
         Access::Session | Access::Permission(_) => match claims.access_token() {
             Some(token) => session(app, &claims, token).await,
             None => anonymous(app, &claims).await,
@@ -134,6 +137,14 @@ async fn operator(app: &App, claims: &Claims<'_>) -> Result<Caller, Error> {
     } else if claims.bearer.is_some() || claims.api_key.is_some() {
         return Err(Error::only_the_operator());
     }
+    Ok(caller)
+}
+
+/// The operator, acting for the tenant that the request names.
+async fn for_a_tenant(app: &App, claims: &Claims<'_>) -> Result<Caller, Error> {
+    let mut caller = operator(app, claims).await?;
+    caller.tenant = tenant(app, claims, None).await?;
+    caller.named_tenant = claims.tenant.is_some();
     Ok(caller)
 }
 

@@ -7,11 +7,13 @@ mod refusal;
 use std::borrow::Cow;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, Response, StatusCode};
-use http_body_util::Full;
+use http::{HeaderValue, StatusCode};
 use serde::Serialize;
+
+use crate::stream;
+use crate::limits::Shown;
+use crate::output::Response;
 
 /// The codes of the API. `ALL` lists them for the documents and the tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,6 +54,10 @@ pub enum Code {
     EmailAlreadyExists,
     /// The address has an account that must be linked from inside.
     AccountLinkRequired,
+    /// Another tenant has this id or slug.
+    SlugTaken,
+    /// Backups are encrypted to another recovery key, or to none.
+    RecoveryKeyConflict,
     /// The same idempotency key with another request.
     IdempotencyConflict,
     /// The body is larger than the server takes.
@@ -72,7 +78,7 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::ValidationError,
         Self::HeadersTooLarge,
         Self::RequestTimeout,
@@ -91,6 +97,8 @@ impl Code {
         Self::MethodNotAllowed,
         Self::EmailAlreadyExists,
         Self::AccountLinkRequired,
+        Self::SlugTaken,
+        Self::RecoveryKeyConflict,
         Self::IdempotencyConflict,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
@@ -145,6 +153,8 @@ impl Code {
             Self::ResourceNotFound => (S::NOT_FOUND, "resource_not_found"),
             Self::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::EmailAlreadyExists => (S::CONFLICT, "email_already_exists"),
+            Self::SlugTaken => (S::CONFLICT, "slug_taken"),
+            Self::RecoveryKeyConflict => (S::CONFLICT, "recovery_key_conflict"),
             Self::IdempotencyConflict => (S::CONFLICT, "idempotency_conflict"),
             Self::PayloadTooLarge => (S::PAYLOAD_TOO_LARGE, "payload_too_large"),
             Self::UnsupportedMediaType => (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
@@ -184,6 +194,7 @@ struct Parts {
     details: Vec<Detail>,
     retry_after: Option<Duration>,
     allow: Option<HeaderValue>,
+    shown: Option<Shown>,
     closes: bool,
 }
 
@@ -196,6 +207,7 @@ impl Error {
             details: Vec::new(),
             retry_after: None,
             allow: None,
+            shown: None,
             closes: false,
         }))
     }
@@ -205,6 +217,14 @@ impl Error {
         let mut error = Self::new(Code::ValidationError, "Invalid input data");
         error.0.details = details;
         error
+    }
+
+    /// The same, about fields of an object that is itself a field.
+    pub fn within(mut self, field: &str) -> Self {
+        for detail in &mut self.0.details {
+            detail.field = format!("{field}.{}", detail.field);
+        }
+        self
     }
 
     /// 401, when nobody is signed in where somebody must be.
@@ -272,6 +292,12 @@ impl Error {
         self
     }
 
+    /// With the bucket that it was counted in, beside the caller's.
+    pub fn counted(mut self, shown: Option<Shown>) -> Self {
+        self.0.shown = shown;
+        self
+    }
+
     /// With the end of the connection, because the rest of the request is not worth reading.
     pub fn closing(mut self) -> Self {
         self.0.closes = true;
@@ -292,7 +318,7 @@ impl Error {
     }
 
     /// The answer, in the envelope.
-    pub fn into_response(self) -> Response<Full<Bytes>> {
+    pub fn into_response(self) -> Response {
         let parts = *self.0;
         let retry_after = parts.retry_after.map(whole_seconds);
         let envelope = Envelope {
@@ -306,8 +332,11 @@ impl Error {
         };
         // Strings and numbers alone: this cannot fail, and an empty body would still be a no.
         let body = serde_json::to_vec(&envelope).unwrap_or_default();
-        let mut response = Response::new(Full::from(body));
+        let mut response = Response::new(stream::Body::from(body));
         *response.status_mut() = parts.code.status();
+        if let Some(shown) = parts.shown {
+            response.extensions_mut().insert(shown);
+        }
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(challenge) = parts.code.challenge() {

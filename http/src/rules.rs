@@ -11,6 +11,7 @@ use crate::error::{Detail, Error};
 
 const LONGEST_NAME: usize = 100;
 const LONGEST_PASSWORD: usize = 4096;
+const LONGEST_CODE: usize = 64;
 const LONGEST_URL: usize = 2048;
 const LARGEST_METADATA: usize = 16 * 1024;
 
@@ -46,12 +47,29 @@ pub fn password(text: &str, _: &()) -> Verdict {
     if text.chars().count() <= LONGEST_PASSWORD { Ok(()) } else { no("is too long") }
 }
 
+/// A code of a second factor, however it is typed.
+pub fn code(text: &str, _: &()) -> Verdict {
+    present(text, &())?;
+    if text.len() <= LONGEST_CODE { Ok(()) } else { no("is too long") }
+}
+
 /// A person's name, or a part of one.
 pub fn name(text: &str, _: &()) -> Verdict {
     if text.chars().count() > LONGEST_NAME {
         return no("must have at most 100 characters");
     }
     if text.contains(char::is_control) { no("must be plain text") } else { Ok(()) }
+}
+
+/// A name in addresses: a label of a host name (RFC 1035 §2.3.1, with a digit first as well).
+pub fn slug(text: &str, _: &()) -> Verdict {
+    let formed = (1..=63).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    if formed { Ok(()) } else { no("must be at most 63 lower-case letters, digits and dashes") }
 }
 
 /// A phone number (ITU-T E.164) of a country that there is.

@@ -1,9 +1,12 @@
 //! The behaviour of every endpoint, seen from outside.
 
 mod api_keys;
+mod backups;
 mod examples;
 mod limits;
+mod mfa;
 mod oauth;
+mod passkeys;
 mod passwords;
 mod phones;
 mod service;

@@ -225,11 +225,16 @@ impl Node {
         self.api.request(method, path).header("X-API-Key", self.keys().secret)
     }
 
-    /// Changes the default tenant's settings, as the operator may.
-    pub async fn configure(&self, settings: Value) -> Response {
+    /// Tries to change the default tenant's settings.
+    pub async fn configuration(&self, settings: Value) -> Response {
         let request = self.api.request(Method::PATCH, "/admin/tenants/default");
         let request = request.bearer_auth(self.keys().operator);
         answer(request.json(&json!({ "settings": settings }))).await
+    }
+
+    /// Changes the default tenant's settings.
+    pub async fn configure(&self, settings: Value) {
+        self.configuration(settings).await.is_yes(200);
     }
 
     /// Registers somebody with a password of their own.

@@ -15,7 +15,7 @@ use super::tenants::open_setting;
 use crate::context::Context;
 use crate::directory::Caller;
 use crate::idempotency::Attempt;
-use crate::outbound::Failed;
+use crate::outbound::NoAnswer;
 use crate::refusal::Refusal;
 use crate::tenant::{Held, TenantRef};
 
@@ -111,11 +111,14 @@ impl TenantRef {
         outcome.map(drop).map_err(refused)
     }
 
-    async fn try_to_send(&self, message: &TextMessage) -> Result<Result<(), Failed>, Refusal> {
+    async fn try_to_send(&self, message: &TextMessage) -> Result<Result<(), NoAnswer>, Refusal> {
         let held = self.held().await?;
         let sms = &held.settings.sms;
         if sms.webhook_url.is_empty() {
-            return Ok(Err(Failed::Refused("there is no webhook for text messages")));
+            return Ok(Err(NoAnswer::Forbidden(
+                "text messages".into(),
+                "the tenant has no webhook for them",
+            )));
         }
         let secret = sms.secret.as_deref().map(|secret| open_setting(&held, secret)).transpose()?;
         let content = Zeroizing::new(held.key.open(MESSAGE, &message.content)?);

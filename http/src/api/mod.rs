@@ -1,7 +1,14 @@
 //! The endpoints, one file for each noun.
 
+pub mod email_verification;
+pub mod magic_links;
+pub mod api_keys;
+pub mod backups;
 pub mod mfa;
 pub mod oauth;
+pub mod outbox;
+pub mod passkeys;
+pub mod password_reset;
 pub mod passwords;
 pub mod phones;
 pub mod service;
@@ -16,11 +23,19 @@ use crate::endpoint::Endpoint;
 pub fn endpoints() -> Vec<Endpoint> {
     let nouns = [
         passwords::endpoints(),
+        password_reset::endpoints(),
+        magic_links::endpoints(),
         sessions::endpoints(),
         users::endpoints(),
         phones::endpoints(),
+        email_verification::endpoints(),
+        mfa::endpoints(),
+        passkeys::endpoints(),
         oauth::endpoints(),
         tenants::endpoints(),
+        outbox::endpoints(),
+        api_keys::endpoints(),
+        backups::endpoints(),
         service::endpoints(),
     ];
     nouns.into_iter().flatten().collect()

@@ -1,11 +1,16 @@
 //! The configuration, as each floor wants it.
 
-use janua_actors::directory::Options as Actors;
+use janua_actors::directory::{MailLimits, Options as Actors};
+use std::path::Path;
+use std::time::Duration;
 use janua_actors::hashing::Cost;
+use janua_actors::mail::{self, Relay};
 use janua_actors::settings::{AlgorithmName, Mail, Settings, Tokens, Webauthn};
 use janua_http::limits::rate::Rate;
 use janua_http::settings::{Connections, Rates, Settings as Http, Sizes, Timeouts, TlsFiles};
+use janua_storage::capability::limits::{Bucket, Limit as PerAddress};
 use janua_storage::capability::phones::Allowance;
+use janua_storage::cluster_key::Wrapping;
 use janua_storage::engine::Options as Storage;
 use janua_storage::seal::{Key, mac};
 use janua_storage::secret::Secret;
@@ -15,18 +20,35 @@ use super::start;
 use crate::config::{self, Config, Limit, Number, OrOff, SigningAlgorithm};
 use crate::failure::Failure;
 
-/// What wraps the cluster's key, if anything does.
-pub fn wrapping_key(config: &Config) -> Result<Option<Key>, Failure> {
+/// What wraps the cluster's key, now and before.
+pub fn wrapping(config: &Config) -> Result<Wrapping, Failure> {
     let storage = &config.storage;
-    let material = match (&storage.key_file, &storage.key_secret) {
+    Ok(Wrapping {
+        present: wrapping_key("key", storage.key_file.as_deref(), storage.key_secret.as_ref())?,
+        previous: wrapping_key(
+            "previous_key",
+            storage.previous_key_file.as_deref(),
+            storage.previous_key_secret.as_ref(),
+        )?,
+    })
+}
+
+fn wrapping_key(
+    name: &str,
+    file: Option<&Path>,
+    secret: Option<&config::Secret>,
+) -> Result<Option<Key>, Failure> {
+    let material = match (file, secret) {
         (Some(path), _) => Zeroizing::new(std::fs::read(path).map_err(|error| {
-            start(format!("storage.key_file {} cannot be read: {error}", path.display()))
+            start(format!("storage.{name}_file {} cannot be read: {error}", path.display()))
         })?),
         (None, Some(secret)) => Zeroizing::new(secret.expose().as_bytes().to_vec()),
         (None, None) => return Ok(None),
     };
     if material.len() < 16 {
-        return Err(start("storage.key_file or storage.key_secret holds fewer than 16 bytes"));
+        return Err(start(format!(
+            "storage.{name}_file or storage.{name}_secret holds fewer than 16 bytes"
+        )));
     }
     Ok(Some(Key::new(mac(&material, b"janua wrapping key"))))
 }
@@ -42,7 +64,7 @@ pub fn storage(config: &Config) -> Storage {
 }
 
 /// How actors decide.
-pub fn actors(config: &Config) -> Actors {
+pub fn actors(config: &Config) -> Result<Actors, Failure> {
     let tokens = &config.tokens;
     let webauthn = &config.webauthn;
     let defaults = Settings {
@@ -60,7 +82,7 @@ pub fn actors(config: &Config) -> Actors {
         mail: Mail { from: config.mail.from.clone(), ..Mail::default() },
         ..Settings::default()
     };
-    Actors {
+    Ok(Actors {
         defaults,
         cost: Cost {
             memory_kib: narrow(config.passwords.memory_kib),
@@ -73,7 +95,42 @@ pub fn actors(config: &Config) -> Actors {
         allow_private_addresses: config.webhooks.allow_private_addresses,
         phone_allowance: allowance(config.limits.phone_verification),
         geoip: config.geoip.database.clone(),
+        mail: mail(config)?,
+        mail_limits: mail_limits(&config.limits),
         ..Actors::default()
+    })
+}
+
+/// How mail leaves.
+fn mail(config: &Config) -> Result<mail::Options, Failure> {
+    let config::Mail { smtp_url, smtp_ca, link_base_url, .. } = &config.mail;
+    let authority = smtp_ca.as_ref().map(|path| {
+        std::fs::read(path).map_err(|error| {
+            start(format!("mail.smtp_ca {} cannot be read: {error}", path.display()))
+        })
+    });
+    let authority = authority.transpose()?;
+    let relay = smtp_url.as_ref().map(|url| Relay::new(url.expose(), authority.as_deref()));
+    let relay = relay.transpose().map_err(|error| start(format!("mail.smtp_url {error}")))?;
+    let public_url = &config.http.public_url;
+    Ok(mail::Options {
+        logs_links: relay.is_none() && public_url.is_loopback(),
+        relay,
+        link_base_url: link_base_url.as_ref().unwrap_or(public_url).as_str().into(),
+    })
+}
+
+/// How many mails of a kind an address gets.
+fn mail_limits(limits: &config::Limits) -> MailLimits {
+    let of = |bucket, limit: OrOff<Limit>| match limit {
+        OrOff::On(limit) => PerAddress { bucket, count: limit.count, window: limit.per },
+        OrOff::Off => PerAddress { bucket, count: 0, window: Duration::ZERO },
+    };
+    MailLimits {
+        password_reset: of(Bucket::PasswordReset, limits.password_reset),
+        email_verification: of(Bucket::EmailVerification, limits.email_verification),
+        magic_link: of(Bucket::MagicLink, limits.magic_link),
+        registration: of(Bucket::Registration, limits.email_verification),
     }
 }
 

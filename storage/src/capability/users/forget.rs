@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::User;
 use crate::capability::sessions::{self, EndReason};
-use crate::capability::{audit, phones};
+use crate::capability::{audit, mfa, oauth, passkeys, phones};
 use crate::command::{Rejection, Reply, Stop};
 use crate::event::{Detail, Draft, Event, Personal};
 use crate::fault::Fault;
@@ -18,7 +18,12 @@ use crate::state_machine::Step;
 type Forgets = fn(&mut Step<'_, '_>, &User) -> Result<(), Fault>;
 
 /// What each capability keeps by user, and removes: a few records each.
-const CAPABILITIES: [Forgets; 1] = [phones::forget];
+const CAPABILITIES: [Forgets; 4] = [
+    phones::forget,
+    |step, user| mfa::erase(step, user.profile.id),
+    |step, user| passkeys::erase(step, user.profile.id),
+    |step, user| oauth::forget(step, user.profile.id).map(drop),
+];
 
 /// An account that has ended, while the audit log is searched for what it says of the person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

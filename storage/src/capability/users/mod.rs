@@ -5,9 +5,6 @@ mod managed;
 
 use serde::{Deserialize, Serialize};
 
-pub use forget::{Forget, Forgetting};
-pub use managed::{Action, Actor, Amend, Create, Import, Manage, Managed, Newcomer};
-
 use crate::capability::passwords::{self, Password};
 use crate::capability::sessions::{self, Method, Start};
 use crate::command::{Rejection, Reply, Stop};
@@ -17,6 +14,8 @@ use crate::ids::{DeviceId, UserId};
 use crate::keys;
 use crate::moment::Moment;
 use crate::state_machine::Step;
+pub use forget::{Forget, Forgetting};
+pub use managed::{Action, Actor, Amend, Create, Import, Manage, Managed, Newcomer};
 
 /// How many devices a user's record remembers; the one not seen for longest goes first.
 const DEVICES: usize = 20;
@@ -178,6 +177,19 @@ impl User {
         step.get(&keys::user(step.tenant, id))
     }
 
+    /// The user with this normalised address.
+    pub(crate) fn by_email(step: &Step<'_, '_>, address: &str) -> Result<Option<Self>, Fault> {
+        match step.get(&keys::email(step.tenant, address))? {
+            Some(id) => Self::load(step, id),
+            None => Ok(None),
+        }
+    }
+
+    /// Which password is in force: what was mailed before it changed is good no more. 0 for none.
+    pub fn generation(&self) -> u32 {
+        self.password.as_ref().map_or(0, |password| password.generation)
+    }
+
     /// Writes the record and tells whoever holds it.
     pub(crate) fn save(&self, step: &mut Step<'_, '_>) -> Result<(), Fault> {
         step.put(keys::user(step.tenant, self.profile.id), self)?;
@@ -222,7 +234,7 @@ pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, 
 }
 
 impl Register {
-    fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
+    pub(crate) fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
         let email_key = keys::email(step.tenant, &self.email);
         if step.contains(&email_key)? {
             return match self.start {

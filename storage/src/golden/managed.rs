@@ -59,7 +59,7 @@ fn send() -> phones::Command {
 }
 
 /// The lines that `golden/v1.txt` does not have.
-pub fn missing() -> Vec<Option<String>> {
+pub fn checks() -> Vec<Option<String>> {
     let user = UserId::new(1, 2);
     let message = MessageId::new(1, 5);
     let create = users::Command::Create(Box::new(Create { newcomer: newcomer(), by: by() }));
