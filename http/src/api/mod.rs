@@ -1,9 +1,9 @@
 //! The endpoints, one file for each noun.
 
-pub mod email_verification;
-pub mod magic_links;
 pub mod api_keys;
 pub mod backups;
+pub mod email_verification;
+pub mod magic_links;
 pub mod mfa;
 pub mod oauth;
 pub mod outbox;

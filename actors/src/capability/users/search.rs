@@ -172,10 +172,7 @@ impl<'a> Collected<'a> {
             (false, false) => None,
         };
         let (view, now) = (tenant.view(records), tenant.node.clock.now());
-        let managed = |user: User| {
-            let lockout = view.lockout(&user.profile.email)?;
-            Ok::<_, Refusal>(Managed::of(user, lockout.as_ref(), now))
-        };
+        let managed = |user: User| Managed::of(&view, user, now).map_err(Refusal::from);
         Ok(Found {
             users: self.users.into_iter().map(managed).collect::<Result<_, _>>()?,
             total: u32::try_from(self.matched).unwrap_or(u32::MAX),
