@@ -11,10 +11,10 @@ use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICAT
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
-use crate::stream;
 use crate::forwarding::Route;
 use crate::limits::Shown;
 use crate::output::Response;
+use crate::stream;
 
 /// The codes of the API. `ALL` lists them for the documents and the tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,8 +1,6 @@
 //! The configuration, as each floor wants it.
 
 use janua_actors::directory::{MailLimits, Options as Actors};
-use std::path::Path;
-use std::time::Duration;
 use janua_actors::hashing::Cost;
 use janua_actors::mail::{self, Relay};
 use janua_actors::settings::{AlgorithmName, Mail, Settings, Tokens, Webauthn};
@@ -16,6 +14,8 @@ use janua_storage::engine::Options as Storage;
 use janua_storage::membership::home::Home;
 use janua_storage::seal::{Key, mac};
 use janua_storage::secret::Secret;
+use std::path::Path;
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::start;
