@@ -1,6 +1,8 @@
 //! One of every record and command ever written, in `golden/`. What is there must decode for ever;
 //! what is written today must be there. To add a line, run the test: it prints what is missing.
 
+mod mail;
+
 use std::fmt::Debug;
 
 use serde::Serialize;
@@ -262,6 +264,7 @@ fn everything_ever_written_is_read() {
         check("one-time-exchange", &one_time(exchange())),
     ]
     .into_iter()
+    .chain(mail::checks())
     .flatten()
     .collect();
     assert!(missing.is_empty(), "not in golden/v1.txt:\n{}", missing.join("\n"));

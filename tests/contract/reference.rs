@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use janua_tests::reference;
 
 /// The endpoints of this version, as the reference and its completion name them.
-const SERVED: [(&str, &str); 20] = [
+const SERVED: [(&str, &str); 29] = [
     ("POST", "/auth/register"),
     ("POST", "/auth/login"),
     ("POST", "/auth/refresh"),
@@ -14,6 +14,15 @@ const SERVED: [(&str, &str); 20] = [
     ("PUT", "/users/me"),
     ("DELETE", "/users/me"),
     ("POST", "/users/me/change-password"),
+    ("POST", "/users/me/verify-email/send"),
+    ("POST", "/users/me/verify-email/confirm"),
+    ("POST", "/auth/verify-email"),
+    ("POST", "/auth/password/forgot"),
+    ("POST", "/auth/password/reset"),
+    ("POST", "/auth/magic-link/send"),
+    ("GET", "/auth/magic-link/verify"),
+    ("POST", "/auth/magic-link/verify"),
+    ("GET", "/admin/outbox"),
     ("GET", "/sessions"),
     ("DELETE", "/sessions"),
     ("DELETE", "/sessions/{sessionId}"),

@@ -16,6 +16,7 @@ pub mod audit;
 pub mod chance;
 pub mod diary;
 pub mod folders;
+pub mod mails;
 pub mod node;
 pub mod people;
 pub mod process;
@@ -23,6 +24,7 @@ pub mod program;
 pub mod reference;
 pub mod response;
 pub mod shell;
+pub mod smtp;
 pub mod wait;
 
 pub use at_once::at_once;

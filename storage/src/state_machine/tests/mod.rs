@@ -1,6 +1,7 @@
 //! What commands do to records, one proposal at a time.
 
 mod guesses;
+mod mails;
 mod refresh;
 
 use std::collections::BTreeMap;
