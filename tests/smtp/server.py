@@ -60,8 +60,13 @@ class Server(Controller):
             options.update(authenticator=authenticate, auth_required=True)
         return SMTP(self.handler, hostname="mail.test", **options)
 
+    def _trigger_server(self):
+        # It connects to itself, which takes the port that it was given.
+        self.port = self.server.sockets[0].getsockname()[1]
+        super()._trigger_server()
+
 
 server = Server(Handler(), hostname="127.0.0.1", port=setup["port"])
 server.start()
-say(event="listening", port=server.server.sockets[0].getsockname()[1])
+say(event="listening", port=server.port)
 signal.sigwait({signal.SIGTERM, signal.SIGINT})
