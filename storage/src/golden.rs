@@ -3,6 +3,7 @@
 
 mod factors;
 mod managed;
+mod mail;
 
 use std::fmt::Debug;
 
@@ -308,6 +309,7 @@ fn everything_ever_written_is_read() {
     .into_iter()
     .chain(factors::checks())
     .chain(managed::checks())
+    .chain(mail::checks())
     .flatten()
     .collect();
     assert!(missing.is_empty(), "not in golden/v1.txt:\n{}", missing.join("\n"));

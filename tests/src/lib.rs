@@ -20,6 +20,7 @@ pub mod diary;
 pub mod factors;
 pub mod folders;
 pub mod history;
+pub mod mails;
 pub mod node;
 pub mod people;
 pub mod places;
@@ -29,6 +30,7 @@ pub mod reference;
 pub mod response;
 pub mod shell;
 pub mod sink;
+pub mod smtp;
 pub mod wait;
 pub mod workload;
 

@@ -122,7 +122,9 @@ fn mail(config: &Config) -> Result<mail::Options, Failure> {
     });
     let authority = authority.transpose()?;
     let relay = smtp_url.as_ref().map(|url| Relay::new(url.expose(), authority.as_deref()));
-    let relay = relay.transpose().map_err(|error| start(format!("mail.smtp_url {error}")))?;
+    let relay = relay
+        .transpose()
+        .map_err(|error| start(format!("mail.smtp_url, mail.smtp_ca: {error}")))?;
     let public_url = &config.http.public_url;
     Ok(mail::Options {
         logs_links: relay.is_none() && public_url.is_loopback(),

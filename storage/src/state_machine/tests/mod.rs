@@ -2,6 +2,7 @@
 
 mod factors;
 mod guesses;
+mod mails;
 mod refresh;
 
 use std::collections::BTreeMap;
