@@ -163,8 +163,7 @@ fn wrong_codes_use_up_a_token_and_close_codes_for_the_user() {
     let session = SessionId::new(START.0, 1);
     let step_up = StepUp { user: user(1), session, proof: totp(101), policy: POLICY };
     assert_eq!(world.mfa(mfa::Command::StepUp(Box::new(step_up))), locked);
-    let disable =
-        Disable { user: user(1), verified: Some(1), proof: totp(101), policy: POLICY };
+    let disable = Disable { user: user(1), verified: Some(1), proof: totp(101), policy: POLICY };
     assert_eq!(world.mfa(mfa::Command::Disable(Box::new(disable))), locked);
     // The right password does not forgive what was guessed behind it.
     world.challenged(3, temp(3));
