@@ -7,6 +7,7 @@ mod mfa;
 mod oauth;
 mod passkeys;
 mod passwords;
+mod phones;
 mod service;
 mod sessions;
 mod stopping;

@@ -220,6 +220,11 @@ impl Node {
         self.becomes_ready().await;
     }
 
+    /// A request of a server of the tenant's, by the secret key.
+    pub fn server(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.api.request(method, path).header("X-API-Key", self.keys().secret)
+    }
+
     /// Tries to change the default tenant's settings.
     pub async fn configuration(&self, settings: Value) -> Response {
         let request = self.api.request(Method::PATCH, "/admin/tenants/default");
