@@ -2,6 +2,7 @@
 
 mod enrolment;
 
+pub use enrolment::ShownFactors;
 use garde::Validate;
 use janua_actors::capability::mfa::{Challenged, Entered, Factor};
 use janua_actors::capability::sessions::SignedIn;

@@ -9,6 +9,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::managed::{ManagedUser, managed};
+use crate::api::mfa::ShownFactors;
+use crate::api::passkeys::Passkey;
 use crate::api::sessions::{Session, Sessions};
 use crate::call::Call;
 use crate::error::Error;
@@ -21,11 +23,13 @@ pub async fn export(call: Call, _: Empty) -> Result<Data<Exported>, Error> {
     let caller = call.session()?;
     let export = caller.tenant.export_me(caller).await?;
     let Export { user, sessions, events, events_complete } = export;
+    let passkeys = caller.tenant.passkeys(caller).await?;
     let Sessions { sessions } = Sessions::of(&call, sessions, Some(caller.session()))?;
     Ok(Data(Exported {
         devices: user.devices.iter().map(KnownDevice::from).collect(),
         sessions,
-        mfa: Factors { enabled: user.profile.mfa_enabled },
+        mfa: caller.tenant.second_factors(caller).await?.into(),
+        passkeys: passkeys.into_iter().map(Passkey::from).collect(),
         events,
         events_complete,
         user: managed(user),
@@ -42,7 +46,8 @@ pub struct Exported {
     sessions: Vec<Session>,
     /// Devices that the user has signed in from.
     devices: Vec<KnownDevice>,
-    mfa: Factors,
+    mfa: ShownFactors,
+    passkeys: Vec<Passkey>,
     /// What the audit log says of the user, oldest first; the latest 10,000.
     #[schema(value_type = Vec<Object>)]
     events: Vec<Value>,
@@ -60,13 +65,6 @@ pub struct KnownDevice {
     #[serde(serialize_with = "text::of")]
     #[schema(value_type = String, format = DateTime)]
     last_seen_at: Moment,
-}
-
-/// Second factors.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Factors {
-    enabled: bool,
 }
 
 impl From<&Device> for KnownDevice {
