@@ -179,7 +179,7 @@ async fn a_webhook_must_not_lead_into_the_house() {
         "https://user:pass@sms.example.com/",
         "nonsense",
     ] {
-        let refused = node.configure(json!({ "sms": { "webhookUrl": url } })).await;
+        let refused = node.configuration(json!({ "sms": { "webhookUrl": url } })).await;
         let refused = refused.is_no(400, "validation_error");
         assert_eq!(refused.fields_at_fault(), ["settings.sms.webhookUrl"].into(), "{url}");
     }

@@ -15,6 +15,7 @@ pub mod at_once;
 pub mod audit;
 pub mod authenticator;
 pub mod chance;
+pub mod command;
 pub mod diary;
 pub mod factors;
 pub mod folders;
