@@ -61,7 +61,7 @@ pub struct SecondFactorRequest {
     #[schema(required = true, min_length = 1, example = "tmp_1_…")]
     temp_token: String,
     #[serde(default)]
-    #[garde(required)]
+    #[garde(custom(rules::there))]
     #[schema(required = true, nullable = false)]
     method: Option<FactorMethod>,
     /// For `totp` and `backup_code`.

@@ -333,10 +333,13 @@ impl Manage {
         }
     }
 
+    /// Passwords and codes of second factors both.
     fn unlock(self, step: &mut Step<'_, '_>, user: &User) -> Result<(), Fault> {
-        let key = keys::lockout(step.tenant, &user.profile.email);
-        if step.contains(&key)? {
-            step.delete(key);
+        let passwords = keys::lockout(step.tenant, &user.profile.email);
+        let codes = keys::mfa_guesses(step.tenant, self.user);
+        if step.contains(&passwords)? || step.contains(&codes)? {
+            step.delete(passwords);
+            step.delete(codes);
             step.record(
                 Draft::new(EventKind::UserUpdated, self.user)
                     .with("fields", "lockedUntil")
