@@ -23,6 +23,7 @@ use crate::stamps::Stamps;
 use crate::supervisor::{Supervisor, SupervisorMessage};
 use crate::tenant::{Shared, TenantRef};
 use crate::tokens::{TokenCache, key_of};
+use crate::upstream::{self, Upstream};
 
 /// How actors are set up.
 #[derive(Debug, Clone)]
@@ -37,6 +38,8 @@ pub struct Options {
     pub mail: mail::Options,
     /// How many mails of a kind an address gets.
     pub mail_limits: MailLimits,
+    /// Who vouches for users.
+    pub upstream: upstream::Options,
     /// How many live sessions a user may have.
     pub sessions_per_user: u32,
     /// After how long a signing key gives way to a new one.
@@ -80,6 +83,7 @@ impl Default for Options {
             issuer: "http://localhost:3000".into(),
             mail: mail::Options::default(),
             mail_limits: MailLimits::default(),
+            upstream: upstream::Options::default(),
             sessions_per_user: 200,
             signing_key_ttl: Duration::from_secs(90 * 24 * 3600),
             live_sessions: 10_000,
@@ -97,6 +101,7 @@ pub(crate) struct Node {
     pub sessions: Registry,
     pub touches: Touches,
     pub tokens: TokenCache,
+    pub upstream: Upstream,
     pub defaults: Settings,
     pub issuer: String,
     pub mail: mail::Options,
@@ -164,6 +169,7 @@ impl Directory {
     ) -> Result<Self, Refusal> {
         let hashing = HashingPool::start(options.cost, clock.clone())
             .map_err(|error| Refusal::unavailable(error.to_string()))?;
+        let upstream = Upstream::new(options.upstream, clock.clone())?;
         let stamps = Arc::new(Stamps::new());
         let node = Arc::new(Node {
             shards,
@@ -173,6 +179,7 @@ impl Directory {
             sessions: Registry::new(options.live_sessions),
             touches: Touches::default(),
             tokens: TokenCache::new(options.verified_tokens),
+            upstream,
             defaults: options.defaults,
             issuer: options.issuer,
             mail: options.mail,

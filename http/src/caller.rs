@@ -112,6 +112,11 @@ pub async fn named_tenant(app: &App, headers: &HeaderMap) -> Option<TenantRef> {
     }
 }
 
+/// The access token that a request carries, unconfirmed.
+pub fn access_token(headers: &HeaderMap) -> Option<&str> {
+    Claims::read(headers).ok()?.access_token()
+}
+
 /// Whether a request claims a tenant at all, rightly or not.
 pub fn claims_a_tenant(headers: &HeaderMap) -> bool {
     [&AUTHORIZATION, &API_KEY, &TENANT_ID].into_iter().any(|name| headers.contains_key(name))

@@ -44,6 +44,8 @@ pub enum Code {
     MfaRequired,
     /// Two sources name different tenants.
     TenantMismatch,
+    /// The action wants to know anew who its caller is.
+    ReauthenticationRequired,
     /// The account is switched off.
     AccountSuspended,
     /// No such thing, or not the caller's.
@@ -54,12 +56,18 @@ pub enum Code {
     EmailAlreadyExists,
     /// The address has an account that must be linked from inside.
     AccountLinkRequired,
+    /// The account at the provider, or another one there, is linked already.
+    IdentityAlreadyLinked,
+    /// Without it nobody would get in any more.
+    LastLoginMethod,
     /// The same idempotency key with another request.
     IdempotencyConflict,
     /// The body is larger than the server takes.
     PayloadTooLarge,
     /// The body is not JSON.
     UnsupportedMediaType,
+    /// The provider gave no address, and an account needs one.
+    EmailRequired,
     /// The password policy refuses it.
     WeakPassword,
     /// Too many wrong passwords.
@@ -74,7 +82,7 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 30] = [
         Self::ValidationError,
         Self::HeadersTooLarge,
         Self::RequestTimeout,
@@ -88,11 +96,15 @@ impl Code {
         Self::InsufficientPermissions,
         Self::MfaRequired,
         Self::TenantMismatch,
+        Self::ReauthenticationRequired,
         Self::AccountSuspended,
         Self::ResourceNotFound,
         Self::MethodNotAllowed,
         Self::EmailAlreadyExists,
         Self::AccountLinkRequired,
+        Self::IdentityAlreadyLinked,
+        Self::LastLoginMethod,
+        Self::EmailRequired,
         Self::IdempotencyConflict,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
@@ -139,6 +151,10 @@ impl Code {
             Self::InvalidMfaCode => (S::UNAUTHORIZED, "invalid_mfa_code"),
             Self::MfaRequired => (S::FORBIDDEN, "mfa_required"),
             Self::AccountLinkRequired => (S::CONFLICT, "account_link_required"),
+            Self::IdentityAlreadyLinked => (S::CONFLICT, "identity_already_linked"),
+            Self::LastLoginMethod => (S::CONFLICT, "last_login_method"),
+            Self::EmailRequired => (S::UNPROCESSABLE_ENTITY, "email_required"),
+            Self::ReauthenticationRequired => (S::FORBIDDEN, "reauthentication_required"),
             Self::SessionRevoked => (S::UNAUTHORIZED, "session_revoked"),
             Self::SessionExpired => (S::UNAUTHORIZED, "session_expired"),
             Self::InsufficientPermissions => (S::FORBIDDEN, "insufficient_permissions"),

@@ -16,7 +16,7 @@ use janua_storage::secret::{Purpose, Secret};
 use janua_storage::view::View;
 use serde_json::Value;
 
-use super::sessions::unexpected;
+use super::sessions::{text, unexpected};
 use crate::context::Context;
 use crate::directory::Directory;
 use crate::idempotency::Attempt;
@@ -217,6 +217,13 @@ impl TenantRef {
             Ok(URL_SAFE_NO_PAD.encode(codec::encode(&sealed)?))
         })?;
         Ok(patch)
+    }
+
+    /// A secret among the settings, opened.
+    pub(crate) fn opened_setting(&self, held: &Held, sealed: &str) -> Result<Secret, Refusal> {
+        let damaged = || Refusal::unavailable("a secret among the settings is damaged");
+        let bytes = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| damaged())?;
+        text(held.key.open(SETTING, &codec::decode(&bytes)?)?)
     }
 
     /// Signs with a new key from now on; the old one stays published until its last token has
