@@ -82,7 +82,11 @@ impl Call {
         let id: TenantId = id.parse().map_err(|_| Error::not_found())?;
         if self.caller.named_tenant {
             let tenant = self.tenant()?;
-            return if *tenant.id() == id { Ok(tenant.clone()) } else { Err(Error::tenant_mismatch()) };
+            return if *tenant.id() == id {
+                Ok(tenant.clone())
+            } else {
+                Err(Error::tenant_mismatch())
+            };
         }
         self.app.directory()?.tenant_by_id(&id).await?.ok_or_else(Error::not_found)
     }

@@ -199,7 +199,12 @@ fn pending() -> Content {
 
 fn exchange() -> Content {
     let (user, method) = (UserId::new(1, 2), Method::MagicLink);
-    Content::Exchange(Exchange { user, method, is_new_user: false, provider: Some("google".into()) })
+    Content::Exchange(Exchange {
+        user,
+        method,
+        is_new_user: false,
+        provider: Some("google".into()),
+    })
 }
 
 fn configure() -> Command {

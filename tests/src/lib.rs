@@ -13,21 +13,26 @@
 
 pub mod at_once;
 pub mod audit;
+pub mod browser;
 pub mod chance;
 pub mod diary;
 pub mod folders;
 pub mod history;
+pub mod issuer;
 pub mod node;
+pub mod oidc_provider;
 pub mod people;
 pub mod process;
 pub mod program;
 pub mod reference;
 pub mod response;
+pub mod server;
 pub mod shell;
 pub mod wait;
 pub mod workload;
 
 pub use at_once::at_once;
+pub use browser::Browser;
 pub use chance::Chance;
 pub use node::{Node, Setup};
 pub use people::{Session, User};

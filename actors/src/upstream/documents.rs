@@ -100,7 +100,9 @@ impl Documents {
         age: Duration,
     ) -> Result<Arc<Found>, Refusal> {
         let Kind::OpenId { issuer, dialect } = &provider.kind else {
-            return Err(Refusal::unavailable("a provider without an issuer was asked for its keys"));
+            return Err(Refusal::unavailable(
+                "a provider without an issuer was asked for its keys",
+            ));
         };
         let slot = self.kept.get_or_insert_with(issuer, || Ok::<_, Refusal>(Arc::default()))?;
         let mut kept = slot.lock().await;

@@ -170,7 +170,9 @@ fn token_refused(provider: &Provider, code: &str) -> Refusal {
     let name = &provider.name;
     match code {
         // Ours to put right, or theirs: not the user's.
-        "invalid_client" | "unauthorized_client" | "unsupported_grant_type"
+        "invalid_client"
+        | "unauthorized_client"
+        | "unsupported_grant_type"
         | "incorrect_client_credentials" => {
             tracing::warn!(provider = %name, code, "a provider does not take our client");
             Refusal::unavailable(format!("the provider {name} does not take our client: {code}"))

@@ -13,9 +13,9 @@ use openidconnect::core::{
     CoreRevocableToken, CoreRevocationErrorResponse, CoreTokenIntrospectionResponse, CoreTokenType,
 };
 use openidconnect::{
-    AccessToken, AccessTokenHash, AdditionalClaims, AuthType, AuthenticationFlow, AuthorizationCode,
-    ClaimsVerificationError, Client, ClientId, ClientSecret, CsrfToken, EmptyExtraTokenFields,
-    EndpointMaybeSet, EndpointNotSet, EndpointSet, IdToken, IdTokenClaims,
+    AccessToken, AccessTokenHash, AdditionalClaims, AuthType, AuthenticationFlow,
+    AuthorizationCode, ClaimsVerificationError, Client, ClientId, ClientSecret, CsrfToken,
+    EmptyExtraTokenFields, EndpointMaybeSet, EndpointNotSet, EndpointSet, IdToken, IdTokenClaims,
     IdTokenFields, IdTokenVerifier, IssuerUrl, LocalizedClaim, Nonce, OAuth2TokenResponse,
     PkceCodeChallenge, RedirectUrl, RequestTokenError, Scope, SignatureVerificationError,
     StandardErrorResponse, StandardTokenResponse, TokenResponse, UserInfoClaims,
@@ -140,8 +140,7 @@ pub async fn account(
     let mut found = upstream.documents.of(provider, &upstream.outbound).await?;
     let openid = client(provider, &found);
     let tokens = exchange(upstream, provider, &openid, &returned).await?;
-    let token =
-        tokens.id_token().ok_or_else(|| distrusted(provider, "it sent no ID token"))?;
+    let token = tokens.id_token().ok_or_else(|| distrusted(provider, "it sent no ID token"))?;
     let issuer = issuer_of(provider, &found, token)?;
     let nonce = Nonce::new(returned.nonce.to_owned());
     let now = upstream.clock.now();
@@ -299,9 +298,7 @@ async fn ask(
     };
     match request.require_signed_response(false).request_async(&line).await {
         Ok(told) => Ok(Some(told)),
-        Err(openidconnect::UserInfoError::Request(no_answer)) => {
-            Err(no_answer.into())
-        }
+        Err(openidconnect::UserInfoError::Request(no_answer)) => Err(no_answer.into()),
         Err(openidconnect::UserInfoError::ClaimsVerification(wrong)) => {
             Err(distrusted(provider, wrong))
         }

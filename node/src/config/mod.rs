@@ -134,6 +134,10 @@ sections! {
         from: String,
         link_base_url: Option<WebUrl>,
     }
+    /// Calls to providers.
+    upstream: Upstream {
+        allow_private_addresses: bool,
+    }
     /// Webhooks.
     webhooks: Webhooks {
         allow_private_addresses: bool,
@@ -167,6 +171,8 @@ pub struct OauthProvider {
     pub client_secret: Option<Secret>,
     /// Found by OpenID Connect discovery.
     pub issuer: Option<WebUrl>,
+    /// Where a GitHub Enterprise Server or another Microsoft cloud is.
+    pub base_url: Option<WebUrl>,
     /// Where the provider may send the browser back to.
     pub redirect_uris: Vec<WebUrl>,
 }
@@ -178,6 +184,7 @@ impl OauthProvider {
             client_id: layers.take(&key("client_id")),
             client_secret: layers.take(&key("client_secret")),
             issuer: layers.take(&key("issuer")),
+            base_url: layers.take(&key("base_url")),
             redirect_uris: layers.take(&key("redirect_uris")),
         };
         (name, provider)

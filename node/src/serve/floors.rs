@@ -6,6 +6,7 @@ use janua_actors::directory::{MailLimits, Options as Actors};
 use janua_actors::hashing::Cost;
 use janua_actors::mail::{self, Relay};
 use janua_actors::settings::{AlgorithmName, Mail, Settings, Tokens, Webauthn};
+use janua_actors::upstream::{Configured, Options as Upstream};
 use janua_http::limits::rate::Rate;
 use janua_http::settings::{Connections, Rates, Settings as Http, Sizes, Timeouts, TlsFiles};
 use janua_storage::capability::limits::{Bucket, Limit as PerAddress};
@@ -15,7 +16,7 @@ use janua_storage::secret::Secret;
 use zeroize::Zeroizing;
 
 use super::start;
-use crate::config::{self, Config, Limit, Number, OrOff, SigningAlgorithm};
+use crate::config::{self, Config, Limit, Number, OrOff, SigningAlgorithm, WebUrl};
 use crate::failure::Failure;
 
 /// What wraps the cluster's key, if anything does.
@@ -71,6 +72,7 @@ pub fn actors(config: &Config) -> Result<Actors, Failure> {
             parallelism: narrow(config.passwords.parallelism),
         },
         issuer: config.http.public_url.as_str().into(),
+        upstream: upstream(config),
         sessions_per_user: narrow(config.sessions.per_user),
         live_sessions: narrow(config.sessions.live_actors),
         mail: mail(config)?,
@@ -109,6 +111,25 @@ fn mail_limits(limits: &config::Limits) -> MailLimits {
         email_verification: of(Bucket::EmailVerification, limits.email_verification),
         magic_link: of(Bucket::MagicLink, limits.magic_link),
         registration: of(Bucket::Registration, limits.email_verification),
+    }
+}
+
+/// Who vouches for users.
+fn upstream(config: &Config) -> Upstream {
+    let text = |url: &WebUrl| url.as_str().to_owned();
+    let providers = config.oauth.iter().map(|(name, provider)| {
+        let configured = Configured {
+            client_id: provider.client_id.clone().unwrap_or_default(),
+            client_secret: secret(provider.client_secret.as_ref()),
+            issuer: provider.issuer.as_ref().map(text),
+            base_url: provider.base_url.as_ref().map(text),
+            redirect_uris: provider.redirect_uris.iter().map(text).collect(),
+        };
+        (name.clone(), configured)
+    });
+    Upstream {
+        providers: providers.collect(),
+        allow_private_addresses: config.upstream.allow_private_addresses,
     }
 }
 

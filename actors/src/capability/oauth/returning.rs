@@ -114,7 +114,9 @@ impl TenantRef {
         let account = self.ask_provider(context, &claimed, &returned.word).await?;
         match linking {
             None => self.let_in(context, account, first).await,
-            Some((user, session)) => self.link_account(context, account, user, session, first).await,
+            Some((user, session)) => {
+                self.link_account(context, account, user, session, first).await
+            }
         }
     }
 
@@ -165,7 +167,8 @@ impl TenantRef {
                 return Ok(Outcome::Linked);
             }
             Purpose::Link { user, session } => {
-                let offer = Offer { linking: Linking { user, session, account }, code: code.hash() };
+                let offer =
+                    Offer { linking: Linking { user, session, account }, code: code.hash() };
                 let command = Command::Oauth(oauth::Command::Offer(Box::new(offer)));
                 self.propose(context.origin(), None, command).await?;
             }
@@ -264,9 +267,16 @@ impl TenantRef {
 /// The errors of RFC 6749 §4.1.2.1 and OpenID Connect Core §3.1.2.6; any other is none of them.
 fn known_error(error: &str) -> &str {
     match error {
-        "access_denied" | "invalid_request" | "unauthorized_client" | "invalid_scope"
-        | "unsupported_response_type" | "temporarily_unavailable" | "interaction_required"
-        | "login_required" | "account_selection_required" | "consent_required" => error,
+        "access_denied"
+        | "invalid_request"
+        | "unauthorized_client"
+        | "invalid_scope"
+        | "unsupported_response_type"
+        | "temporarily_unavailable"
+        | "interaction_required"
+        | "login_required"
+        | "account_selection_required"
+        | "consent_required" => error,
         _ => "server_error",
     }
 }

@@ -134,11 +134,8 @@ impl TenantRef {
         };
         let location = node.upstream.departure(provider, departure).await?.to_string();
         let kept = format!("{} {nonce}", verifier.expose());
-        let secrets = self.held().await?.key.seal(
-            node.clock.random(),
-            &state.hash().0,
-            kept.as_bytes(),
-        )?;
+        let secrets =
+            self.held().await?.key.seal(node.clock.random(), &state.hash().0, kept.as_bytes())?;
         let flow = Flow {
             provider: provider.name.clone(),
             issuer,

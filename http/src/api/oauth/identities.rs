@@ -17,8 +17,7 @@ use crate::rules;
 
 /// The endpoints for identities.
 pub fn endpoints() -> Vec<Endpoint> {
-    let refusals =
-        &[Code::ReauthenticationRequired, Code::InvalidCredentials, Code::AccountLocked];
+    let refusals = &[Code::ReauthenticationRequired, Code::InvalidCredentials, Code::AccountLocked];
     vec![
         post("/auth/oauth/{provider}/link", Access::Session, Limit::Api, link)
             .describes("Begin to link a provider to the account, where the login was just now")
@@ -93,8 +92,7 @@ async fn link(
         Start { redirect_uri: body.redirect_uri, page_state: body.state, scope: body.scope };
     let password = body.password.as_deref().map(Plaintext::new);
     let context = call.context();
-    let started =
-        caller.tenant.start_link(&context, caller, &provider, start, password).await?;
+    let started = caller.tenant.start_link(&context, caller, &provider, start, password).await?;
     let cookies = vec![remember(&call, &started)?];
     Ok(WithCookies(Data(LinkDeparture { authorization_url: started.location }), cookies))
 }

@@ -7,9 +7,7 @@ mod identities;
 
 use garde::Validate;
 use http::HeaderValue;
-use janua_actors::capability::oauth::{
-    FLOW_SECONDS, Led, Outcome, Returned, Start, Started, Word,
-};
+use janua_actors::capability::oauth::{FLOW_SECONDS, Led, Outcome, Returned, Start, Started, Word};
 use janua_storage::secret::{Purpose, Secret};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -144,20 +142,14 @@ async fn providers(call: Call, _: Empty) -> Result<Data<ProviderList>, Error> {
 async fn start(call: Call, Query(query): Query<StartQuery>) -> Result<Redirect, Error> {
     let tenant = call.tenant_by(query.tenant_id.as_deref()).await?;
     let provider: String = call.parameter("provider")?;
-    let start = Start {
-        redirect_uri: query.redirect_uri,
-        page_state: query.state,
-        scope: query.scope,
-    };
+    let start =
+        Start { redirect_uri: query.redirect_uri, page_state: query.state, scope: query.scope };
     let started = tenant.start_oauth(&call.context(), &provider, start).await?;
     let cookies = vec![remember(&call, &started)?];
     Ok(Redirect { location: started.location, cookies })
 }
 
-async fn end(
-    call: Call,
-    Json(body): Json<CallbackRequest>,
-) -> Result<Data<FederatedLogIn>, Error> {
+async fn end(call: Call, Json(body): Json<CallbackRequest>) -> Result<Data<FederatedLogIn>, Error> {
     let returned = Returned {
         state: Secret::given(&body.state),
         word: Word::Code(Secret::given(&body.code)),
@@ -166,8 +158,7 @@ async fn end(
     let provider: String = call.parameter("provider")?;
     let tenant = call.tenant_of(&returned.state, Purpose::State).await?;
     let caller = call.session_if_shown().await?;
-    let arrived =
-        tenant.end_oauth(&call.context(), &provider, &returned, caller.as_ref()).await?;
+    let arrived = tenant.end_oauth(&call.context(), &provider, &returned, caller.as_ref()).await?;
     Ok(Data(arrived.into()))
 }
 
@@ -182,8 +173,7 @@ async fn lead_back(call: Call, Query(query): Query<CallbackQuery>) -> Result<Red
     let tenant = call.tenant_of(&returned.state, Purpose::State).await?;
     let cookie = cookie_name(&call, &returned.flow());
     let browser = cookies::get(&call.headers, &cookie).map(Secret::given);
-    let led =
-        tenant.lead_back(&call.context(), &provider, &returned, browser.as_ref()).await?;
+    let led = tenant.lead_back(&call.context(), &provider, &returned, browser.as_ref()).await?;
     let forget = cookies::set(&cookie, "", 0, call.app.settings.is_https());
     Ok(Redirect { location: told(led, &provider), cookies: forget.into_iter().collect() })
 }

@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Arrival, Identity};
 use super::arrive::told_of;
+use super::{Arrival, Identity};
 use crate::capability::mfa::{self, Entry};
 use crate::capability::sessions::Method;
 use crate::capability::users::User;

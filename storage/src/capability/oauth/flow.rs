@@ -102,9 +102,11 @@ impl Claim {
 
 impl Release {
     pub(super) fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
-        OneTime::unspend(step, &self.state, |content| {
-            matches!(content, Content::Flow(flow) if flow.claim == Some(self.claim))
-        })?;
+        OneTime::unspend(
+            step,
+            &self.state,
+            |content| matches!(content, Content::Flow(flow) if flow.claim == Some(self.claim)),
+        )?;
         Ok(Reply::Done)
     }
 }

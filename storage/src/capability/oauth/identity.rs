@@ -81,7 +81,11 @@ impl Identity {
     }
 
     /// Writes down that the account was used; the first time, that it is a way in.
-    pub(super) fn save(step: &mut Step<'_, '_>, user: UserId, account: Account) -> Result<Self, Stop> {
+    pub(super) fn save(
+        step: &mut Step<'_, '_>,
+        user: UserId,
+        account: Account,
+    ) -> Result<Self, Stop> {
         let before = Self::load(step, user, &account.provider)?;
         if before.as_ref().is_some_and(|before| before.account.digest() != account.digest()) {
             return Err(Rejection::IdentityAlreadyLinked.into());
