@@ -1,10 +1,13 @@
 //! The directory finds tenants, and with them everything else. One a node.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dashmap::DashMap;
 use janua_storage::capability::limits::{Bucket, Limit};
+use janua_storage::capability::phones::Allowance;
 use janua_storage::effect::Effect;
 use janua_storage::engine::Shards;
 use janua_storage::ids::{SessionId, TenantId, TenantNumber, UserId};
@@ -12,10 +15,14 @@ use janua_storage::seal::Key;
 use janua_storage::view::View;
 use parking_lot::RwLock;
 use ractor::{Actor, ActorRef};
+use tokio::sync::Semaphore;
 
+use crate::capability::api_keys::KeyUses;
 use crate::clock::SharedClock;
 use crate::hashing::{Cost, HashingPool};
 use crate::mail::{self, PostmanMessage};
+use crate::outbound::Outbound;
+use crate::places::{Place, Places};
 use crate::refusal::Refusal;
 use crate::session::{Live, Registry, Touches};
 use crate::settings::Settings;
@@ -23,7 +30,7 @@ use crate::stamps::Stamps;
 use crate::supervisor::{Supervisor, SupervisorMessage};
 use crate::tenant::{Shared, TenantRef};
 use crate::tokens::{TokenCache, key_of};
-use crate::upstream::{self, Upstream};
+use crate::upstream::{Configured, Upstream};
 
 /// How actors are set up.
 #[derive(Debug, Clone)]
@@ -39,7 +46,7 @@ pub struct Options {
     /// How many mails of a kind an address gets.
     pub mail_limits: MailLimits,
     /// Who vouches for users.
-    pub upstream: upstream::Options,
+    pub providers: BTreeMap<String, Configured>,
     /// How many live sessions a user may have.
     pub sessions_per_user: u32,
     /// After how long a signing key gives way to a new one.
@@ -48,6 +55,12 @@ pub struct Options {
     pub live_sessions: usize,
     /// How many access tokens are remembered as verified.
     pub verified_tokens: usize,
+    /// Whether calls to addresses that tenants choose may stay in the machine or its network.
+    pub allow_private_addresses: bool,
+    /// How many codes may be sent to one phone number.
+    pub phone_allowance: Allowance,
+    /// A file of MaxMind's format that tells where addresses are.
+    pub geoip: Option<PathBuf>,
 }
 
 /// How many mails of a kind an address gets.
@@ -83,11 +96,14 @@ impl Default for Options {
             issuer: "http://localhost:3000".into(),
             mail: mail::Options::default(),
             mail_limits: MailLimits::default(),
-            upstream: upstream::Options::default(),
+            providers: BTreeMap::new(),
             sessions_per_user: 200,
             signing_key_ttl: Duration::from_secs(90 * 24 * 3600),
             live_sessions: 10_000,
             verified_tokens: 50_000,
+            allow_private_addresses: false,
+            phone_allowance: Allowance { most: 5, window_ms: 3_600_000 },
+            geoip: None,
         }
     }
 }
@@ -100,6 +116,7 @@ pub(crate) struct Node {
     pub stamps: Arc<Stamps>,
     pub sessions: Registry,
     pub touches: Touches,
+    pub key_uses: KeyUses,
     pub tokens: TokenCache,
     pub upstream: Upstream,
     pub defaults: Settings,
@@ -110,8 +127,15 @@ pub(crate) struct Node {
     pub cluster_key: Key,
     pub sessions_per_user: u32,
     pub signing_key_ttl: Duration,
+    pub outbound: Arc<Outbound>,
+    pub phone_allowance: Allowance,
+    pub places: Places,
+    /// Turns for what reads a lot.
+    pub readings: Arc<Semaphore>,
 }
 
+/// How many of those read at once.
+const READINGS: usize = 2;
 impl Node {
     /// Tells whoever has to know what a batch has changed.
     fn heed(&self, effects: &[Effect]) {
@@ -169,7 +193,10 @@ impl Directory {
     ) -> Result<Self, Refusal> {
         let hashing = HashingPool::start(options.cost, clock.clone())
             .map_err(|error| Refusal::unavailable(error.to_string()))?;
-        let upstream = Upstream::new(options.upstream, clock.clone())?;
+        let outbound = Outbound::new(options.allow_private_addresses)
+            .map_err(|error| Refusal::unavailable(error.to_string()))?;
+        let outbound = Arc::new(outbound);
+        let upstream = Upstream::new(options.providers, outbound.clone(), clock.clone());
         let stamps = Arc::new(Stamps::new());
         let node = Arc::new(Node {
             shards,
@@ -178,6 +205,7 @@ impl Directory {
             stamps,
             sessions: Registry::new(options.live_sessions),
             touches: Touches::default(),
+            key_uses: KeyUses::default(),
             tokens: TokenCache::new(options.verified_tokens),
             upstream,
             defaults: options.defaults,
@@ -188,6 +216,10 @@ impl Directory {
             cluster_key,
             sessions_per_user: options.sessions_per_user,
             signing_key_ttl: options.signing_key_ttl,
+            outbound,
+            phone_allowance: options.phone_allowance,
+            places: Places::new(options.geoip),
+            readings: Arc::new(Semaphore::new(READINGS)),
         });
         for shard in node.shards.iter() {
             let node = node.clone();
@@ -208,6 +240,11 @@ impl Directory {
 
     pub(crate) fn node(&self) -> &Arc<Node> {
         &self.0.node
+    }
+
+    /// Where an address is, if a database tells it.
+    pub fn place(&self, address: &str) -> Option<Place> {
+        self.0.node.places.find(address)
     }
 
     /// The clock of the node.
@@ -239,6 +276,16 @@ impl Directory {
         let record = View::new(&records, number).tenant()?;
         let shared = |id| Shared::new(id, number, self.0.node.clone());
         Ok(record.map(|record| TenantRef(shared(record.id))))
+    }
+
+    /// Lets go of a tenant that is gone.
+    pub(crate) fn forget_tenant(&self, id: &TenantId, number: TenantNumber) {
+        self.0.numbers.remove(id);
+        if let Some((_, tenant)) = self.0.tenants.remove(&number)
+            && let Some(actor) = tenant.0.actor.read().as_ref()
+        {
+            actor.stop(None);
+        }
     }
 
     /// The tenant with this public id.

@@ -11,7 +11,7 @@ use crate::refusal::Refusal;
 use crate::tenant::{Answer, Gate, TenantRef, Turn, open};
 
 /// For how long a first answer is kept.
-const KEPT: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// A request on its way: the first of its kind, or one that was answered before.
 pub(crate) enum Attempt {
@@ -32,6 +32,11 @@ impl First {
     /// Whether the answer will be kept.
     pub fn is_ticketed(&self) -> bool {
         self.ticket.is_some()
+    }
+
+    /// Digest of caller, route and key, if there is a key.
+    pub fn digest(&self) -> Option<[u8; 32]> {
+        self.ticket.as_ref().map(|ticket| ticket.digest)
     }
 }
 
@@ -79,7 +84,7 @@ impl TenantRef {
 }
 
 /// Digest of caller, route and key; their lengths keep them apart.
-fn digest(key: &IdempotencyKey) -> [u8; 32] {
+pub(crate) fn digest(key: &IdempotencyKey) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in [&key.caller, &key.route, &key.key] {
         hash.update((part.len() as u64).to_be_bytes());

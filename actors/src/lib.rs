@@ -1,6 +1,7 @@
 //! Actors decide. They hold nothing that storage cannot rebuild, take requests through bounded
 //! doors, and meet time and randomness in `clock` alone.
 
+pub mod backup;
 pub mod capability;
 pub mod clock;
 pub mod context;
@@ -9,7 +10,10 @@ pub mod email;
 pub mod hashing;
 mod idempotency;
 pub mod mail;
-pub mod outbound;
+mod outbound;
+pub mod permissions;
+pub mod phone;
+pub mod places;
 pub mod redirect;
 pub mod refusal;
 pub mod session;

@@ -107,6 +107,12 @@ pub enum Refusal {
     /// The idempotency key came with another request before.
     #[error("the idempotency key was used for another request")]
     IdempotencyConflict,
+    /// Another tenant has this id or slug.
+    #[error("id or slug is taken")]
+    SlugTaken,
+    /// Backups have no recovery key, or another one.
+    #[error("backups are encrypted to another recovery key, or to none")]
+    RecoveryKey,
     /// More work than fits is waiting already.
     #[error("too busy")]
     Overloaded {
@@ -157,7 +163,10 @@ impl Refusal {
             Rejection::SessionRevoked => Self::SessionRevoked,
             Rejection::SessionExpired => Self::SessionExpired,
             Rejection::IdempotencyConflict => Self::IdempotencyConflict,
+            Rejection::SlugTaken => Self::SlugTaken,
             Rejection::Stale => Self::unavailable("the record changed while it was being changed"),
+            Rejection::CredentialExists => Self::field("id", "is registered already"),
+            Rejection::TooMany => Self::field("id", "is one more than an account may have"),
             Rejection::AlreadyExists => Self::unavailable("an id was drawn twice"),
         }
     }

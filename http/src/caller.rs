@@ -73,6 +73,13 @@ impl Caller {
         who
     }
 
+    /// Whether the caller holds a permission of the catalogue, by its key.
+    ///
+    /// Decision: a server that passes on the access token of a user keeps its own permissions.
+    pub fn may(&self, permission: &str) -> bool {
+        self.api_key.as_ref().is_some_and(|caller| caller.may(permission))
+    }
+
     /// The caller's name in idempotency records.
     pub fn name(&self) -> String {
         match (&self.credential, &self.api_key) {
@@ -93,7 +100,10 @@ pub async fn resolve(app: &App, access: Access, headers: &HeaderMap) -> Result<C
     match access {
         Access::Service => Ok(Caller::nobody()),
         Access::Operator => operator(app, &claims).await,
-        Access::Session => match claims.access_token() {
+        Access::Permission(_) if claims.operator_token().is_some() => {
+            for_a_tenant(app, &claims).await
+        }
+        Access::Session | Access::Permission(_) => match claims.access_token() {
             Some(token) => session(app, &claims, token).await,
             None => anonymous(app, &claims).await,
         },
@@ -132,6 +142,14 @@ async fn operator(app: &App, claims: &Claims<'_>) -> Result<Caller, Error> {
     } else if claims.bearer.is_some() || claims.api_key.is_some() {
         return Err(Error::only_the_operator());
     }
+    Ok(caller)
+}
+
+/// The operator, acting for the tenant that the request names.
+async fn for_a_tenant(app: &App, claims: &Claims<'_>) -> Result<Caller, Error> {
+    let mut caller = operator(app, claims).await?;
+    caller.tenant = tenant(app, claims, None).await?;
+    caller.named_tenant = claims.tenant.is_some();
     Ok(caller)
 }
 

@@ -35,6 +35,9 @@ pub enum Access {
     Session,
     /// The operator of the cluster.
     Operator,
+    /// Whoever holds this permission of the catalogue: a server, by the scopes of its secret key; or
+    /// the operator, for the tenant that is named.
+    Permission(&'static str),
 }
 
 /// Which buckets a request is counted in.
@@ -85,6 +88,8 @@ pub struct Endpoint {
     pub output: crate::output::Describe,
     /// Whether it reads a body.
     pub takes_body: bool,
+    /// Whether it reads a body of lines, as it comes.
+    pub takes_lines: bool,
     pub(crate) metrics: RouteMetrics,
     handler: Handler,
 }
@@ -179,6 +184,7 @@ impl Endpoint {
             query: I::query,
             output: O::describe,
             takes_body: I::TAKES_BODY,
+            takes_lines: I::TAKES_LINES,
             metrics,
             handler: Box::new(answer),
         }
@@ -213,7 +219,7 @@ impl Endpoint {
         if self.limit != Limit::Free {
             codes.push(Code::RateLimitExceeded);
         }
-        if self.takes_body {
+        if self.takes_body || self.takes_lines {
             codes.extend([
                 Code::ValidationError,
                 Code::RequestTimeout,
@@ -244,6 +250,15 @@ impl Endpoint {
                 Code::AuthenticationRequired,
                 Code::InvalidToken,
                 Code::InsufficientPermissions,
+            ]),
+            Access::Permission(_) => codes.extend([
+                Code::TenantMismatch,
+                Code::AuthenticationRequired,
+                Code::InvalidToken,
+                Code::InsufficientPermissions,
+                Code::SessionExpired,
+                Code::SessionRevoked,
+                Code::AccountSuspended,
             ]),
         }
         codes.extend(self.refusals);

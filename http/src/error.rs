@@ -7,13 +7,13 @@ mod refusal;
 use std::borrow::Cow;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, Response, StatusCode};
-use http_body_util::Full;
+use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
 use crate::limits::Shown;
+use crate::output::Response;
+use crate::stream;
 
 /// The codes of the API. `ALL` lists them for the documents and the tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,6 +56,10 @@ pub enum Code {
     EmailAlreadyExists,
     /// The address has an account that must be linked from inside.
     AccountLinkRequired,
+    /// Another tenant has this id or slug.
+    SlugTaken,
+    /// Backups are encrypted to another recovery key, or to none.
+    RecoveryKeyConflict,
     /// The account at the provider, or another one there, is linked already.
     IdentityAlreadyLinked,
     /// Without it nobody would get in any more.
@@ -82,7 +86,7 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 32] = [
         Self::ValidationError,
         Self::HeadersTooLarge,
         Self::RequestTimeout,
@@ -102,6 +106,8 @@ impl Code {
         Self::MethodNotAllowed,
         Self::EmailAlreadyExists,
         Self::AccountLinkRequired,
+        Self::SlugTaken,
+        Self::RecoveryKeyConflict,
         Self::IdentityAlreadyLinked,
         Self::LastLoginMethod,
         Self::EmailRequired,
@@ -163,6 +169,8 @@ impl Code {
             Self::ResourceNotFound => (S::NOT_FOUND, "resource_not_found"),
             Self::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::EmailAlreadyExists => (S::CONFLICT, "email_already_exists"),
+            Self::SlugTaken => (S::CONFLICT, "slug_taken"),
+            Self::RecoveryKeyConflict => (S::CONFLICT, "recovery_key_conflict"),
             Self::IdempotencyConflict => (S::CONFLICT, "idempotency_conflict"),
             Self::PayloadTooLarge => (S::PAYLOAD_TOO_LARGE, "payload_too_large"),
             Self::UnsupportedMediaType => (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
@@ -225,6 +233,14 @@ impl Error {
         let mut error = Self::new(Code::ValidationError, "Invalid input data");
         error.0.details = details;
         error
+    }
+
+    /// The same, about fields of an object that is itself a field.
+    pub fn within(mut self, field: &str) -> Self {
+        for detail in &mut self.0.details {
+            detail.field = format!("{field}.{}", detail.field);
+        }
+        self
     }
 
     /// 401, when nobody is signed in where somebody must be.
@@ -309,8 +325,16 @@ impl Error {
         self.0.code
     }
 
+    /// What is wrong, in one line.
+    pub fn in_one_line(&self) -> String {
+        let details = self.0.details.iter();
+        let details: Vec<_> =
+            details.map(|detail| format!("{}: {}", detail.field, detail.message)).collect();
+        if details.is_empty() { self.0.message.to_string() } else { details.join("; ") }
+    }
+
     /// The answer, in the envelope.
-    pub fn into_response(self) -> Response<Full<Bytes>> {
+    pub fn into_response(self) -> Response {
         let parts = *self.0;
         let retry_after = parts.retry_after.map(whole_seconds);
         let envelope = Envelope {
@@ -324,7 +348,7 @@ impl Error {
         };
         // Strings and numbers alone: this cannot fail, and an empty body would still be a no.
         let body = serde_json::to_vec(&envelope).unwrap_or_default();
-        let mut response = Response::new(Full::from(body));
+        let mut response = Response::new(stream::Body::from(body));
         *response.status_mut() = parts.code.status();
         if let Some(shown) = parts.shown {
             response.extensions_mut().insert(shown);

@@ -20,8 +20,11 @@ pub type Describe = fn(&mut Schemas) -> Option<RequestBody>;
 
 /// What a handler takes beside the call.
 pub trait Input: Sized + Send + 'static {
-    /// Whether there is a body to read.
+    /// Whether there is a body to read before.
     const TAKES_BODY: bool;
+
+    /// Whether there is a body to be read by the handler, line by line.
+    const TAKES_LINES: bool = false;
 
     /// The value that the request holds.
     fn decode(call: &Call, body: &[u8]) -> Result<Self, Error>;
@@ -100,6 +103,26 @@ pub fn validate(value: &impl Validate<Context = ()>) -> Result<(), Error> {
         };
         Error::invalid(report.iter().map(detail).collect())
     })
+}
+
+/// The same where every field may be left out: no body at all is an empty object.
+pub struct OptionalJson<T>(pub T);
+
+impl<T> Input for OptionalJson<T>
+where
+    T: DeserializeOwned + Validate<Context = ()> + ToSchema + Send + 'static,
+{
+    const TAKES_BODY: bool = true;
+
+    fn decode(call: &Call, body: &[u8]) -> Result<Self, Error> {
+        let Json(value) = Json::decode(call, if body.is_empty() { b"{}" } else { body })?;
+        Ok(Self(value))
+    }
+
+    fn describe(schemas: &mut Schemas) -> Option<RequestBody> {
+        Json::<T>::describe(schemas)
+            .map(|body| RequestBodyBuilder::from(body).required(Some(Required::False)).build())
+    }
 }
 
 /// A reference to the schema of `T`, which is added with all that it refers to.

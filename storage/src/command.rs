@@ -3,12 +3,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::capability::api_keys::ApiKey;
 use crate::capability::mfa::Challenged;
 use crate::capability::oauth::{Arrival, Linked};
+use crate::capability::passkeys::Passkey;
 use crate::capability::sessions::{Renewed, SignedIn};
-use crate::capability::users::Profile;
+use crate::capability::users::{Managed, Profile};
 use crate::capability::{
-    email_verification, magic_links, oauth, password_reset, passwords, sessions, tenants, users,
+    api_keys, email_verification, magic_links, mfa, oauth, passkeys, password_reset, passwords,
+    phones, sessions, tenants, users,
 };
 use crate::event::Origin;
 use crate::fault::Fault;
@@ -50,6 +53,8 @@ pub enum Command {
     Sweep(sweep::Command),
     /// Other providers, and the codes that become sessions.
     Oauth(oauth::Command),
+    /// Phone numbers and the codes that show who holds them.
+    Phones(phones::Command),
     /// What was sent, or given up.
     Outbox(outbox::Command),
     /// Showing that one reads mail at one's address.
@@ -58,6 +63,12 @@ pub enum Command {
     PasswordReset(password_reset::Command),
     /// Logging in by a mailed link.
     MagicLinks(magic_links::Command),
+    /// Second factors.
+    Mfa(mfa::Command),
+    /// Passkeys.
+    Passkeys(passkeys::Command),
+    /// API keys.
+    ApiKeys(api_keys::Command),
 }
 
 /// What a command came to: a reply, or the state's refusal of it.
@@ -86,6 +97,10 @@ pub enum Reply {
     Recorded(Box<Recorded>),
     /// The first factor was right, and a second one is asked for.
     Challenged(Box<Challenged>),
+    /// A user, as administrators see them.
+    Managed(Box<Managed>),
+    /// Which accounts were taken in; the others' addresses were taken.
+    Imported(Vec<bool>),
     /// A mail is on its way, if there is anybody to send it to.
     Mailed(Box<Mailed>),
     /// Somebody was let in for whom a provider vouches.
@@ -95,6 +110,12 @@ pub enum Reply {
     /// The account of the address must be linked from inside; what a stranger may have set up in it
     /// has ended.
     LinkRequired,
+    /// The passkey as it is now.
+    Passkey(Box<Passkey>),
+    /// The tenant with this number.
+    Tenant(TenantNumber),
+    /// An API key as it is now.
+    ApiKey(Box<ApiKey>),
 }
 
 /// The state says no.
@@ -146,6 +167,12 @@ pub enum Rejection {
     IdentityAlreadyLinked,
     /// Without it nobody would get in any more.
     LastLoginMethod,
+    /// An authenticator's credential belongs to an account already.
+    CredentialExists,
+    /// The account has as many of these as it may.
+    TooMany,
+    /// Another tenant has this id or slug.
+    SlugTaken,
 }
 
 impl Rejection {
@@ -161,7 +188,10 @@ impl Rejection {
             | Self::EmailRequired
             | Self::IdentityAlreadyLinked
             | Self::LastLoginMethod
-            | Self::AlreadyExists => true,
+            | Self::AlreadyExists
+            | Self::CredentialExists
+            | Self::TooMany
+            | Self::SlugTaken => true,
             Self::InvalidCredentials
             | Self::AccountLocked { .. }
             | Self::InvalidToken

@@ -1,7 +1,7 @@
 //! Where records lie: `tenant number · kind · rest`, so that a tenant is one range and each kind of
 //! record one range in it. Numbers are big-endian, so that bytes order as numbers do.
 
-use crate::ids::{ApiKeyId, MailId, SessionId, TenantNumber, UserId};
+use crate::ids::{ApiKeyId, CredentialId, MailId, MessageId, SessionId, TenantNumber, UserId};
 use crate::secret::SecretHash;
 
 /// The kind of a record. Append-only: a number once used keeps its meaning.
@@ -16,6 +16,14 @@ pub enum Kind {
     Directory = 3,
     /// Tenant of a bootstrap key, by hash (cluster range).
     BootstrapKey = 4,
+    /// Number of a tenant, by its slug (cluster range).
+    Slug = 8,
+    /// The last number that was given to a tenant (cluster range).
+    TenantCounter = 9,
+    /// A tenant that is coming or going, by its number (cluster range).
+    Unsettled = 10,
+    /// To whom backups are encrypted (cluster range).
+    RecoveryKey = 11,
     /// The tenant.
     Tenant = 16,
     /// A signing key, by its number.
@@ -24,16 +32,34 @@ pub enum Kind {
     ApiKey = 18,
     /// Hash of an API key, by its id.
     ApiKeyById = 19,
+    /// How an API key looks and when it was last used, by its id.
+    ApiKeyUse = 24,
     /// A user, by id.
     User = 32,
     /// Id of a user, by e-mail address.
     Email = 33,
     /// Failed logins of an address.
     Lockout = 34,
+    /// A code that was sent to a user's number.
+    PhoneCode = 44,
+    /// A user who is being forgotten.
+    Forgetting = 45,
+    /// When codes were sent to a number.
+    PhoneSends = 46,
+    /// A text message on its way, by id.
+    TextMessage = 47,
     /// A user's account at a provider, by user and provider.
     Identity = 40,
     /// Id of a user, by provider and subject.
     IdentityBySubject = 41,
+    /// The second factors of a user.
+    Mfa = 36,
+    /// A passkey, by user and id.
+    Passkey = 37,
+    /// Where a passkey lies, by the hash of what its authenticator calls it.
+    PasskeyByCredential = 38,
+    /// Wrong codes of a user's second factors.
+    MfaGuesses = 39,
     /// A live session, by user and id.
     Session = 48,
     /// Session of a refresh token, by hash.
@@ -56,7 +82,13 @@ pub enum Kind {
     Events = 80,
     /// The end of the audit chain.
     AuditHead = 81,
+    /// The epoch of the audit chain; none in the first.
+    AuditEpoch = 88,
 }
+
+/// Records of which each can be used once, by whoever has the secret: void after a restore, which
+/// may not know of their use.
+pub const ONE_TIME: [Kind; 1] = [Kind::OneTime];
 
 /// Every record of `kind` that `tenant` has begins so.
 pub fn range(tenant: TenantNumber, kind: Kind) -> Vec<u8> {
@@ -78,6 +110,21 @@ pub fn directory(id: &str) -> Vec<u8> {
     key(TenantNumber::CLUSTER, Kind::Directory, &[id.as_bytes()])
 }
 
+/// The number of the tenant with this slug.
+pub fn slug(slug: &str) -> Vec<u8> {
+    key(TenantNumber::CLUSTER, Kind::Slug, &[slug.as_bytes()])
+}
+
+/// A tenant that is coming or going.
+pub fn unsettled(number: TenantNumber) -> Vec<u8> {
+    key(TenantNumber::CLUSTER, Kind::Unsettled, &[&number.0.to_be_bytes()])
+}
+
+/// Everything that a tenant has begins so.
+pub fn all_of(tenant: TenantNumber) -> Vec<u8> {
+    tenant.0.to_be_bytes().to_vec()
+}
+
 /// A signing key.
 pub fn signing_key(tenant: TenantNumber, number: u32) -> Vec<u8> {
     key(tenant, Kind::SigningKey, &[&number.to_be_bytes()])
@@ -86,6 +133,11 @@ pub fn signing_key(tenant: TenantNumber, number: u32) -> Vec<u8> {
 /// The hash under which an API key lies.
 pub fn api_key(tenant: TenantNumber, id: ApiKeyId) -> Vec<u8> {
     key(tenant, Kind::ApiKeyById, &[id.as_bytes()])
+}
+
+/// How an API key looks and when it was last used.
+pub fn api_key_use(tenant: TenantNumber, id: ApiKeyId) -> Vec<u8> {
+    key(tenant, Kind::ApiKeyUse, &[id.as_bytes()])
 }
 
 /// A user.
@@ -103,6 +155,26 @@ pub fn lockout(tenant: TenantNumber, address: &str) -> Vec<u8> {
     key(tenant, Kind::Lockout, &[address.as_bytes()])
 }
 
+/// The code that was sent to a user's number.
+pub fn phone_code(tenant: TenantNumber, user: UserId) -> Vec<u8> {
+    key(tenant, Kind::PhoneCode, &[user.as_bytes()])
+}
+
+/// A user who is being forgotten.
+pub fn forgetting(tenant: TenantNumber, user: UserId) -> Vec<u8> {
+    key(tenant, Kind::Forgetting, &[user.as_bytes()])
+}
+
+/// When codes were sent to a number.
+pub fn phone_sends(tenant: TenantNumber, number: &str) -> Vec<u8> {
+    key(tenant, Kind::PhoneSends, &[number.as_bytes()])
+}
+
+/// A text message on its way.
+pub fn text_message(tenant: TenantNumber, id: MessageId) -> Vec<u8> {
+    key(tenant, Kind::TextMessage, &[id.as_bytes()])
+}
+
 /// A user's account at a provider.
 pub fn identity(tenant: TenantNumber, user: UserId, provider: &str) -> Vec<u8> {
     key(tenant, Kind::Identity, &[user.as_bytes(), provider.as_bytes()])
@@ -111,6 +183,26 @@ pub fn identity(tenant: TenantNumber, user: UserId, provider: &str) -> Vec<u8> {
 /// A user's accounts at providers.
 pub fn identities_of(tenant: TenantNumber, user: UserId) -> Vec<u8> {
     key(tenant, Kind::Identity, &[user.as_bytes()])
+}
+
+/// The second factors of a user.
+pub fn mfa(tenant: TenantNumber, user: UserId) -> Vec<u8> {
+    key(tenant, Kind::Mfa, &[user.as_bytes()])
+}
+
+/// The wrong codes of a user's second factors.
+pub fn mfa_guesses(tenant: TenantNumber, user: UserId) -> Vec<u8> {
+    key(tenant, Kind::MfaGuesses, &[user.as_bytes()])
+}
+
+/// A passkey.
+pub fn passkey(tenant: TenantNumber, user: UserId, id: CredentialId) -> Vec<u8> {
+    key(tenant, Kind::Passkey, &[user.as_bytes(), id.as_bytes()])
+}
+
+/// The passkeys of a user.
+pub fn passkeys_of(tenant: TenantNumber, user: UserId) -> Vec<u8> {
+    key(tenant, Kind::Passkey, &[user.as_bytes()])
 }
 
 /// A live session.

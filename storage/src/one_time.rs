@@ -10,6 +10,7 @@ use crate::capability::email_verification::Verification;
 use crate::capability::magic_links::MagicLink;
 use crate::capability::mfa::Pending;
 use crate::capability::oauth::{Exchange, Flow, Linking};
+use crate::capability::passkeys::Ceremony;
 use crate::capability::password_reset::Reset;
 use crate::command::{Rejection, Stop};
 use crate::fault::Fault;
@@ -46,6 +47,8 @@ pub enum Content {
     Flow(Box<Flow>),
     /// A link to a provider that its page completes by its code.
     Linking(Box<Linking>),
+    /// What an authenticator was asked to sign.
+    Ceremony(Ceremony),
 }
 
 impl OneTime {

@@ -41,12 +41,11 @@ impl Server {
         let base = format!("http://{}", listener.local_addr().expect("its address"));
         let answer = Arc::new(answer);
         let here = base.clone();
-        let accepting =
-            Handle::current().spawn(async move {
-                let mut connections = JoinSet::new();
-                while let Ok((stream, _)) = listener.accept().await {
-                    let (answer, here) = (answer.clone(), here.clone());
-                    connections.spawn(async move {
+        let accepting = Handle::current().spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let (answer, here) = (answer.clone(), here.clone());
+                connections.spawn(async move {
                         let service = service_fn(|request: Request<Incoming>| {
                             let (answer, here) = (answer.clone(), here.clone());
                             async move {
@@ -57,9 +56,9 @@ impl Server {
                             .serve_connection(TokioIo::new(stream), service)
                             .await;
                     });
-                    while connections.try_join_next().is_some() {}
-                }
-            });
+                while connections.try_join_next().is_some() {}
+            }
+        });
         Self { base, accepting }
     }
 }

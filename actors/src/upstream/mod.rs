@@ -7,6 +7,7 @@ mod oidc;
 mod provider;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt, TryFutureExt};
@@ -26,20 +27,11 @@ use crate::refusal::Refusal;
 /// How long a whole conversation with a provider may take; less than a request may.
 const CONVERSATION: Duration = Duration::from_secs(10);
 
-/// The providers of a deployment.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// By name.
-    pub providers: BTreeMap<String, Configured>,
-    /// Whether providers may lie at loopback and private addresses that the operator did not name.
-    pub allow_private_addresses: bool,
-}
-
 /// What a node needs to talk with providers.
 pub struct Upstream {
     /// The providers of the deployment.
     pub configured: BTreeMap<String, Configured>,
-    outbound: Outbound,
+    outbound: Arc<Outbound>,
     documents: Documents,
     clock: SharedClock,
 }
@@ -72,11 +64,13 @@ pub struct Return<'a> {
 
 impl Upstream {
     /// Ready to talk.
-    pub fn new(options: Options, clock: SharedClock) -> Result<Self, Refusal> {
-        let outbound = Outbound::new(options.allow_private_addresses)
-            .map_err(|error| Refusal::unavailable(format!("no client for providers: {error}")))?;
+    pub fn new(
+        configured: BTreeMap<String, Configured>,
+        outbound: Arc<Outbound>,
+        clock: SharedClock,
+    ) -> Self {
         let documents = Documents::new(clock.clone());
-        Ok(Self { configured: options.providers, outbound, documents, clock })
+        Self { configured, outbound, documents, clock }
     }
 
     /// Who is expected to answer.

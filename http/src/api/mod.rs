@@ -1,12 +1,16 @@
 //! The endpoints, one file for each noun.
 
+pub mod api_keys;
+pub mod backups;
 pub mod email_verification;
 pub mod magic_links;
 pub mod mfa;
 pub mod oauth;
 pub mod outbox;
+pub mod passkeys;
 pub mod password_reset;
 pub mod passwords;
+pub mod phones;
 pub mod service;
 pub mod sessions;
 mod tenant_settings;
@@ -23,10 +27,15 @@ pub fn endpoints() -> Vec<Endpoint> {
         magic_links::endpoints(),
         sessions::endpoints(),
         users::endpoints(),
+        phones::endpoints(),
         email_verification::endpoints(),
+        mfa::endpoints(),
+        passkeys::endpoints(),
         oauth::endpoints(),
         tenants::endpoints(),
         outbox::endpoints(),
+        api_keys::endpoints(),
+        backups::endpoints(),
         service::endpoints(),
     ];
     nouns.into_iter().flatten().collect()

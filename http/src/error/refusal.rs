@@ -87,6 +87,13 @@ impl From<Refusal> for Error {
                 Code::IdempotencyConflict,
                 "The Idempotency-Key came with another request before; use a new one",
             ),
+            Refusal::SlugTaken => {
+                Self::new(Code::SlugTaken, "Another tenant has this id or slug; choose another")
+            }
+            Refusal::RecoveryKey => Self::new(
+                Code::RecoveryKeyConflict,
+                "Backups are encrypted to another recovery key, or there is none yet",
+            ),
             Refusal::Overloaded { retry_after } => {
                 Self::unavailable("The server is busy; try again shortly", retry_after)
             }

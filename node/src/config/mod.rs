@@ -67,6 +67,7 @@ sections! {
         tls_certificate: Option<PathBuf>,
         tls_key: Option<PathBuf>,
         max_body_bytes: Bytes,
+        max_import_bytes: Bytes,
         max_header_bytes: Number<8192, 1_048_576>,
         max_headers: Number<16, 1024>,
         max_connections: Number<1, 1_000_000>,
@@ -75,6 +76,7 @@ sections! {
         header_timeout: Span,
         body_timeout: Span,
         request_timeout: Span,
+        import_timeout: Span,
         idle_timeout: Span,
         shutdown_timeout: Span,
     }
@@ -93,6 +95,8 @@ sections! {
         snapshot_log_bytes: Bytes,
         key_file: Option<PathBuf>,
         key_secret: Option<Secret>,
+        previous_key_file: Option<PathBuf>,
+        previous_key_secret: Option<Secret>,
     }
     /// Whose requests they are.
     tenancy: Tenancy {
@@ -134,10 +138,6 @@ sections! {
         from: String,
         link_base_url: Option<WebUrl>,
     }
-    /// Calls to providers.
-    upstream: Upstream {
-        allow_private_addresses: bool,
-    }
     /// Webhooks.
     webhooks: Webhooks {
         allow_private_addresses: bool,
@@ -154,6 +154,7 @@ sections! {
         magic_link: OrOff<Limit>,
         api: OrOff<Limit>,
         webhook_delivery: OrOff<Limit>,
+        phone_verification: OrOff<Limit>,
     }
     /// What the node says of itself.
     log: Log {

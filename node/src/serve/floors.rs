@@ -1,36 +1,56 @@
 //! The configuration, as each floor wants it.
 
-use std::time::Duration;
-
 use janua_actors::directory::{MailLimits, Options as Actors};
 use janua_actors::hashing::Cost;
 use janua_actors::mail::{self, Relay};
 use janua_actors::settings::{AlgorithmName, Mail, Settings, Tokens, Webauthn};
-use janua_actors::upstream::{Configured, Options as Upstream};
+use janua_actors::upstream::Configured;
 use janua_http::limits::rate::Rate;
 use janua_http::settings::{Connections, Rates, Settings as Http, Sizes, Timeouts, TlsFiles};
 use janua_storage::capability::limits::{Bucket, Limit as PerAddress};
+use janua_storage::capability::phones::Allowance;
+use janua_storage::cluster_key::Wrapping;
 use janua_storage::engine::Options as Storage;
 use janua_storage::seal::{Key, mac};
 use janua_storage::secret::Secret;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::start;
 use crate::config::{self, Config, Limit, Number, OrOff, SigningAlgorithm, WebUrl};
 use crate::failure::Failure;
 
-/// What wraps the cluster's key, if anything does.
-pub fn wrapping_key(config: &Config) -> Result<Option<Key>, Failure> {
+/// What wraps the cluster's key, now and before.
+pub fn wrapping(config: &Config) -> Result<Wrapping, Failure> {
     let storage = &config.storage;
-    let material = match (&storage.key_file, &storage.key_secret) {
+    Ok(Wrapping {
+        present: wrapping_key("key", storage.key_file.as_deref(), storage.key_secret.as_ref())?,
+        previous: wrapping_key(
+            "previous_key",
+            storage.previous_key_file.as_deref(),
+            storage.previous_key_secret.as_ref(),
+        )?,
+    })
+}
+
+fn wrapping_key(
+    name: &str,
+    file: Option<&Path>,
+    secret: Option<&config::Secret>,
+) -> Result<Option<Key>, Failure> {
+    let material = match (file, secret) {
         (Some(path), _) => Zeroizing::new(std::fs::read(path).map_err(|error| {
-            start(format!("storage.key_file {} cannot be read: {error}", path.display()))
+            start(format!("storage.{name}_file {} cannot be read: {error}", path.display()))
         })?),
         (None, Some(secret)) => Zeroizing::new(secret.expose().as_bytes().to_vec()),
         (None, None) => return Ok(None),
     };
     if material.len() < 16 {
-        return Err(start("storage.key_file or storage.key_secret holds fewer than 16 bytes"));
+        return Err(start(format!(
+            "storage.{name}_file or storage.{name}_secret holds fewer than 16 bytes"
+        )));
     }
     Ok(Some(Key::new(mac(&material, b"janua wrapping key"))))
 }
@@ -72,9 +92,12 @@ pub fn actors(config: &Config) -> Result<Actors, Failure> {
             parallelism: narrow(config.passwords.parallelism),
         },
         issuer: config.http.public_url.as_str().into(),
-        upstream: upstream(config),
+        providers: providers(config),
         sessions_per_user: narrow(config.sessions.per_user),
         live_sessions: narrow(config.sessions.live_actors),
+        allow_private_addresses: config.webhooks.allow_private_addresses,
+        phone_allowance: allowance(config.limits.phone_verification),
+        geoip: config.geoip.database.clone(),
         mail: mail(config)?,
         mail_limits: mail_limits(&config.limits),
         ..Actors::default()
@@ -115,9 +138,9 @@ fn mail_limits(limits: &config::Limits) -> MailLimits {
 }
 
 /// Who vouches for users.
-fn upstream(config: &Config) -> Upstream {
+fn providers(config: &Config) -> BTreeMap<String, Configured> {
     let text = |url: &WebUrl| url.as_str().to_owned();
-    let providers = config.oauth.iter().map(|(name, provider)| {
+    let configured = config.oauth.iter().map(|(name, provider)| {
         let configured = Configured {
             client_id: provider.client_id.clone().unwrap_or_default(),
             client_secret: secret(provider.client_secret.as_ref()),
@@ -127,10 +150,7 @@ fn upstream(config: &Config) -> Upstream {
         };
         (name.clone(), configured)
     });
-    Upstream {
-        providers: providers.collect(),
-        allow_private_addresses: config.upstream.allow_private_addresses,
-    }
+    configured.collect()
 }
 
 /// How clients are met.
@@ -158,6 +178,7 @@ pub fn http(config: &Config) -> Result<Http, Failure> {
         },
         sizes: Sizes {
             body: narrow(http.max_body_bytes),
+            import: http.max_import_bytes.0,
             head: narrow(http.max_header_bytes),
             headers: narrow(http.max_headers),
         },
@@ -165,6 +186,7 @@ pub fn http(config: &Config) -> Result<Http, Failure> {
             head: http.header_timeout.0,
             body: http.body_timeout.0,
             request: http.request_timeout.0,
+            import: http.import_timeout.0,
             idle: http.idle_timeout.0,
             drain: http.shutdown_timeout.0,
             ..Timeouts::default()
@@ -180,6 +202,16 @@ pub fn http(config: &Config) -> Result<Http, Failure> {
 /// A secret of the configuration as the other floors hold it.
 pub fn secret(configured: Option<&config::Secret>) -> Option<Secret> {
     configured.map(|secret| Secret::given(secret.expose()))
+}
+
+fn allowance(limit: OrOff<Limit>) -> Allowance {
+    match limit {
+        OrOff::On(limit) => {
+            let window_ms = u64::try_from(limit.per.as_millis()).unwrap_or(u64::MAX);
+            Allowance { most: limit.count, window_ms }
+        }
+        OrOff::Off => Allowance { most: 0, window_ms: 0 },
+    }
 }
 
 fn rate(limit: OrOff<Limit>) -> Rate {

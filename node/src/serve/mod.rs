@@ -2,7 +2,7 @@
 //! again in the opposite order.
 
 mod descriptors;
-mod floors;
+pub mod floors;
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -15,9 +15,8 @@ use janua_actors::capability::tenants::{Bootstrap, is_founded};
 use janua_actors::clock::{Clock, SharedClock, SystemClock};
 use janua_actors::directory::Directory;
 use janua_http::app::{App, Services};
-use janua_storage::cluster_key;
+use janua_storage::cluster_key::{self, Wrapping};
 use janua_storage::engine::{Parts, Shards};
-use janua_storage::seal::Key;
 use janua_storage::secret::Secret;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
@@ -29,6 +28,7 @@ use crate::cli::Serve;
 use crate::config::{self, Config};
 use crate::failure::Failure;
 use crate::output::{Founded, Output};
+use crate::restore::UNFINISHED;
 use crate::{shutdown, telemetry};
 
 /// Runs a node until a signal asks it to stop.
@@ -106,11 +106,18 @@ async fn open(
     clock: SharedClock,
     output: Output,
 ) -> Result<Opened, Failure> {
-    let wrapping = floors::wrapping_key(config)?;
-    make_private(&config.node.data_dir)?;
+    let wrapping = floors::wrapping(config)?;
+    let folder = &config.node.data_dir;
+    make_private(folder)?;
+    if folder.join(UNFINISHED).exists() {
+        let folder = folder.display();
+        return Err(start(format!(
+            "a restore into {folder} has not come to its end: empty the folder and restore again, or run `janua cluster recover` again if that was interrupted"
+        )));
+    }
     let shards = Shards::open(floors::storage(config), Parts::default()).await.map_err(start)?;
     let shards = storage.get_or_init(|| Arc::new(shards)).clone();
-    match start_actors(config, &shards, wrapping.as_ref(), clock, output).await {
+    match start_actors(config, &shards, &wrapping, clock, output).await {
         Ok(directory) => Ok(Opened { shards, directory }),
         Err(failure) => {
             shards.close().await;
@@ -120,7 +127,7 @@ async fn open(
 }
 
 /// Makes the data folder, if it is not there, for this user alone.
-fn make_private(folder: &Path) -> Result<(), Failure> {
+pub fn make_private(folder: &Path) -> Result<(), Failure> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(|error| start(format!("data folder {} cannot be used: {error}", folder.display())))
 }
@@ -129,7 +136,7 @@ fn make_private(folder: &Path) -> Result<(), Failure> {
 async fn start_actors(
     config: &Config,
     shards: &Arc<Shards>,
-    wrapping: Option<&Key>,
+    wrapping: &Wrapping,
     clock: SharedClock,
     output: Output,
 ) -> Result<Directory, Failure> {

@@ -5,6 +5,7 @@
 //!
 //! Invariant: log and snapshots are the truth; the tree can always be rebuilt from them.
 
+pub mod backup;
 pub mod error;
 pub mod files;
 mod folder;
@@ -14,6 +15,7 @@ mod log;
 mod poison;
 mod raft;
 mod restore;
+pub mod revival;
 mod scrub;
 mod shard;
 mod shards;
@@ -28,6 +30,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use self::error::{OpenError, Unavailable};
+pub use self::folder::{VERSION as DATA_VERSION, shards_of};
 pub use self::health::Health;
 pub use self::shard::{Leadership, Shard, View};
 pub use self::shards::Shards;

@@ -6,7 +6,8 @@ use serde::de::DeserializeOwned;
 
 use crate::capability::audit::{self, Circumstances};
 use crate::capability::{
-    email_verification, magic_links, oauth, password_reset, passwords, sessions, tenants, users,
+    api_keys, email_verification, magic_links, mfa, oauth, passkeys, password_reset, passwords,
+    phones, sessions, tenants, users,
 };
 use crate::command::{Command, Outcome, Proposal, Reply, Stop};
 use crate::effect::Effect;
@@ -63,10 +64,14 @@ fn run(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, Stop> {
         Command::Tenants(command) => tenants::apply(step, command),
         Command::Sweep(command) => sweep::apply(step, command),
         Command::Oauth(command) => oauth::apply(step, command),
+        Command::Phones(command) => phones::apply(step, command),
         Command::Outbox(command) => outbox::apply(step, command),
         Command::EmailVerification(command) => email_verification::apply(step, command),
         Command::PasswordReset(command) => password_reset::apply(step, command),
         Command::MagicLinks(command) => magic_links::apply(step, command),
+        Command::Mfa(command) => mfa::apply(step, command),
+        Command::Passkeys(command) => passkeys::apply(step, command),
+        Command::ApiKeys(command) => api_keys::apply(step, command),
     }
 }
 
@@ -116,6 +121,12 @@ impl<'t> Step<'_, 't> {
     /// Writes an event with the command's changes.
     pub fn record(&mut self, draft: Draft) {
         self.drafts.push(draft);
+    }
+
+    /// Sequence of the last event, those of this command so far included.
+    pub fn last_sequence(&self) -> Result<u64, Fault> {
+        let head = self.get::<audit::Head>(&keys::single(self.tenant, Kind::AuditHead))?;
+        Ok(head.unwrap_or_default().sequence + self.drafts.len() as u64)
     }
 
     /// Adds to what the last event of this kind says, if the command has recorded one.

@@ -2,15 +2,19 @@
 //! were sent, and from public addresses: whoever can name a URL must not reach what only this node
 //! can reach (server-side request forgery).
 
+mod address;
+
 use std::error::Error;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use janua_storage::seal::mac;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::Semaphore;
 use url::{Host, Url};
 
+pub(crate) use self::address::is_public;
 use crate::redirect::is_loopback;
 
 /// How long a connection may take.
@@ -40,6 +44,9 @@ pub enum NoAnswer {
     /// It did not answer.
     #[error("no answer from {0}: {1}")]
     Silent(String, String),
+    /// It answered that it will not.
+    #[error("{0} answered with {1}")]
+    Status(String, u16),
     /// It answered with more than is read.
     #[error("the answer of {0} is too large")]
     TooLarge(String),
@@ -102,6 +109,42 @@ impl Outbound {
     }
 }
 
+impl Outbound {
+    /// Whether a URL that a tenant has named may be called, as far as its text tells; a name is judged
+    /// when it is resolved.
+    pub fn check(&self, url: &str) -> Result<Url, &'static str> {
+        let url = Url::parse(url).map_err(|_| "must be a URL")?;
+        let plain = url.username().is_empty() && url.password().is_none();
+        if !plain || url.fragment().is_some() {
+            return Err("must be a URL without user and fragment");
+        }
+        let allowed = may_call(&url, self.private_allowed, self.private_allowed);
+        allowed.map_err(|_| "must be an https URL that leads to no private address")?;
+        Ok(url)
+    }
+
+    /// Posts a JSON body, signed as webhooks are: HMAC-SHA-256 of timestamp, dot and body.
+    pub async fn post_signed(
+        &self,
+        url: &str,
+        secret: &[u8],
+        timestamp: u64,
+        body: String,
+    ) -> Result<(), NoAnswer> {
+        let forbidden = |why| NoAnswer::Forbidden("the address".into(), why);
+        let url = self.check(url).map_err(forbidden)?;
+        let request = oauth2::http::Request::post(url.as_str())
+            .header("content-type", "application/json")
+            .header("x-janua-timestamp", timestamp)
+            .header("x-janua-signature", signature(secret, timestamp, &body))
+            .body(body.into_bytes());
+        let request = request.map_err(|_| forbidden("it is no URL"))?;
+        let status = self.send(request, None).await?.status();
+        let place = || url.host_str().unwrap_or_default().to_owned();
+        if status.is_success() { Ok(()) } else { Err(NoAnswer::Status(place(), status.as_u16())) }
+    }
+}
+
 /// Whether a URL may be called, as far as its text tells.
 fn may_call(url: &Url, free: bool, private_allowed: bool) -> Result<(), &'static str> {
     let open = url.scheme() == "http" && (private_allowed || free && is_loopback(url));
@@ -143,83 +186,14 @@ impl Resolve for PublicOnly {
     }
 }
 
-/// Whether an address is anybody's to reach (IANA special-purpose registries, RFC 6890).
-pub fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => is_public_v4(address),
-        IpAddr::V6(address) => is_public_v6(address),
-    }
-}
-
-fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [a, b, c, _] = address.octets();
-    let special = address.is_loopback()
-        || address.is_private()
-        || address.is_link_local()
-        || address.is_multicast()
-        || address.is_documentation()
-        || a == 0
-        || a >= 240
-        || (a == 100 && b & 0xc0 == 64)
-        || (a == 192 && b == 0 && c == 0)
-        || (a == 198 && b & 0xfe == 18);
-    !special
-}
-
-fn is_public_v6(address: Ipv6Addr) -> bool {
-    let segments = address.segments();
-    // An IPv4 address inside: mapped, translated (RFC 6052), 6to4 (RFC 3056).
-    let inner = match segments {
-        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
-            Some((high, low))
-        }
-        [0x2002, high, low, ..] => Some((high, low)),
-        _ => None,
-    };
-    if let Some((high, low)) = inner {
-        return is_public_v4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
-    }
-    // Global unicast is 2000::/3; documentation and Teredo lie within it.
-    segments[0] & 0xe000 == 0x2000 && !(segments[0] == 0x2001 && matches!(segments[1], 0 | 0xdb8))
+fn signature(secret: &[u8], timestamp: u64, body: &str) -> String {
+    let mac = mac(secret, format!("{timestamp}.{body}").as_bytes());
+    mac.iter().fold("sha256=".to_owned(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_is_not_public_is_known() {
-        for address in [
-            "127.0.0.1",
-            "10.1.2.3",
-            "172.16.0.1",
-            "192.168.1.1",
-            "169.254.169.254",
-            "100.64.0.1",
-            "0.0.0.0",
-            "224.0.0.1",
-            "255.255.255.255",
-            "192.0.0.1",
-            "198.18.0.1",
-            "::",
-            "::1",
-            "fe80::1",
-            "fc00::1",
-            "fd12::1",
-            "ff02::1",
-            "::ffff:127.0.0.1",
-            "::ffff:10.0.0.1",
-            "64:ff9b::7f00:1",
-            "2002:7f00:1::",
-            "2001:db8::1",
-            "64:ff9b:1::1",
-        ] {
-            assert!(!is_public(address.parse().expect("an address")), "{address}");
-        }
-        for address in ["8.8.8.8", "172.32.0.1", "2606:4700::1111", "::ffff:8.8.8.8"] {
-            assert!(is_public(address.parse().expect("an address")), "{address}");
-        }
-    }
 
     #[test]
     fn plain_text_and_private_hosts_need_leave() {
@@ -235,5 +209,36 @@ mod tests {
         assert!(may("http://127.0.0.1:8080/x", true, false));
         assert!(may("http://keycloak:8080/x", true, true));
         assert!(!may("ftp://issuer.example/x", true, true));
+    }
+
+    #[test]
+    fn a_url_is_judged_by_its_text() {
+        let strict = Outbound::new(false).expect("a client");
+        for url in [
+            "",
+            "sms",
+            "http://example.com/",
+            "ftp://example.com/",
+            "https://user@example.com/",
+            "https://127.0.0.1/",
+            "https://2130706433/",
+            "https://0x7f.1/",
+            "https://[::1]/",
+            "https://[::ffff:169.254.169.254]/",
+            "https://10.0.0.1:8443/",
+            "https://a.example/#b",
+        ] {
+            assert!(strict.check(url).is_err(), "{url}");
+        }
+        assert!(strict.check("https://sms.example.com/hooks?x=1").is_ok());
+        let lenient = Outbound::new(true).expect("a client");
+        assert!(lenient.check("http://127.0.0.1:4000/sms").is_ok());
+    }
+
+    #[test]
+    fn a_signature_is_what_the_reference_verifies() {
+        let signed = signature(b"whsec_abc123", 1_736_937_000, "{}");
+        let digits = "dbba8888a9a67b7adee6221bd4316ae010bdeaa42ad00b3c3aa45e69917e5f96";
+        assert_eq!(signed, format!("sha256={digits}"));
     }
 }
