@@ -53,6 +53,8 @@ pub struct Options {
     pub signing_key_ttl: Duration,
     /// How many sessions may have an actor at once.
     pub live_sessions: usize,
+    /// How long ago somebody may have logged in who changes the ways in without their password.
+    pub fresh_for: Duration,
     /// How many access tokens are remembered as verified.
     pub verified_tokens: usize,
     /// Whether calls to addresses that tenants choose may stay in the machine or its network.
@@ -100,6 +102,7 @@ impl Default for Options {
             sessions_per_user: 200,
             signing_key_ttl: Duration::from_secs(90 * 24 * 3600),
             live_sessions: 10_000,
+            fresh_for: Duration::from_secs(600),
             verified_tokens: 50_000,
             allow_private_addresses: false,
             phone_allowance: Allowance { most: 5, window_ms: 3_600_000 },
@@ -125,6 +128,7 @@ pub(crate) struct Node {
     pub mail_limits: MailLimits,
     pub postman: RwLock<Option<ActorRef<PostmanMessage>>>,
     pub cluster_key: Key,
+    pub fresh_for: Duration,
     pub sessions_per_user: u32,
     pub signing_key_ttl: Duration,
     pub outbound: Arc<Outbound>,
@@ -215,6 +219,7 @@ impl Directory {
             postman: RwLock::default(),
             cluster_key,
             sessions_per_user: options.sessions_per_user,
+            fresh_for: options.fresh_for,
             signing_key_ttl: options.signing_key_ttl,
             outbound,
             phone_allowance: options.phone_allowance,

@@ -118,6 +118,7 @@ sections! {
     sessions: Sessions {
         per_user: Number<1, 10_000>,
         live_actors: Number<1, 10_000_000>,
+        fresh: Span,
     }
     /// Argon2id and who may use the cores for it.
     passwords: Passwords {

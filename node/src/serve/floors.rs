@@ -95,6 +95,7 @@ pub fn actors(config: &Config) -> Result<Actors, Failure> {
         providers: providers(config),
         sessions_per_user: narrow(config.sessions.per_user),
         live_sessions: narrow(config.sessions.live_actors),
+        fresh_for: config.sessions.fresh.0,
         allow_private_addresses: config.webhooks.allow_private_addresses,
         phone_allowance: allowance(config.limits.phone_verification),
         geoip: config.geoip.database.clone(),

@@ -8,7 +8,9 @@ use janua_tests::{Browser, Node, Response, Session};
 use reqwest::{Method, Url};
 use serde_json::{Value, json};
 
-use super::{PAGE, alice, body, changed, identities, posts, scene, session_of, signs_in};
+use super::{
+    PAGE, alice, body, changed, configures, identities, posts, scene, session_of, signs_in,
+};
 
 async fn asks_to_link(session: &Session, password: Option<&str>) -> Response {
     let body = json!({ "redirectUri": PAGE, "state": "s", "password": password });
@@ -183,7 +185,23 @@ async fn a_wrong_password_links_nothing_and_a_repeated_request_leads_to_the_same
     bob.session.post("/auth/oauth/acme/link", nowhere).await.is_no(400, "validation_error");
 }
 
-/// Ten minutes cannot be waited for here: a session is made old by a clock that runs ahead.
+#[tokio::test]
+async fn an_old_session_shows_the_password_before_it_changes_the_ways_in() {
+    let issuer = Issuer::start().await;
+    let setup = issuer.known_as("acme", Node::with("sessions.fresh", "1ms"));
+    let node = setup.start().await;
+    configures(&node, json!({ "redirectUrls": [PAGE] })).await;
+    let bob = node.register("bob").await;
+    asks_to_link(&bob.session, None).await.is_no(403, "reauthentication_required");
+    let answer = asks_to_link(&bob.session, Some(PASSWORD)).await.is_yes(200);
+    let departure: Url = answer.text_of("authorizationUrl").parse().expect("a URL");
+    completes(&bob.session, &issuer.agrees(&departure, &alice())).await.is_yes(200);
+    let path = "/users/me/identities/acme";
+    bob.session.delete(path).await.is_no(403, "reauthentication_required");
+    let password = json!({ "password": PASSWORD });
+    bob.session.delete_with(path, password).await.is_yes(200);
+}
+
 #[tokio::test]
 async fn links_are_a_matter_of_sessions() {
     let (node, _issuer): (Node, Issuer) = scene().await;

@@ -1,7 +1,5 @@
 //! Sending a browser to a provider.
 
-use std::time::Duration;
-
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use janua_storage::capability::oauth::{self, Begin, Flow, Purpose};
@@ -20,9 +18,6 @@ use crate::upstream::{Departure, Provider};
 
 /// How long a browser may be away, seconds.
 pub const FLOW_SECONDS: u64 = 600;
-
-/// How long ago somebody may have logged in who links or unlinks without showing their password.
-const FRESH: Duration = Duration::from_secs(600);
 
 /// The longest that a page may ask to see again.
 const LONGEST_PAGE_STATE: usize = 1024;
@@ -104,7 +99,7 @@ impl TenantRef {
             return Ok(());
         }
         let age = self.0.node.clock.now().since(caller.live.session.created);
-        if age < FRESH { Ok(()) } else { Err(Refusal::ReauthenticationRequired) }
+        if age < self.0.node.fresh_for { Ok(()) } else { Err(Refusal::ReauthenticationRequired) }
     }
 
     async fn depart(
