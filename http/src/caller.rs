@@ -141,6 +141,11 @@ fn known<T>(found: Result<Option<T>, Error>) -> Result<Option<T>, Route> {
     found.or_else(|error| error.route().map_or(Ok(None), Err))
 }
 
+/// The access token that a request carries, unconfirmed.
+pub fn access_token(headers: &HeaderMap) -> Option<&str> {
+    Claims::read(headers).ok()?.access_token()
+}
+
 /// Whether a request claims a tenant at all, rightly or not.
 pub fn claims_a_tenant(headers: &HeaderMap) -> bool {
     [&AUTHORIZATION, &API_KEY, &TENANT_ID].into_iter().any(|name| headers.contains_key(name))

@@ -4,6 +4,7 @@
 mod factors;
 mod managed;
 mod mail;
+mod providers;
 
 use std::fmt::Debug;
 
@@ -310,6 +311,7 @@ fn everything_ever_written_is_read() {
     .chain(factors::checks())
     .chain(managed::checks())
     .chain(mail::checks())
+    .chain(providers::checks())
     .flatten()
     .collect();
     assert!(missing.is_empty(), "not in golden/v1.txt:\n{}", missing.join("\n"));
