@@ -16,6 +16,8 @@ pub enum Kind {
     Directory = 3,
     /// Tenant of a bootstrap key, by hash (cluster range).
     BootstrapKey = 4,
+    /// A node, by its number (cluster range).
+    Node = 5,
     /// Number of a tenant, by its slug (cluster range).
     Slug = 8,
     /// The last number that was given to a tenant (cluster range).

@@ -15,8 +15,9 @@ use janua_actors::capability::tenants::{Bootstrap, is_founded};
 use janua_actors::clock::{Clock, SharedClock, SystemClock};
 use janua_actors::directory::Directory;
 use janua_http::app::{App, Services};
-use janua_storage::cluster_key::{self, Wrapping};
+use janua_storage::cluster_key;
 use janua_storage::engine::{Parts, Shards};
+use janua_storage::seal::Key;
 use janua_storage::secret::Secret;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
@@ -106,7 +107,7 @@ async fn open(
     clock: SharedClock,
     output: Output,
 ) -> Result<Opened, Failure> {
-    let wrapping = floors::wrapping(config)?;
+    let wrapping = floors::wrapping_key(config)?;
     let folder = &config.node.data_dir;
     make_private(folder)?;
     if folder.join(UNFINISHED).exists() {
@@ -115,9 +116,12 @@ async fn open(
             "a restore into {folder} has not come to its end: empty the folder and restore again, or run `janua cluster recover` again if that was interrupted"
         )));
     }
+    let previous = floors::previous_wrapping_key(config)?;
+    cluster_key::rewrap(folder, wrapping.as_ref(), previous.as_ref(), clock.random())
+        .map_err(start)?;
     let shards = Shards::open(floors::storage(config), Parts::default()).await.map_err(start)?;
     let shards = storage.get_or_init(|| Arc::new(shards)).clone();
-    match start_actors(config, &shards, &wrapping, clock, output).await {
+    match start_actors(config, &shards, wrapping.as_ref(), clock, output).await {
         Ok(directory) => Ok(Opened { shards, directory }),
         Err(failure) => {
             shards.close().await;
@@ -136,7 +140,7 @@ pub fn make_private(folder: &Path) -> Result<(), Failure> {
 async fn start_actors(
     config: &Config,
     shards: &Arc<Shards>,
-    wrapping: &Wrapping,
+    wrapping: Option<&Key>,
     clock: SharedClock,
     output: Output,
 ) -> Result<Directory, Failure> {

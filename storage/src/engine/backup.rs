@@ -168,7 +168,12 @@ where
     let mut next = base.map_or(0, |base| base.index() + 1);
     while next <= last.index() {
         let until = (next + CHUNK).min(last.index() + 1);
-        let entries = shard.core.log.entries(next, until)?;
+        let entries = match shard.core.log.entries(next, until) {
+            Err(Fault::Damaged(_)) if was_purged(shard, next) => {
+                return Ok(ControlFlow::Continue(()));
+            }
+            entries => entries?,
+        };
         if entries.first().map(|entry| entry.log_id.index()) != Some(next) {
             return Ok(ControlFlow::Continue(()));
         }
@@ -177,6 +182,11 @@ where
         write_entries(&entries, archive)?;
     }
     Ok(ControlFlow::Break(ShardEnd { last: position(&last), time }))
+}
+
+/// Whether the log has let an entry go.
+fn was_purged(shard: &Shard, index: u64) -> bool {
+    shard.core.log.purged().is_some_and(|purged| purged.index() >= index)
 }
 
 /// The snapshot of the shard, if there is one; a damaged one is made anew.
