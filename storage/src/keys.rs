@@ -26,6 +26,8 @@ pub enum Kind {
     Unsettled = 10,
     /// To whom backups are encrypted (cluster range).
     RecoveryKey = 11,
+    /// What a backup has written last to be sure of its position (cluster range of every shard).
+    BackupMark = 12,
     /// The tenant.
     Tenant = 16,
     /// A signing key, by its number.
