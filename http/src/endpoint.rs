@@ -15,6 +15,7 @@ use std::future::Future;
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt};
 use http::{Method, StatusCode};
+use utoipa::openapi::schema::Object;
 use utoipa::openapi::{RefOr, Schema};
 
 use crate::call::Call;
@@ -81,10 +82,14 @@ pub struct Endpoint {
     pub contents: Vec<Content>,
     /// Whether and how it describes its body in OpenAPI.
     pub input: crate::input::Describe,
+    /// The parameters that it reads from the query.
+    pub query: fn() -> Option<Object>,
     /// How it describes its answer in OpenAPI.
     pub output: crate::output::Describe,
     /// Whether it reads a body.
     pub takes_body: bool,
+    /// Whether it reads a body of lines, as it comes.
+    pub takes_lines: bool,
     pub(crate) metrics: RouteMetrics,
     handler: Handler,
 }
@@ -160,7 +165,7 @@ impl Endpoint {
     {
         let answer = move |call: Call, body: Bytes| {
             async move {
-                let input = I::decode(&body)?;
+                let input = I::decode(&call, &body)?;
                 let output = handler(call, input).await?;
                 output.respond()
             }
@@ -176,8 +181,10 @@ impl Endpoint {
             refusals: &[],
             contents: Vec::new(),
             input: I::describe,
+            query: I::query,
             output: O::describe,
             takes_body: I::TAKES_BODY,
+            takes_lines: I::TAKES_LINES,
             metrics,
             handler: Box::new(answer),
         }
@@ -212,7 +219,7 @@ impl Endpoint {
         if self.limit != Limit::Free {
             codes.push(Code::RateLimitExceeded);
         }
-        if self.takes_body {
+        if self.takes_body || self.takes_lines {
             codes.extend([
                 Code::ValidationError,
                 Code::RequestTimeout,

@@ -11,6 +11,7 @@ use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICAT
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
+use crate::limits::Shown;
 use crate::output::Response;
 use crate::stream;
 
@@ -193,6 +194,7 @@ struct Parts {
     details: Vec<Detail>,
     retry_after: Option<Duration>,
     allow: Option<HeaderValue>,
+    shown: Option<Shown>,
     closes: bool,
 }
 
@@ -205,6 +207,7 @@ impl Error {
             details: Vec::new(),
             retry_after: None,
             allow: None,
+            shown: None,
             closes: false,
         }))
     }
@@ -214,6 +217,14 @@ impl Error {
         let mut error = Self::new(Code::ValidationError, "Invalid input data");
         error.0.details = details;
         error
+    }
+
+    /// The same, about fields of an object that is itself a field.
+    pub fn within(mut self, field: &str) -> Self {
+        for detail in &mut self.0.details {
+            detail.field = format!("{field}.{}", detail.field);
+        }
+        self
     }
 
     /// 401, when nobody is signed in where somebody must be.
@@ -281,6 +292,12 @@ impl Error {
         self
     }
 
+    /// With the bucket that it was counted in, beside the caller's.
+    pub fn counted(mut self, shown: Option<Shown>) -> Self {
+        self.0.shown = shown;
+        self
+    }
+
     /// With the end of the connection, because the rest of the request is not worth reading.
     pub fn closing(mut self) -> Self {
         self.0.closes = true;
@@ -290,6 +307,14 @@ impl Error {
     /// The code.
     pub fn code(&self) -> Code {
         self.0.code
+    }
+
+    /// What is wrong, in one line.
+    pub fn in_one_line(&self) -> String {
+        let details = self.0.details.iter();
+        let details: Vec<_> =
+            details.map(|detail| format!("{}: {}", detail.field, detail.message)).collect();
+        if details.is_empty() { self.0.message.to_string() } else { details.join("; ") }
     }
 
     /// The answer, in the envelope.
@@ -309,6 +334,9 @@ impl Error {
         let body = serde_json::to_vec(&envelope).unwrap_or_default();
         let mut response = Response::new(stream::Body::from(body));
         *response.status_mut() = parts.code.status();
+        if let Some(shown) = parts.shown {
+            response.extensions_mut().insert(shown);
+        }
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(challenge) = parts.code.challenge() {

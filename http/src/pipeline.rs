@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use http::{HeaderMap, HeaderValue, Method, Request, Version};
 use hyper::body::Body;
 use janua_actors::tenant::TenantRef;
 use janua_storage::ids::TenantNumber;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::app::{App, Door};
@@ -22,11 +25,15 @@ use crate::call::Call;
 use crate::caller;
 use crate::endpoint::Endpoint;
 use crate::error::{Code, Error};
+use crate::limits::counted::nearest;
 use crate::limits::key::Network;
 use crate::limits::{Shown, Who};
 use crate::observe::{Finished, Present};
 use crate::output::Response;
 use crate::{access, body, cors, forwarded, headers, idempotency, observe, request_id};
+
+/// How many pieces of a body wait for their handler.
+const PIECES: usize = 4;
 
 /// What the way in leaves for the way back.
 #[derive(Default)]
@@ -51,7 +58,7 @@ where
     let page = cors::origin(&head.headers).is_some().then(|| head.headers.clone());
 
     let mut trail = Trail::default();
-    let deadline = started + app.settings.timeouts.request;
+    let deadline = started + patience(app, door, &head);
     let request = Incoming { head, body, client, request_id: request_id.clone() };
     let answered = guard(app, deadline, handle(app, door, request, &mut trail)).await;
     let mut response = answered.unwrap_or_else(Error::into_response);
@@ -112,18 +119,59 @@ where
     trail.tenant = caller.tenant.clone();
     access::check(endpoint.access, &caller)?;
 
-    let body = if endpoint.takes_body {
-        let settings = &app.settings;
-        body::read(&head.headers, body, settings.sizes.body, settings.timeouts.body).await?
+    let settings = &app.settings;
+    let (body, lines) = if endpoint.takes_lines {
+        (Bytes::new(), Some(body))
+    } else if endpoint.takes_body {
+        let read =
+            body::read(&head.headers, body, settings.sizes.body, settings.timeouts.body).await?;
+        (read, None)
     } else {
-        Bytes::new()
+        (Bytes::new(), None)
     };
     let idempotency = idempotency::of(&head, endpoint, &caller, &body)?;
-    let headers = head.headers;
-    let app = Arc::clone(app);
-    let query = head.uri.query().unwrap_or_default().to_owned();
-    let call = Call { app, caller, headers, parameters, query, client, request_id, idempotency };
-    endpoint.handle(call, body).await
+    let call = Call {
+        app: Arc::clone(app),
+        caller,
+        query: head.uri.query().unwrap_or_default().to_owned(),
+        headers: head.headers,
+        parameters,
+        client,
+        request_id,
+        pieces: Mutex::default(),
+        idempotency,
+    };
+    match lines {
+        Some(lines) => handle_lines(endpoint, call, lines).await,
+        None => endpoint.handle(call, body).await,
+    }
+}
+
+/// Lets the handler read the body while it arrives.
+async fn handle_lines<B>(endpoint: &Endpoint, call: Call, body: B) -> Result<Response, Error>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let (sender, pieces) = mpsc::channel(PIECES);
+    *call.pieces.lock() = Some(pieces);
+    let (app, headers) = (call.app.clone(), call.headers.clone());
+    let (most, within) = (app.settings.sizes.import, app.settings.timeouts.body);
+    let mut arriving = pin!(body::hand_over(&headers, body, most, within, sender));
+    let mut handling = endpoint.handle(call, Bytes::new());
+    tokio::select! {
+        answer = &mut handling => answer,
+        () = &mut arriving => handling.await,
+    }
+}
+
+/// How long a request may take.
+fn patience(app: &App, door: Door, head: &Parts) -> Duration {
+    let endpoint = app.router(door).find(&head.method, head.uri.path());
+    let timeouts = &app.settings.timeouts;
+    match endpoint {
+        Ok((endpoint, _)) if endpoint.takes_lines => timeouts.import,
+        _ => timeouts.request,
+    }
 }
 
 /// hyper has limits of its own, above these, that it answers without an envelope.
@@ -176,6 +224,8 @@ fn anonymous(network: Network) -> Who {
 }
 
 fn finish(app: &App, response: &mut Response, request_id: &HeaderValue, shown: Option<Shown>) {
+    let of_address = response.extensions_mut().remove::<Shown>();
+    let shown = nearest(shown, of_address);
     let headers = response.headers_mut();
     headers.insert(request_id::HEADER, request_id.clone());
     headers.insert(headers::NODE, app.node.clone());

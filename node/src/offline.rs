@@ -37,7 +37,7 @@ impl Offline {
             clock.fill(&mut *random);
             let key = cluster_key::open(folder, wrapping.as_ref(), false, &random);
             let key = key.map_err(failed)?;
-            let options = floors::actors(config);
+            let options = floors::actors(config)?;
             Directory::start(shards.clone(), key, clock, options).await.map_err(failed)
         };
         match opened.await {

@@ -32,6 +32,11 @@ macro_rules! ids {
                 &self.0
             }
 
+            /// Its random bits, without its moment.
+            pub fn random(&self) -> &[u8] {
+                &self.0[6..]
+            }
+
             /// The id that `as_bytes` gave.
             pub const fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(bytes)
@@ -71,8 +76,16 @@ ids! {
     ApiKeyId = "key_";
     /// An event, in the audit log and in webhooks.
     EventId = "evt_";
+    /// A passkey.
+    CredentialId = "cred_";
     /// One HTTP request.
     RequestId = "req_";
+    /// A text message.
+    MessageId = "msg_";
+    /// A mail in the outbox.
+    MailId = "mail_";
+    /// A magic link, as those who asked for it know it.
+    MagicLinkId = "ml_";
 }
 
 fn write_id(f: &mut fmt::Formatter<'_>, prefix: &str, bytes: [u8; 16]) -> fmt::Result {

@@ -1,7 +1,7 @@
 //! Where records lie: `tenant number · kind · rest`, so that a tenant is one range and each kind of
 //! record one range in it. Numbers are big-endian, so that bytes order as numbers do.
 
-use crate::ids::{ApiKeyId, SessionId, TenantNumber, UserId};
+use crate::ids::{ApiKeyId, CredentialId, MailId, MessageId, SessionId, TenantNumber, UserId};
 use crate::secret::SecretHash;
 
 /// The kind of a record. Append-only: a number once used keeps its meaning.
@@ -44,6 +44,26 @@ pub enum Kind {
     Email = 33,
     /// Failed logins of an address.
     Lockout = 34,
+    /// A code that was sent to a user's number.
+    PhoneCode = 44,
+    /// A user who is being forgotten.
+    Forgetting = 45,
+    /// When codes were sent to a number.
+    PhoneSends = 46,
+    /// A text message on its way, by id.
+    TextMessage = 47,
+    /// A user's account at a provider, by user and provider.
+    Identity = 40,
+    /// Id of a user, by provider and subject.
+    IdentityBySubject = 41,
+    /// The second factors of a user.
+    Mfa = 36,
+    /// A passkey, by user and id.
+    Passkey = 37,
+    /// Where a passkey lies, by the hash of what its authenticator calls it.
+    PasskeyByCredential = 38,
+    /// Wrong codes of a user's second factors.
+    MfaGuesses = 39,
     /// A live session, by user and id.
     Session = 48,
     /// Session of a refresh token, by hash.
@@ -56,6 +76,12 @@ pub enum Kind {
     Idempotency = 64,
     /// A token, code or challenge that is good once, by hash.
     OneTime = 65,
+    /// A mail in the outbox, by state and id.
+    Mail = 66,
+    /// How often something was asked for an address, by bucket and address.
+    Counter = 67,
+    /// How many mails are in the outbox.
+    MailQueue = 68,
     /// Events of one command, by the sequence of the first.
     Events = 80,
     /// The end of the audit chain.
@@ -64,9 +90,10 @@ pub enum Kind {
     AuditEpoch = 88,
 }
 
-/// Records of which each can be used once, by whoever has the secret: void after a restore, which
-/// may not know of their use.
-pub const ONE_TIME: [Kind; 1] = [Kind::OneTime];
+/// Records of which each can be used once, by whoever has the secret, and the messages that carry the
+/// secrets there: void after a restore, which may not know of their use.
+pub const ONE_TIME: [Kind; 5] =
+    [Kind::OneTime, Kind::PhoneCode, Kind::TextMessage, Kind::Mail, Kind::MailQueue];
 
 /// Every record of `kind` that `tenant` has begins so.
 pub fn range(tenant: TenantNumber, kind: Kind) -> Vec<u8> {
@@ -133,6 +160,56 @@ pub fn lockout(tenant: TenantNumber, address: &str) -> Vec<u8> {
     key(tenant, Kind::Lockout, &[address.as_bytes()])
 }
 
+/// The code that was sent to a user's number.
+pub fn phone_code(tenant: TenantNumber, user: UserId) -> Vec<u8> {
+    key(tenant, Kind::PhoneCode, &[user.as_bytes()])
+}
+
+/// A user who is being forgotten.
+pub fn forgetting(tenant: TenantNumber, user: UserId) -> Vec<u8> {
+    key(tenant, Kind::Forgetting, &[user.as_bytes()])
+}
+
+/// When codes were sent to a number.
+pub fn phone_sends(tenant: TenantNumber, number: &str) -> Vec<u8> {
+    key(tenant, Kind::PhoneSends, &[number.as_bytes()])
+}
+
+/// A text message on its way.
+pub fn text_message(tenant: TenantNumber, id: MessageId) -> Vec<u8> {
+    key(tenant, Kind::TextMessage, &[id.as_bytes()])
+}
+
+/// A user's account at a provider.
+pub fn identity(tenant: TenantNumber, user: UserId, provider: &str) -> Vec<u8> {
+    key(tenant, Kind::Identity, &[user.as_bytes(), provider.as_bytes()])
+}
+
+/// A user's accounts at providers.
+pub fn identities_of(tenant: TenantNumber, user: UserId) -> Vec<u8> {
+    key(tenant, Kind::Identity, &[user.as_bytes()])
+}
+
+/// The second factors of a user.
+pub fn mfa(tenant: TenantNumber, user: UserId) -> Vec<u8> {
+    key(tenant, Kind::Mfa, &[user.as_bytes()])
+}
+
+/// The wrong codes of a user's second factors.
+pub fn mfa_guesses(tenant: TenantNumber, user: UserId) -> Vec<u8> {
+    key(tenant, Kind::MfaGuesses, &[user.as_bytes()])
+}
+
+/// A passkey.
+pub fn passkey(tenant: TenantNumber, user: UserId, id: CredentialId) -> Vec<u8> {
+    key(tenant, Kind::Passkey, &[user.as_bytes(), id.as_bytes()])
+}
+
+/// The passkeys of a user.
+pub fn passkeys_of(tenant: TenantNumber, user: UserId) -> Vec<u8> {
+    key(tenant, Kind::Passkey, &[user.as_bytes()])
+}
+
 /// A live session.
 pub fn session(tenant: TenantNumber, user: UserId, id: SessionId) -> Vec<u8> {
     key(tenant, Kind::Session, &[user.as_bytes(), id.as_bytes()])
@@ -161,6 +238,21 @@ pub fn ended(tenant: TenantNumber, session: SessionId) -> Vec<u8> {
 /// The first answer to an idempotency key.
 pub fn idempotency(tenant: TenantNumber, digest: &[u8; 32]) -> Vec<u8> {
     key(tenant, Kind::Idempotency, &[digest])
+}
+
+/// The mails of the outbox that wait to be sent, or those that are kept to be read.
+pub fn mails(tenant: TenantNumber, kept: bool) -> Vec<u8> {
+    key(tenant, Kind::Mail, &[&[u8::from(kept)]])
+}
+
+/// A mail of the outbox.
+pub fn mail(tenant: TenantNumber, kept: bool, id: MailId) -> Vec<u8> {
+    key(tenant, Kind::Mail, &[&[u8::from(kept)], id.as_bytes()])
+}
+
+/// How often something was asked for a normalised address.
+pub fn counter(tenant: TenantNumber, bucket: u8, address: &str) -> Vec<u8> {
+    key(tenant, Kind::Counter, &[&[bucket], address.as_bytes()])
 }
 
 /// The events of one command.

@@ -16,8 +16,8 @@ use janua_storage::view::View;
 use parking_lot::Mutex;
 
 pub use self::manage::{ApiKeyChanges, ApiKeyInfo, NewApiKey, NewlyMadeKey};
-
 use crate::directory::{Directory, Node};
+use crate::permissions::covers;
 use crate::refusal::Refusal;
 use crate::tenant::TenantRef;
 
@@ -79,18 +79,15 @@ impl ApiKeyCaller {
         self.key.kind == ApiKeyKind::Secret
     }
 
-    /// Whether it is a server's key that holds this permission.
+    /// Whether its scopes cover a permission; a publishable key has none, whatever it was given.
     pub fn may(&self, permission: &str) -> bool {
-        self.is_secret() && self.key.scopes.iter().any(|scope| covers(scope, permission))
+        allows(&self.key, permission)
     }
 }
 
-/// Whether a scope is this permission, or a wildcard that holds it.
-fn covers(scope: &str, permission: &str) -> bool {
-    let resource = scope.strip_suffix(":*").filter(|resource| !resource.is_empty());
-    scope == "*"
-        || scope == permission
-        || resource.is_some_and(|resource| permission.split(':').next() == Some(resource))
+/// Whether a key's scopes cover a permission.
+pub fn allows(key: &ApiKey, permission: &str) -> bool {
+    key.kind == ApiKeyKind::Secret && key.scopes.iter().any(|scope| covers(scope, permission))
 }
 
 /// When keys were last used, as far as that waits to be written.
@@ -150,15 +147,27 @@ impl KeyUses {
 
 #[cfg(test)]
 mod tests {
-    use super::covers;
+    use janua_storage::ids::ApiKeyId;
+    use janua_storage::moment::Moment;
+    use janua_storage::secret::SecretHash;
+
+    use super::*;
 
     #[test]
-    fn a_wildcard_covers_its_resource_alone() {
-        for scope in ["*", "users:*", "users:read"] {
-            assert!(covers(scope, "users:read"), "{scope}");
-        }
-        for scope in ["", ":*", "user:*", "users:write", "users", "api_keys:*"] {
-            assert!(!covers(scope, "users:read"), "{scope}");
-        }
+    fn a_secret_key_may_do_what_its_scopes_cover() {
+        let key = |kind, scopes: &[&str]| ApiKey {
+            id: ApiKeyId::new(1, 1),
+            kind,
+            name: "a key".into(),
+            scopes: scopes.iter().map(|scope| (*scope).into()).collect(),
+            hash: SecretHash([1; 32]),
+            created: Moment(1),
+            expires: None,
+            rate_limit: None,
+        };
+        assert!(allows(&key(ApiKeyKind::Secret, &["audit:read", "users:*"]), "users:read"));
+        assert!(!allows(&key(ApiKeyKind::Secret, &["audit:read", "users:*"]), "roles:read"));
+        assert!(!allows(&key(ApiKeyKind::Secret, &[]), "users:read"));
+        assert!(!allows(&key(ApiKeyKind::Publishable, &["*"]), "users:read"));
     }
 }

@@ -14,10 +14,11 @@ use janua_storage::command::{Command, Rejection};
 use janua_storage::engine::Shards;
 use janua_storage::event::Origin;
 use janua_storage::ids::{ApiKeyId, TenantId, TenantNumber};
-use janua_storage::seal::Key;
+use janua_storage::seal::{Key, Sealed};
 use janua_storage::secret::{Purpose, Secret};
 use janua_storage::view::View;
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 pub use self::anew::Anew;
 pub(crate) use self::directory::settle;
@@ -200,6 +201,7 @@ impl TenantRef {
             merge(&mut changes, &seal_settings(&held.key, &*self.0.node.clock, patch)?);
             let changes = changes.to_string();
             let settings = self.0.node.defaults.with(&changes)?;
+            self.check_addresses(&settings)?;
             let configure = Configure { revision: held.tenant.revision, settings: changes };
             let command = Command::Tenants(tenants::Command::Configure(configure));
             match self.0.write(context.origin(), None, command).await? {
@@ -214,6 +216,16 @@ impl TenantRef {
             }
         }
         Err(Refusal::unavailable("the settings change faster than they can be read"))
+    }
+
+    /// Addresses that this node would call.
+    fn check_addresses(&self, settings: &Settings) -> Result<(), Refusal> {
+        let url = &settings.sms.webhook_url;
+        if url.is_empty() {
+            return Ok(());
+        }
+        let checked = self.0.node.outbound.check(url);
+        checked.map(drop).map_err(|why| Refusal::field("settings.sms.webhookUrl", why))
     }
 
     /// Signs with a new key from now on; the old one stays published until its last token has
@@ -259,6 +271,13 @@ impl TenantRef {
         let rotate = RotateSigningKey { key, longest_ttl_ms: LONGEST_ACCESS_TTL * 1000 };
         Ok((kid, Command::Tenants(tenants::Command::RotateSigningKey(Box::new(rotate)))))
     }
+}
+
+/// A secret among the settings, as it came in.
+pub(super) fn open_setting(held: &Held, sealed: &str) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    let damaged = |_| Refusal::unavailable("a sealed setting that is not of its form");
+    let sealed: Sealed = codec::decode(&URL_SAFE_NO_PAD.decode(sealed).map_err(damaged)?)?;
+    Ok(Zeroizing::new(held.key.open(SETTING, &sealed)?))
 }
 
 /// A patch of settings with its secrets sealed under the tenant's key.

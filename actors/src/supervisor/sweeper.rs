@@ -44,7 +44,7 @@ impl Sweeper {
 
     /// One round over all tenants whose shard this node leads.
     pub async fn sweep(&mut self) {
-        let tenants = match self.tenants().await {
+        let tenants = match tenants(&self.node).await {
             Ok(tenants) => tenants,
             Err(refusal) => return tracing::debug!(%refusal, "no sweep"),
         };
@@ -88,11 +88,6 @@ impl Sweeper {
         Ok(())
     }
 
-    async fn tenants(&self) -> Result<Vec<TenantNumber>, Refusal> {
-        let records = self.node.shards.of(TenantNumber::CLUSTER).read().await?;
-        Ok(View::new(&records, TenantNumber::CLUSTER).tenant_numbers()?)
-    }
-
     /// One look; how many removals it proposed.
     async fn remove_some(&mut self, tenant: TenantNumber, kind: Kind) -> Result<usize, Refusal> {
         let shard = self.node.shards.of(tenant).clone();
@@ -131,4 +126,10 @@ impl Sweeper {
         outcome.map_err(|rejection| Refusal::from_rejection(rejection, now))?;
         Ok(proposed)
     }
+}
+
+/// Every tenant of the cluster.
+pub(super) async fn tenants(node: &Node) -> Result<Vec<TenantNumber>, Refusal> {
+    let records = node.shards.of(TenantNumber::CLUSTER).read().await?;
+    Ok(View::new(&records, TenantNumber::CLUSTER).tenant_numbers()?)
 }

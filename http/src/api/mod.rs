@@ -2,9 +2,15 @@
 
 pub mod api_keys;
 pub mod backups;
+pub mod email_verification;
+pub mod magic_links;
 pub mod mfa;
 pub mod oauth;
+pub mod outbox;
+pub mod passkeys;
+pub mod password_reset;
 pub mod passwords;
+pub mod phones;
 pub mod service;
 pub mod sessions;
 mod tenant_settings;
@@ -17,10 +23,17 @@ use crate::endpoint::Endpoint;
 pub fn endpoints() -> Vec<Endpoint> {
     let nouns = [
         passwords::endpoints(),
+        password_reset::endpoints(),
+        magic_links::endpoints(),
         sessions::endpoints(),
         users::endpoints(),
+        phones::endpoints(),
+        email_verification::endpoints(),
+        mfa::endpoints(),
+        passkeys::endpoints(),
         oauth::endpoints(),
         tenants::endpoints(),
+        outbox::endpoints(),
         api_keys::endpoints(),
         backups::endpoints(),
         service::endpoints(),

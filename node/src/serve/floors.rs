@@ -1,15 +1,18 @@
 //! The configuration, as each floor wants it.
 
-use std::path::Path;
-
-use janua_actors::directory::Options as Actors;
+use janua_actors::directory::{MailLimits, Options as Actors};
 use janua_actors::hashing::Cost;
+use janua_actors::mail::{self, Relay};
 use janua_actors::settings::{AlgorithmName, Mail, Settings, Tokens, Webauthn};
 use janua_http::limits::rate::Rate;
 use janua_http::settings::{Connections, Rates, Settings as Http, Sizes, Timeouts, TlsFiles};
+use janua_storage::capability::limits::{Bucket, Limit as PerAddress};
+use janua_storage::capability::phones::Allowance;
 use janua_storage::engine::Options as Storage;
 use janua_storage::seal::{Key, mac};
 use janua_storage::secret::Secret;
+use std::path::Path;
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::start;
@@ -60,7 +63,7 @@ pub fn storage(config: &Config) -> Storage {
 }
 
 /// How actors decide.
-pub fn actors(config: &Config) -> Actors {
+pub fn actors(config: &Config) -> Result<Actors, Failure> {
     let tokens = &config.tokens;
     let webauthn = &config.webauthn;
     let defaults = Settings {
@@ -78,7 +81,7 @@ pub fn actors(config: &Config) -> Actors {
         mail: Mail { from: config.mail.from.clone(), ..Mail::default() },
         ..Settings::default()
     };
-    Actors {
+    Ok(Actors {
         defaults,
         cost: Cost {
             memory_kib: narrow(config.passwords.memory_kib),
@@ -88,7 +91,45 @@ pub fn actors(config: &Config) -> Actors {
         issuer: config.http.public_url.as_str().into(),
         sessions_per_user: narrow(config.sessions.per_user),
         live_sessions: narrow(config.sessions.live_actors),
+        allow_private_addresses: config.webhooks.allow_private_addresses,
+        phone_allowance: allowance(config.limits.phone_verification),
+        geoip: config.geoip.database.clone(),
+        mail: mail(config)?,
+        mail_limits: mail_limits(&config.limits),
         ..Actors::default()
+    })
+}
+
+/// How mail leaves.
+fn mail(config: &Config) -> Result<mail::Options, Failure> {
+    let config::Mail { smtp_url, smtp_ca, link_base_url, .. } = &config.mail;
+    let authority = smtp_ca.as_ref().map(|path| {
+        std::fs::read(path).map_err(|error| {
+            start(format!("mail.smtp_ca {} cannot be read: {error}", path.display()))
+        })
+    });
+    let authority = authority.transpose()?;
+    let relay = smtp_url.as_ref().map(|url| Relay::new(url.expose(), authority.as_deref()));
+    let relay = relay.transpose().map_err(|error| start(format!("mail.smtp_url {error}")))?;
+    let public_url = &config.http.public_url;
+    Ok(mail::Options {
+        logs_links: relay.is_none() && public_url.is_loopback(),
+        relay,
+        link_base_url: link_base_url.as_ref().unwrap_or(public_url).as_str().into(),
+    })
+}
+
+/// How many mails of a kind an address gets.
+fn mail_limits(limits: &config::Limits) -> MailLimits {
+    let of = |bucket, limit: OrOff<Limit>| match limit {
+        OrOff::On(limit) => PerAddress { bucket, count: limit.count, window: limit.per },
+        OrOff::Off => PerAddress { bucket, count: 0, window: Duration::ZERO },
+    };
+    MailLimits {
+        password_reset: of(Bucket::PasswordReset, limits.password_reset),
+        email_verification: of(Bucket::EmailVerification, limits.email_verification),
+        magic_link: of(Bucket::MagicLink, limits.magic_link),
+        registration: of(Bucket::Registration, limits.email_verification),
     }
 }
 
@@ -117,6 +158,7 @@ pub fn http(config: &Config) -> Result<Http, Failure> {
         },
         sizes: Sizes {
             body: narrow(http.max_body_bytes),
+            import: http.max_import_bytes.0,
             head: narrow(http.max_header_bytes),
             headers: narrow(http.max_headers),
         },
@@ -124,6 +166,7 @@ pub fn http(config: &Config) -> Result<Http, Failure> {
             head: http.header_timeout.0,
             body: http.body_timeout.0,
             request: http.request_timeout.0,
+            import: http.import_timeout.0,
             idle: http.idle_timeout.0,
             drain: http.shutdown_timeout.0,
             ..Timeouts::default()
@@ -139,6 +182,16 @@ pub fn http(config: &Config) -> Result<Http, Failure> {
 /// A secret of the configuration as the other floors hold it.
 pub fn secret(configured: Option<&config::Secret>) -> Option<Secret> {
     configured.map(|secret| Secret::given(secret.expose()))
+}
+
+fn allowance(limit: OrOff<Limit>) -> Allowance {
+    match limit {
+        OrOff::On(limit) => {
+            let window_ms = u64::try_from(limit.per.as_millis()).unwrap_or(u64::MAX);
+            Allowance { most: limit.count, window_ms }
+        }
+        OrOff::Off => Allowance { most: 0, window_ms: 0 },
+    }
 }
 
 fn rate(limit: OrOff<Limit>) -> Rate {

@@ -1,4 +1,8 @@
-//! The current user: profile, password, account.
+//! The current user: profile, password, account. What administrators do to users lies in `managed`.
+
+mod export;
+mod import;
+mod managed;
 
 use std::sync::Arc;
 
@@ -24,7 +28,7 @@ use crate::{rules, text};
 
 /// The endpoints for the current user.
 pub fn endpoints() -> Vec<Endpoint> {
-    vec![
+    let own = vec![
         get("/users/me", Access::Session, Limit::Api, me)
             .describes("Get the current user's profile"),
         put("/users/me", Access::Session, Limit::Api, update)
@@ -35,7 +39,10 @@ pub fn endpoints() -> Vec<Endpoint> {
         post("/users/me/change-password", Access::Session, Limit::Api, change_password)
             .describes("Change the current user's password")
             .refuses(&[Code::InvalidCredentials, Code::AccountLocked, Code::WeakPassword]),
-    ]
+        get("/users/me/export", Access::Session, Limit::Api, export::export)
+            .describes("Get everything that is held on the current user"),
+    ];
+    own.into_iter().chain(managed::endpoints_for_administrators()).collect()
 }
 
 async fn me(call: Call, _: Empty) -> Result<Data<CurrentUser>, Error> {
@@ -69,12 +76,11 @@ async fn change_password(
     let context = call.context();
     let changing = caller.tenant.change_password(&context, caller, current, new, others);
     let sessions_invalidated = changing.await.map_err(about_the_new_one)?;
-    let changed = PasswordChanged { sessions_invalidated };
-    Ok(DoneWith("Password changed successfully", changed))
+    Ok(DoneWith("Password changed successfully", PasswordChanged::of(sessions_invalidated)))
 }
 
 /// The policy speaks of the password; in this body it is the new one.
-fn about_the_new_one(refusal: Refusal) -> Refusal {
+pub(super) fn about_the_new_one(refusal: Refusal) -> Refusal {
     match refusal {
         Refusal::WeakPassword(mut fields) => {
             fields.iter_mut().for_each(|error| error.field = "newPassword".into());
@@ -243,6 +249,12 @@ pub struct UpdatedProfile {
 #[serde(rename_all = "camelCase")]
 pub struct PasswordChanged {
     sessions_invalidated: u32,
+}
+
+impl PasswordChanged {
+    pub(super) const fn of(sessions_invalidated: u32) -> Self {
+        Self { sessions_invalidated }
+    }
 }
 
 impl From<UpdateRequest> for Changes {
