@@ -1,6 +1,7 @@
 //! The behaviour of every endpoint, seen from outside.
 
 mod api_keys;
+mod cluster;
 mod examples;
 mod limits;
 mod oauth;

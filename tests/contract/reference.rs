@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use janua_tests::reference;
 
 /// The endpoints of this version, as the reference and its completion name them.
-const SERVED: [(&str, &str); 20] = [
+const SERVED: [(&str, &str); 23] = [
     ("POST", "/auth/register"),
     ("POST", "/auth/login"),
     ("POST", "/auth/refresh"),
@@ -19,6 +19,9 @@ const SERVED: [(&str, &str); 20] = [
     ("DELETE", "/sessions/{sessionId}"),
     ("GET", "/.well-known/jwks.json"),
     ("GET", "/tenants/{tenantId}/.well-known/jwks.json"),
+    ("GET", "/admin/cluster"),
+    ("DELETE", "/admin/cluster/nodes/{id}"),
+    ("POST", "/admin/cluster/rebalance"),
     ("GET", "/health/live"),
     ("GET", "/health/ready"),
     ("GET", "/metrics"),

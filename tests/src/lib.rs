@@ -14,6 +14,7 @@
 pub mod at_once;
 pub mod audit;
 pub mod chance;
+pub mod cluster;
 pub mod diary;
 pub mod folders;
 pub mod node;
