@@ -81,7 +81,7 @@ async fn members_of_another_cluster_are_refused() {
 #[tokio::test]
 async fn a_node_that_has_left_is_refused() {
     let (one, address) = echo(1).await;
-    one.admit_by(Box::new(|node| match node {
+    one.admit_by(Box::new(|hello| match hello.from {
         2 => Err("it has left".into()),
         _ => Ok(()),
     }));
