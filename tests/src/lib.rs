@@ -17,6 +17,7 @@ pub mod authenticator;
 pub mod browser;
 pub mod chance;
 pub mod command;
+pub mod cluster;
 pub mod diary;
 pub mod factors;
 pub mod folders;
