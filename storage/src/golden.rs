@@ -12,11 +12,12 @@ use crate::capability::mfa::{Entry, Pending};
 use crate::capability::oauth::{Exchange, Redeem};
 use crate::capability::passwords::{Enter, Fail, Lockout, LockoutPolicy, Password};
 use crate::capability::sessions::{
-    AccessGrant, EndReason, Ended, Method, RefreshToken, Rotation, Session, Start,
+    AccessGrant, EndReason, Ended, HandOver, HandedOver, Method, RefreshToken, Rotation, Session,
+    Start,
 };
 use crate::capability::tenants::{Algorithm, Cluster, Configure, SigningKey, Tenant};
 use crate::capability::users::{Device, Profile, Register, Status, User};
-use crate::capability::{oauth, passwords, tenants, users};
+use crate::capability::{oauth, passwords, sessions, tenants, users};
 use crate::codec;
 use crate::command::{Command, Proposal, Reply};
 use crate::event::{Detail, Event, EventKind, Origin, Personal};
@@ -202,6 +203,17 @@ fn exchange() -> Content {
     Content::Exchange(Exchange { user, method, is_new_user: false })
 }
 
+fn hand_over() -> Command {
+    let (user, session) = (UserId::new(1, 2), SessionId::new(1, 5));
+    let hand_over = HandOver { user, session, code: SecretHash([9; 32]) };
+    Command::Sessions(sessions::Command::HandOver(hand_over))
+}
+
+fn handed_over() -> Content {
+    let (user, session) = (UserId::new(1, 2), SessionId::new(1, 5));
+    Content::HandedOver(HandedOver { user, session })
+}
+
 fn configure() -> Command {
     let configure = Configure { revision: 1, settings: "{}".into() };
     Command::Tenants(tenants::Command::Configure(configure))
@@ -260,6 +272,8 @@ fn everything_ever_written_is_read() {
         check("proposal-redeem", &proposal(redeem())),
         check("one-time-pending", &one_time(pending())),
         check("one-time-exchange", &one_time(exchange())),
+        check("proposal-hand-over", &proposal(hand_over())),
+        check("one-time-handed-over", &one_time(handed_over())),
     ]
     .into_iter()
     .flatten()

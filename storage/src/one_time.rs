@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::capability::mfa::Pending;
 use crate::capability::oauth::Exchange;
+use crate::capability::sessions::HandedOver;
 use crate::command::{Rejection, Stop};
 use crate::fault::Fault;
 use crate::keys::{self, Kind};
@@ -33,6 +34,8 @@ pub enum Content {
     Pending(Pending),
     /// A login that a page picks up by its code.
     Exchange(Exchange),
+    /// A session that an application takes over by its code.
+    HandedOver(HandedOver),
 }
 
 impl OneTime {
