@@ -22,6 +22,7 @@ use crate::error::{Code, Error};
 use crate::input::{Input, Schemas};
 use crate::observe::RouteMetrics;
 use crate::output::{Output, Response};
+use crate::query::Parameter;
 
 /// Who may call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +75,8 @@ pub struct Endpoint {
     pub summary: &'static str,
     /// The codes of its own, beside those that its access, limit and body bring.
     pub refusals: &'static [Code],
+    /// What it reads from the query.
+    pub query: &'static [Parameter],
     /// What it sends outside the envelope.
     pub contents: Vec<Content>,
     /// Whether and how it describes its body in OpenAPI.
@@ -171,6 +174,7 @@ impl Endpoint {
             limit,
             summary: "",
             refusals: &[],
+            query: &[],
             contents: Vec::new(),
             input: I::describe,
             output: O::describe,
@@ -189,6 +193,12 @@ impl Endpoint {
     /// Lists the codes that its use case can answer with.
     pub fn refuses(mut self, refusals: &'static [Code]) -> Self {
         self.refusals = refusals;
+        self
+    }
+
+    /// Lists what it reads from the query.
+    pub fn queries(mut self, parameters: &'static [Parameter]) -> Self {
+        self.query = parameters;
         self
     }
 
@@ -216,6 +226,9 @@ impl Endpoint {
                 Code::PayloadTooLarge,
                 Code::UnsupportedMediaType,
             ]);
+        }
+        if !self.query.is_empty() {
+            codes.push(Code::ValidationError);
         }
         if self.method == Method::POST {
             // The key may be ill-formed.

@@ -1,7 +1,7 @@
 //! How a handler answers: the envelope `{success, data | message}`, or a document as it is.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, SET_COOKIE};
 use http::{HeaderValue, StatusCode};
 use http_body_util::Full;
 use serde::Serialize;
@@ -40,7 +40,16 @@ pub struct Done(pub &'static str);
 /// 200 with a message and data.
 pub struct DoneWith<T>(pub &'static str, pub T);
 
-/// An answer that is not the envelope: JSON of a standard, a document, a redirect.
+/// 302, with cookies on the way.
+#[derive(Debug, Default)]
+pub struct Redirect {
+    /// Where to.
+    pub location: String,
+    /// `Set-Cookie` headers.
+    pub cookies: Vec<HeaderValue>,
+}
+
+/// An answer that is not the envelope: JSON of a standard, a document.
 pub struct Raw(pub Response);
 
 impl<T: Serialize + ToSchema + Send + 'static> Output for Data<T> {
@@ -83,6 +92,26 @@ impl<T: Serialize + ToSchema + Send + 'static> Output for DoneWith<T> {
     fn describe(schemas: &mut Schemas) -> (StatusCode, utoipa::openapi::Response) {
         let data = reference::<T>(schemas);
         (StatusCode::OK, described("Success", enveloped(true, Some(data))))
+    }
+}
+
+impl Output for Redirect {
+    fn respond(self) -> Result<Response, Error> {
+        let Ok(location) = HeaderValue::from_str(&self.location) else {
+            tracing::error!("a redirect leads to what is no header");
+            return Err(Error::internal());
+        };
+        let mut response = Response::default();
+        *response.status_mut() = StatusCode::FOUND;
+        response.headers_mut().insert(LOCATION, location);
+        for cookie in self.cookies {
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+        Ok(response)
+    }
+
+    fn describe(_: &mut Schemas) -> (StatusCode, utoipa::openapi::Response) {
+        (StatusCode::FOUND, ResponseBuilder::new().description("Redirect").build())
     }
 }
 

@@ -26,6 +26,7 @@ use crate::limits::key::Network;
 use crate::limits::{Shown, Who};
 use crate::observe::{Finished, Present};
 use crate::output::Response;
+use crate::query::Query;
 use crate::{access, body, cors, forwarded, headers, idempotency, observe, request_id};
 
 /// What the way in leaves for the way back.
@@ -119,9 +120,10 @@ where
         Bytes::new()
     };
     let idempotency = idempotency::of(&head, endpoint, &caller, &body)?;
+    let query = Query::of(&head.uri);
     let headers = head.headers;
     let app = Arc::clone(app);
-    let call = Call { app, caller, headers, parameters, client, request_id, idempotency };
+    let call = Call { app, caller, headers, parameters, query, client, request_id, idempotency };
     endpoint.handle(call, body).await
 }
 

@@ -85,6 +85,16 @@ fn operation(endpoint: &Endpoint, schemas: &mut Schemas) -> Operation {
     for name in path_parameters(endpoint.path) {
         operation = operation.parameter(parameter(name, ParameterIn::Path, text()));
     }
+    for query in endpoint.query {
+        let required = if query.required { Required::True } else { Required::False };
+        let described = ParameterBuilder::new()
+            .name(query.name)
+            .parameter_in(ParameterIn::Query)
+            .required(required)
+            .description(Some(query.description))
+            .schema(Some(text()));
+        operation = operation.parameter(described.build());
+    }
     if endpoint.access != Access::Service && endpoint.access != Access::Operator {
         let id = text().pattern(Some("^[a-z0-9_-]{1,64}$"));
         operation = operation.parameter(parameter("X-Tenant-ID", ParameterIn::Header, id));
