@@ -13,10 +13,11 @@ use crate::error::{Code, Error};
 /// How long a client may go on sending what is not read.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// The whole body, when it is JSON, not too large, and arrives in time.
+/// The whole body, when it is of this media type, not too large, and arrives in time.
 pub async fn read<B>(
     headers: &HeaderMap,
     body: B,
+    media_type: &str,
     most: usize,
     within: Duration,
 ) -> Result<Bytes, Error>
@@ -26,7 +27,7 @@ where
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    json_only(headers)?;
+    check_type(headers, media_type)?;
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     if announced.and_then(|length| length.parse::<u64>().ok()).is_some_and(|n| n > most as u64) {
         if !headers.contains_key(EXPECT) {
@@ -92,16 +93,16 @@ fn too_large(most: usize) -> Error {
     Error::new(Code::PayloadTooLarge, message).closing()
 }
 
-fn json_only(headers: &HeaderMap) -> Result<(), Error> {
+fn check_type(headers: &HeaderMap, media_type: &str) -> Result<(), Error> {
     let encoded = headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity");
-    if encoded || !headers.get(CONTENT_TYPE).is_some_and(is_json) {
-        let message = "Send the body as plain JSON, with Content-Type: application/json";
+    if encoded || !headers.get(CONTENT_TYPE).is_some_and(|sent| is_of(sent, media_type)) {
+        let message = format!("Send the body uncompressed, with Content-Type: {media_type}");
         return Err(Error::new(Code::UnsupportedMediaType, message));
     }
     Ok(())
 }
 
-fn is_json(content_type: &HeaderValue) -> bool {
+fn is_of(content_type: &HeaderValue, media_type: &str) -> bool {
     let essence = content_type.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case("application/json")
+    essence.trim().eq_ignore_ascii_case(media_type)
 }

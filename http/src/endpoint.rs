@@ -85,6 +85,8 @@ pub struct Endpoint {
     pub output: crate::output::Describe,
     /// Whether it reads a body.
     pub takes_body: bool,
+    /// How that body must be written.
+    pub media_type: &'static str,
     pub(crate) metrics: RouteMetrics,
     handler: Handler,
 }
@@ -179,6 +181,7 @@ impl Endpoint {
             input: I::describe,
             output: O::describe,
             takes_body: I::TAKES_BODY,
+            media_type: I::MEDIA_TYPE,
             metrics,
             handler: Box::new(answer),
         }
@@ -264,6 +267,11 @@ impl Endpoint {
     /// Whether it belongs on the admin listener when there is one.
     pub fn is_administrative(&self) -> bool {
         self.path.starts_with("/admin/") || self.path == "/metrics"
+    }
+
+    /// Whether it is a page for people, who follow links and are shown what went wrong.
+    pub fn is_page(&self) -> bool {
+        self.path.starts_with("/ui/")
     }
 
     pub(crate) fn handle(

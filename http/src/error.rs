@@ -283,6 +283,16 @@ impl Error {
         self.0.code
     }
 
+    /// The fields that explain it.
+    pub fn details(&self) -> &[Detail] {
+        &self.0.details
+    }
+
+    /// The time after which another try makes sense.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
     /// The answer, in the envelope.
     pub fn into_response(self) -> Response<Full<Bytes>> {
         let parts = *self.0;

@@ -24,6 +24,7 @@ pub mod limits;
 mod observe;
 pub mod openapi;
 pub mod output;
+mod pages;
 pub mod pipeline;
 pub mod query;
 mod request_id;

@@ -26,6 +26,7 @@ use crate::limits::key::Network;
 use crate::limits::{Shown, Who};
 use crate::observe::{Finished, Present};
 use crate::output::Response;
+use crate::pages::{self, Reader};
 use crate::query::Query;
 use crate::{access, body, cors, forwarded, headers, idempotency, observe, request_id};
 
@@ -36,6 +37,7 @@ struct Trail<'a> {
     /// What counting it left to show, once it has been counted: nothing, where the limit is off.
     counted: Option<Option<Shown>>,
     tenant: Option<TenantRef>,
+    reader: Option<Reader>,
 }
 
 /// The answer to a request that came from `peer` through `door`.
@@ -55,7 +57,10 @@ where
     let deadline = started + app.settings.timeouts.request;
     let request = Incoming { head, body, client, request_id: request_id.clone() };
     let answered = guard(app, deadline, handle(app, door, request, &mut trail)).await;
-    let mut response = answered.unwrap_or_else(Error::into_response);
+    let mut response = answered.unwrap_or_else(|error| match &trail.reader {
+        Some(reader) => reader.told(error),
+        None => error.into_response(),
+    });
 
     let uncounted = || app.limits.peek(&anonymous(Network::of(client)));
     let shown = trail.counted.unwrap_or_else(uncounted);
@@ -94,13 +99,15 @@ async fn handle<'a, B>(
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    let Incoming { head, body, client, request_id } = request;
+    let Incoming { mut head, body, client, request_id } = request;
     check_head(app, &head)?;
     if head.method == Method::OPTIONS {
         return options(app, door, &head);
     }
     let (endpoint, parameters) = app.router(door).find(&head.method, head.uri.path())?;
     trail.endpoint = Some(endpoint);
+    trail.reader = Reader::of(endpoint, &head);
+    pages::speak_for_browser(app, endpoint, &mut head);
 
     let resolved = caller::resolve(app, endpoint.access, &head.headers).await;
     // Whoever could not be recognised is counted too: recognising costs the most.
@@ -115,7 +122,8 @@ where
 
     let body = if endpoint.takes_body {
         let settings = &app.settings;
-        body::read(&head.headers, body, settings.sizes.body, settings.timeouts.body).await?
+        let (most, within) = (settings.sizes.body, settings.timeouts.body);
+        body::read(&head.headers, body, endpoint.media_type, most, within).await?
     } else {
         Bytes::new()
     };

@@ -20,6 +20,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         oauth::endpoints(),
         tenants::endpoints(),
         service::endpoints(),
+        crate::pages::endpoints(),
     ];
     nouns.into_iter().flatten().collect()
 }

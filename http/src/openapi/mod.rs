@@ -175,6 +175,7 @@ fn tag(path: &str) -> &str {
     match path.split('/').nth(1).unwrap_or_default() {
         known @ ("auth" | "users" | "sessions" | "admin") => known,
         "tenants" | ".well-known" => "keys",
+        "ui" => "pages",
         _ => "service",
     }
 }

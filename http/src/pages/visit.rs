@@ -2,14 +2,15 @@
 //! ends, and in which language. Nothing of it is believed: the tenant must exist, and where a login
 //! may lead is settled by the tenant.
 
+use janua_actors::redirect::{self, ReturnUrl};
 use janua_actors::settings::Settings;
 use janua_storage::ids::TenantId;
 use janua_storage::secret::Secret;
-use url::Url;
 use url::form_urlencoded;
 
 use super::language::Language;
 use crate::error::{Detail, Error};
+use crate::query::Query;
 
 /// The longest state that an application may have handed back to it.
 const LONGEST_STATE: usize = 1024;
@@ -20,7 +21,7 @@ pub struct Visit {
     /// The tenant, where it is not the default one.
     pub tenant: Option<TenantId>,
     /// Where the visit ends: one of the tenant's own addresses.
-    pub redirect: Option<Url>,
+    pub redirect: Option<ReturnUrl>,
     /// What the application wants back with the code (RFC 6749 §4.1.1).
     pub state: Option<String>,
     /// The language that the visitor has chosen.
@@ -29,34 +30,22 @@ pub struct Visit {
     pub provider: Option<String>,
 }
 
-/// The value of a parameter, where it stands once.
-pub fn parameter(query: &str, name: &str) -> Option<String> {
-    let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(known, _)| known == name);
-    let (_, value) = values.next()?;
-    values.next().is_none().then(|| value.into_owned()).filter(|value| !value.is_empty())
-}
-
 impl Visit {
     /// The visit of a request to a tenant with these settings.
-    pub fn of(query: &str, settings: &Settings) -> Result<Self, Error> {
-        let invalid = |name: &str, rule: &str| Error::invalid(vec![Detail::new(name, rule)]);
-        let redirect = match parameter(query, "redirect_uri") {
-            Some(text) => {
-                let rule = "must be among the tenant's redirectUrls";
-                Some(settings.redirect(&text).ok_or_else(|| invalid("redirect_uri", rule))?)
-            }
-            None => None,
-        };
-        let state = parameter(query, "state");
-        if state.as_ref().is_some_and(|state| state.len() > LONGEST_STATE) {
-            return Err(invalid("state", "must have at most 1024 bytes"));
+    pub fn of(query: &Query, settings: &Settings) -> Result<Self, Error> {
+        let redirect = query.get("redirect_uri")?;
+        let redirect = redirect.map(|given| redirect::checked(settings, "redirect_uri", given));
+        let state = query.get("state")?;
+        if state.is_some_and(|state| state.len() > LONGEST_STATE) {
+            let rule = "must have at most 1024 bytes";
+            return Err(Error::invalid(vec![Detail::new("state", rule)]));
         }
         Ok(Self {
-            tenant: parameter(query, "tenant").and_then(|id| id.parse().ok()),
-            redirect,
-            state,
-            language: parameter(query, "lang").and_then(|tag| Language::of_tag(&tag)),
-            provider: parameter(query, "provider").filter(|name| is_provider_name(name)),
+            tenant: query.get("tenant")?.and_then(|id| id.parse().ok()),
+            redirect: redirect.transpose()?,
+            state: state.map(str::to_owned),
+            language: query.get("lang")?.and_then(Language::of_tag),
+            provider: query.get("provider")?.filter(|name| is_provider_name(name)).map(str::to_owned),
         })
     }
 
@@ -71,15 +60,10 @@ impl Visit {
     }
 
     /// Where the application hears of the login.
-    pub fn end(&self, code: &Secret) -> Option<Url> {
-        let mut url = self.redirect.clone()?;
-        let mut query = url.query_pairs_mut();
-        query.append_pair("code", code.expose());
-        if let Some(state) = &self.state {
-            query.append_pair("state", state);
-        }
-        drop(query);
-        Some(url)
+    pub fn end(&self, code: &Secret) -> Option<String> {
+        let state = self.state.iter().map(|state| ("state", state.as_str()));
+        let told = [("code", code.expose())].into_iter().chain(state);
+        Some(self.redirect.as_ref()?.telling(told))
     }
 
     fn address(&self, path: &str, language: Option<Language>) -> String {
@@ -118,20 +102,23 @@ mod tests {
         Settings { redirect_urls: vec!["https://app.example/back".into()], ..Settings::default() }
     }
 
+    fn visit(query: &str) -> Result<Visit, Error> {
+        Visit::of(&Query::of(&format!("/ui/sign-in?{query}").parse().unwrap()), &settings())
+    }
+
     #[test]
     fn a_visit_goes_on_from_page_to_page() {
         let query = "tenant=ten_1&redirect_uri=https%3A%2F%2Fapp.example%2Fback&state=a%26b&lang=es";
-        let visit = Visit::of(query, &settings()).unwrap();
-        assert_eq!(visit.to("/ui/sign-up"), format!("/ui/sign-up?{query}"));
-        assert_eq!(Visit::of("token=x", &settings()).unwrap().to("/ui/mfa"), "/ui/mfa");
+        assert_eq!(visit(query).unwrap().to("/ui/sign-up"), format!("/ui/sign-up?{query}"));
+        assert_eq!(visit("token=x").unwrap().to("/ui/mfa"), "/ui/mfa");
     }
 
     #[test]
     fn a_visit_ends_where_the_tenant_lets_it() {
         let code = Secret::given("code_1_x");
         let query = "redirect_uri=https://app.example/back&state=s%20t";
-        let end = Visit::of(query, &settings()).unwrap().end(&code).unwrap();
-        assert_eq!(end.as_str(), "https://app.example/back?code=code_1_x&state=s+t");
+        let end = visit(query).unwrap().end(&code).unwrap();
+        assert_eq!(end, "https://app.example/back?code=code_1_x&state=s+t");
         for elsewhere in [
             "https://evil.example/back",
             "//evil.example",
@@ -143,13 +130,7 @@ mod tests {
             let query: String = form_urlencoded::Serializer::new(String::new())
                 .append_pair("redirect_uri", elsewhere)
                 .finish();
-            assert!(Visit::of(&query, &settings()).is_err(), "{elsewhere}");
+            assert!(visit(&query).is_err(), "{elsewhere}");
         }
-    }
-
-    #[test]
-    fn what_stands_twice_is_not_chosen_from() {
-        assert_eq!(parameter("token=a&token=b", "token"), None);
-        assert_eq!(parameter("token=a", "token").as_deref(), Some("a"));
     }
 }

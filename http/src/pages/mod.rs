@@ -1,0 +1,92 @@
+//! The hosted pages: what a person sees where an application does not bring pages of its own. They
+//! do what the public API does, by the same calls, and nothing else.
+//!
+//! Every page works by plain forms; a script is needed for passkeys alone. A login ends in one of
+//! two ways: with `redirect_uri`, on that page of the application, with a one-time code for `POST
+//! /auth/oauth/exchange`; without, on the account page, for which the browser keeps the access token
+//! in a cookie that no script can read and that these pages alone heed.
+//!
+//! Invariant: a page's `GET` changes nothing and uses nothing up. Tokens of mailed links stand in
+//! hidden fields of forms, leave the address as soon as the page is there, and are used by a post.
+
+mod account;
+mod assets;
+mod cookies;
+mod faults;
+mod form;
+mod frame;
+mod language;
+mod notice;
+mod outcome;
+mod page;
+mod reader;
+mod sign_in;
+mod sign_up;
+mod texts;
+mod theme;
+mod visit;
+
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use http::{HeaderValue, StatusCode};
+use utoipa::openapi::schema::Type;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
+
+pub use reader::Reader;
+
+use crate::app::App;
+use crate::endpoint::{Access, Endpoint};
+use crate::input::Schemas;
+use crate::query::{Parameter, Query};
+
+/// What every page's address may hold.
+const VISIT: [Parameter; 4] = [
+    Parameter::optional("tenant", "The id of the tenant whose page it is"),
+    Parameter::optional("redirect_uri", "Where a login leads: one of the tenant's redirectUrls"),
+    Parameter::optional("state", "Handed back to redirect_uri beside the code"),
+    Parameter::optional("lang", "The language: en or es"),
+];
+
+/// The pages, what they post to, and what they load.
+pub fn endpoints() -> Vec<Endpoint> {
+    let pages = [
+        sign_in::endpoints(),
+        sign_up::endpoints(),
+        account::endpoints(),
+        notice::endpoints(),
+        assets::endpoints(),
+    ];
+    pages.into_iter().flatten().collect()
+}
+
+/// An endpoint that answers with a page.
+fn page(endpoint: Endpoint) -> Endpoint {
+    endpoint.queries(&VISIT).sends(StatusCode::OK, "text/html", text)
+}
+
+fn text(_: &mut Schemas) -> RefOr<Schema> {
+    ObjectBuilder::new().schema_type(Type::String).build().into()
+}
+
+/// Lets the address and the cookies of a page's request say what a program says in headers: a
+/// browser that follows a link sends none. Cookies count for nothing but pages, whose forms are
+/// guarded (`form`).
+pub fn speak_for_browser(app: &App, endpoint: &Endpoint, head: &mut Parts) {
+    if !endpoint.is_page() {
+        return;
+    }
+    let tenant = Query::of(&head.uri).get("tenant").ok().flatten().map(HeaderValue::from_str);
+    if let Some(Ok(tenant)) = tenant
+        && !head.headers.contains_key("x-tenant-id")
+    {
+        head.headers.insert("x-tenant-id", tenant);
+    }
+    if endpoint.access == Access::Session
+        && !head.headers.contains_key(AUTHORIZATION)
+        && let Some(token) = cookies::Cookie::Session.of(app, &head.headers)
+        && let Ok(mut bearer) = HeaderValue::try_from(format!("Bearer {token}"))
+    {
+        bearer.set_sensitive(true);
+        head.headers.insert(AUTHORIZATION, bearer);
+    }
+}
