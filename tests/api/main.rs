@@ -3,6 +3,7 @@
 mod api_keys;
 mod examples;
 mod limits;
+mod oauth;
 mod passwords;
 mod service;
 mod sessions;

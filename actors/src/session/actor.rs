@@ -29,6 +29,9 @@ pub(crate) enum SessionMessage {
     Change(Box<Change>, oneshot::Sender<Result<Outcome, Refusal>>),
 }
 
+/// It never leaves the node.
+impl ractor::Message for SessionMessage {}
+
 /// The actor of one session.
 pub(crate) struct SessionActor;
 

@@ -37,6 +37,9 @@ pub(crate) enum SupervisorMessage {
     KeepHouse,
 }
 
+/// It never leaves the node.
+impl ractor::Message for SupervisorMessage {}
+
 /// The root of the tree.
 pub(crate) struct Supervisor;
 

@@ -28,6 +28,9 @@ pub(crate) enum TenantMessage {
     Leave(Gate),
 }
 
+/// It never leaves the node.
+impl ractor::Message for TenantMessage {}
+
 /// The actor of one tenant.
 pub(crate) struct TenantActor;
 
