@@ -14,7 +14,6 @@ use janua_storage::secret::{Purpose, Secret};
 use crate::app::App;
 use crate::caller::{Caller, Credential};
 use crate::error::{Detail, Error};
-use crate::query::Query;
 use crate::router::Parameters;
 
 /// A request that has passed the pipeline.
@@ -27,8 +26,8 @@ pub struct Call {
     pub headers: HeaderMap,
     /// The path's parameters.
     pub parameters: Parameters,
-    /// The parameters of its query.
-    pub query: Query,
+    /// What stands behind the path's question mark.
+    pub query: String,
     /// The client's address.
     pub client: IpAddr,
     /// The request's id.

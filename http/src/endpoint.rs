@@ -15,6 +15,7 @@ use std::future::Future;
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt};
 use http::{Method, StatusCode};
+use utoipa::openapi::schema::Object;
 use utoipa::openapi::{RefOr, Schema};
 
 use crate::call::Call;
@@ -22,7 +23,6 @@ use crate::error::{Code, Error};
 use crate::input::{Input, Schemas};
 use crate::observe::RouteMetrics;
 use crate::output::{Output, Response};
-use crate::query::Parameter;
 
 /// Who may call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,12 +75,12 @@ pub struct Endpoint {
     pub summary: &'static str,
     /// The codes of its own, beside those that its access, limit and body bring.
     pub refusals: &'static [Code],
-    /// What it reads from the query.
-    pub query: &'static [Parameter],
     /// What it sends outside the envelope.
     pub contents: Vec<Content>,
     /// Whether and how it describes its body in OpenAPI.
     pub input: crate::input::Describe,
+    /// The parameters that it reads from the query.
+    pub query: fn() -> Option<Object>,
     /// How it describes its answer in OpenAPI.
     pub output: crate::output::Describe,
     /// Whether it reads a body.
@@ -162,7 +162,7 @@ impl Endpoint {
     {
         let answer = move |call: Call, body: Bytes| {
             async move {
-                let input = I::decode(&body)?;
+                let input = I::decode(&call, &body)?;
                 let output = handler(call, input).await?;
                 output.respond()
             }
@@ -176,9 +176,9 @@ impl Endpoint {
             limit,
             summary: "",
             refusals: &[],
-            query: &[],
             contents: Vec::new(),
             input: I::describe,
+            query: I::query,
             output: O::describe,
             takes_body: I::TAKES_BODY,
             media_type: I::MEDIA_TYPE,
@@ -196,12 +196,6 @@ impl Endpoint {
     /// Lists the codes that its use case can answer with.
     pub fn refuses(mut self, refusals: &'static [Code]) -> Self {
         self.refusals = refusals;
-        self
-    }
-
-    /// Lists what it reads from the query.
-    pub fn queries(mut self, parameters: &'static [Parameter]) -> Self {
-        self.query = parameters;
         self
     }
 
@@ -229,9 +223,6 @@ impl Endpoint {
                 Code::PayloadTooLarge,
                 Code::UnsupportedMediaType,
             ]);
-        }
-        if !self.query.is_empty() {
-            codes.push(Code::ValidationError);
         }
         if self.method == Method::POST {
             // The key may be ill-formed.

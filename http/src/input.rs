@@ -1,12 +1,14 @@
-//! What a handler reads from a request's body.
+//! What a handler reads from a request.
 
 use garde::Validate;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
+use utoipa::openapi::schema::Object;
 use utoipa::openapi::{Ref, RefOr, Required, Schema};
 
+use crate::call::Call;
 use crate::error::{Detail, Error};
 use crate::json;
 
@@ -30,11 +32,16 @@ pub trait Input: Sized + Send + 'static {
     /// How that body must be written.
     const MEDIA_TYPE: &'static str = JSON;
 
-    /// The value that the body holds.
-    fn decode(body: &[u8]) -> Result<Self, Error>;
+    /// The value that the request holds.
+    fn decode(call: &Call, body: &[u8]) -> Result<Self, Error>;
 
     /// See [`Describe`].
     fn describe(schemas: &mut Schemas) -> Option<RequestBody>;
+
+    /// The parameters that it reads from the query, as the properties of an object.
+    fn query() -> Option<Object> {
+        None
+    }
 }
 
 /// No body; one that comes is not read.
@@ -43,7 +50,7 @@ pub struct Empty;
 impl Input for Empty {
     const TAKES_BODY: bool = false;
 
-    fn decode(_: &[u8]) -> Result<Self, Error> {
+    fn decode(_: &Call, _: &[u8]) -> Result<Self, Error> {
         Ok(Self)
     }
 
@@ -61,14 +68,9 @@ where
 {
     const TAKES_BODY: bool = true;
 
-    fn decode(body: &[u8]) -> Result<Self, Error> {
+    fn decode(_: &Call, body: &[u8]) -> Result<Self, Error> {
         let value: T = json::decode(body)?;
-        value.validate().map_err(|report| {
-            let detail = |(path, error): &(garde::Path, garde::Error)| {
-                Detail::new(in_camel_case(&path.to_string()), error.message())
-            };
-            Error::invalid(report.iter().map(detail).collect())
-        })?;
+        validate(&value)?;
         Ok(Self(value))
     }
 
@@ -77,6 +79,16 @@ where
         let body = RequestBodyBuilder::new().content(JSON, content);
         Some(body.required(Some(Required::True)).build())
     }
+}
+
+/// Holds a value against the rules of its type.
+pub fn validate(value: &impl Validate<Context = ()>) -> Result<(), Error> {
+    value.validate().map_err(|report| {
+        let detail = |(path, error): &(garde::Path, garde::Error)| {
+            Detail::new(in_camel_case(&path.to_string()), error.message())
+        };
+        Error::invalid(report.iter().map(detail).collect())
+    })
 }
 
 /// A reference to the schema of `T`, which is added with all that it refers to.

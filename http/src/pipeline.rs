@@ -27,7 +27,6 @@ use crate::limits::{Shown, Who};
 use crate::observe::{Finished, Present};
 use crate::output::Response;
 use crate::pages::{self, Reader};
-use crate::query::Query;
 use crate::{access, body, cors, forwarded, headers, idempotency, observe, request_id};
 
 /// What the way in leaves for the way back.
@@ -128,7 +127,7 @@ where
         Bytes::new()
     };
     let idempotency = idempotency::of(&head, endpoint, &caller, &body)?;
-    let query = Query::of(&head.uri);
+    let query = head.uri.query().unwrap_or_default().to_owned();
     let headers = head.headers;
     let app = Arc::clone(app);
     let call = Call { app, caller, headers, parameters, query, client, request_id, idempotency };

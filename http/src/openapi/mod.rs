@@ -85,15 +85,8 @@ fn operation(endpoint: &Endpoint, schemas: &mut Schemas) -> Operation {
     for name in path_parameters(endpoint.path) {
         operation = operation.parameter(parameter(name, ParameterIn::Path, text()));
     }
-    for query in endpoint.query {
-        let required = if query.required { Required::True } else { Required::False };
-        let described = ParameterBuilder::new()
-            .name(query.name)
-            .parameter_in(ParameterIn::Query)
-            .required(required)
-            .description(Some(query.description))
-            .schema(Some(text()));
-        operation = operation.parameter(described.build());
+    for (name, schema) in (endpoint.query)().into_iter().flat_map(|query| query.properties) {
+        operation = operation.parameter(in_query(&name, schema));
     }
     if endpoint.access != Access::Service && endpoint.access != Access::Operator {
         let id = text().pattern(Some("^[a-z0-9_-]{1,64}$"));
@@ -153,6 +146,15 @@ fn parameter(name: &str, place: ParameterIn, schema: ObjectBuilder) -> Parameter
         .name(name)
         .parameter_in(place)
         .required(required)
+        .schema(Some(schema))
+        .build()
+}
+
+fn in_query(name: &str, schema: RefOr<Schema>) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Query)
+        .required(Required::False)
         .schema(Some(schema))
         .build()
 }

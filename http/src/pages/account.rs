@@ -13,6 +13,7 @@ use super::form::Form;
 use super::frame::Frame;
 use super::page::Page;
 use super::texts::{Texts, fill};
+use super::visit::parameter;
 use crate::call::Call;
 use crate::endpoint::{Access, Endpoint, Limit, get, post};
 use crate::error::{Code, Error};
@@ -72,7 +73,7 @@ async fn show(call: Call, _: Empty) -> Result<Raw, Error> {
         .map(|session| Shown::of(&session, session.id == caller.session(), t))
         .collect();
     sessions.sort_by_key(|session| (!session.is_current, std::cmp::Reverse(session.last_active)));
-    let done = call.query.get("done")?.map(|_| t.session_ended);
+    let done = parameter(&call.query, "done").map(|_| t.session_ended);
     let lead = fill(t.account_lead, "email", &caller.live.user.profile.email);
     page.show(StatusCode::OK, &Account { page: &page.frame, lead, done, sessions })
 }

@@ -15,6 +15,7 @@ use utoipa::openapi::Required;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 
+use crate::call::Call;
 use crate::error::{Code, Detail, Error};
 use crate::input::{FORM, Input, Schemas, reference};
 
@@ -31,7 +32,7 @@ where
     const TAKES_BODY: bool = true;
     const MEDIA_TYPE: &'static str = FORM;
 
-    fn decode(body: &[u8]) -> Result<Self, Error> {
+    fn decode(_: &Call, body: &[u8]) -> Result<Self, Error> {
         let mut fields = Map::new();
         for (name, value) in url::form_urlencoded::parse(body) {
             if fields.insert(name.clone().into_owned(), Value::from(&*value)).is_some() {

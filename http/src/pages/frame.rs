@@ -24,8 +24,20 @@ pub struct Look {
     pub script: &'static str,
 }
 
-/// What every template is given.
+/// A language to choose.
 #[derive(Debug)]
+pub struct Choice {
+    /// Its BCP 47 tag.
+    pub tag: &'static str,
+    /// Its name in itself.
+    pub name: &'static str,
+    /// Where the page is in it.
+    pub address: String,
+    /// Whether it is the page's.
+    pub is_chosen: bool,
+}
+
+/// What every template is given.
 pub struct Frame {
     /// What the page says.
     pub t: &'static Texts,
@@ -83,6 +95,17 @@ impl Frame {
             shortest_password: 0,
             registration_is_open: false,
         }
+    }
+
+    /// The page in all its languages.
+    pub fn languages(&self) -> Vec<Choice> {
+        let choice = |language: Language| Choice {
+            tag: language.tag(),
+            name: language.name(),
+            address: self.visit.in_language(self.path.unwrap_or_default(), language),
+            is_chosen: language == self.language,
+        };
+        Language::ALL.map(choice).into()
     }
 
     /// Whether something was wrong.

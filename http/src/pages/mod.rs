@@ -37,15 +37,6 @@ pub use reader::Reader;
 use crate::app::App;
 use crate::endpoint::{Access, Endpoint};
 use crate::input::Schemas;
-use crate::query::{Parameter, Query};
-
-/// What every page's address may hold.
-const VISIT: [Parameter; 4] = [
-    Parameter::optional("tenant", "The id of the tenant whose page it is"),
-    Parameter::optional("redirect_uri", "Where a login leads: one of the tenant's redirectUrls"),
-    Parameter::optional("state", "Handed back to redirect_uri beside the code"),
-    Parameter::optional("lang", "The language: en or es"),
-];
 
 /// The pages, what they post to, and what they load.
 pub fn endpoints() -> Vec<Endpoint> {
@@ -60,8 +51,19 @@ pub fn endpoints() -> Vec<Endpoint> {
 }
 
 /// An endpoint that answers with a page.
-fn page(endpoint: Endpoint) -> Endpoint {
-    endpoint.queries(&VISIT).sends(StatusCode::OK, "text/html", text)
+fn page(mut endpoint: Endpoint) -> Endpoint {
+    endpoint.query = || {
+        let parameter = |description: &str| {
+            ObjectBuilder::new().schema_type(Type::String).description(Some(description))
+        };
+        let parameters = ObjectBuilder::new()
+            .property("tenant", parameter("The id of the tenant whose page it is"))
+            .property("redirect_uri", parameter("Where it ends: one of the tenant's redirectUrls"))
+            .property("state", parameter("Handed to redirect_uri beside the code"))
+            .property("lang", parameter("`en` or `es`"));
+        Some(parameters.build())
+    };
+    endpoint.sends(StatusCode::OK, "text/html", text)
 }
 
 fn text(_: &mut Schemas) -> RefOr<Schema> {
@@ -75,8 +77,8 @@ pub fn speak_for_browser(app: &App, endpoint: &Endpoint, head: &mut Parts) {
     if !endpoint.is_page() {
         return;
     }
-    let tenant = Query::of(&head.uri).get("tenant").ok().flatten().map(HeaderValue::from_str);
-    if let Some(Ok(tenant)) = tenant
+    let tenant = visit::parameter(head.uri.query().unwrap_or_default(), "tenant");
+    if let Some(Ok(tenant)) = tenant.map(|tenant| HeaderValue::from_str(&tenant))
         && !head.headers.contains_key("x-tenant-id")
     {
         head.headers.insert("x-tenant-id", tenant);

@@ -80,7 +80,7 @@ impl Page {
         let language = Language::of(visit.language, &call.headers, &settings.mail.locale);
         let cookie = Cookie::Form.of(&call.app, &call.headers);
         let has_cookie = cookie.is_some();
-        let draw = || URL_SAFE_NO_PAD.encode(call.app.services.clock.random());
+        let draw = || URL_SAFE_NO_PAD.encode(call.app.services.clock.random::<32>());
         let frame = Frame {
             t: language.texts(),
             language,

@@ -8,10 +8,10 @@ use super::frame::Frame;
 use super::language::Language;
 use super::notice::{Link, Notice};
 use super::page::{html, see_other};
+use super::visit::parameter;
 use crate::endpoint::{Access, Endpoint};
 use crate::error::{Code, Error};
 use crate::output::Response;
-use crate::query::Query;
 
 /// Somebody who looks at a page.
 #[derive(Debug)]
@@ -33,8 +33,9 @@ impl Reader {
         if !endpoint.is_page() || !is_person {
             return None;
         }
-        let chosen = Query::of(&head.uri).get("lang").ok().flatten().and_then(Language::of_tag);
-        let query = head.uri.query().filter(|query| !query.contains("token="));
+        let query = head.uri.query().unwrap_or_default();
+        let chosen = parameter(query, "lang").and_then(|tag| Language::of_tag(&tag));
+        let query = Some(query).filter(|query| !query.is_empty() && !query.contains("token="));
         let sign_in = query.map_or("/ui/sign-in".into(), |query| format!("/ui/sign-in?{query}"));
         let language = Language::of(chosen, &head.headers, "");
         Some(Self { language, sign_in, needs_session: endpoint.access == Access::Session })

@@ -10,7 +10,6 @@ use url::form_urlencoded;
 
 use super::language::Language;
 use crate::error::{Detail, Error};
-use crate::query::Query;
 
 /// The longest state that an application may have handed back to it.
 const LONGEST_STATE: usize = 1024;
@@ -30,22 +29,29 @@ pub struct Visit {
     pub provider: Option<String>,
 }
 
+/// The value of a parameter; one that stands twice says nothing.
+pub fn parameter(query: &str, name: &str) -> Option<String> {
+    let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(known, _)| known == name);
+    let (_, value) = values.next()?;
+    values.next().is_none().then(|| value.into_owned()).filter(|value| !value.is_empty())
+}
+
 impl Visit {
     /// The visit of a request to a tenant with these settings.
-    pub fn of(query: &Query, settings: &Settings) -> Result<Self, Error> {
-        let redirect = query.get("redirect_uri")?;
-        let redirect = redirect.map(|given| redirect::checked(settings, "redirect_uri", given));
-        let state = query.get("state")?;
-        if state.is_some_and(|state| state.len() > LONGEST_STATE) {
+    pub fn of(query: &str, settings: &Settings) -> Result<Self, Error> {
+        let redirect = parameter(query, "redirect_uri");
+        let redirect = redirect.map(|given| redirect::checked(settings, "redirect_uri", &given));
+        let state = parameter(query, "state");
+        if state.as_ref().is_some_and(|state| state.len() > LONGEST_STATE) {
             let rule = "must have at most 1024 bytes";
             return Err(Error::invalid(vec![Detail::new("state", rule)]));
         }
         Ok(Self {
-            tenant: query.get("tenant")?.and_then(|id| id.parse().ok()),
+            tenant: parameter(query, "tenant").and_then(|id| id.parse().ok()),
             redirect: redirect.transpose()?,
-            state: state.map(str::to_owned),
-            language: query.get("lang")?.and_then(Language::of_tag),
-            provider: query.get("provider")?.filter(|name| is_provider_name(name)).map(str::to_owned),
+            state,
+            language: parameter(query, "lang").and_then(|tag| Language::of_tag(&tag)),
+            provider: parameter(query, "provider").filter(|name| is_provider_name(name)),
         })
     }
 
@@ -103,7 +109,7 @@ mod tests {
     }
 
     fn visit(query: &str) -> Result<Visit, Error> {
-        Visit::of(&Query::of(&format!("/ui/sign-in?{query}").parse().unwrap()), &settings())
+        Visit::of(query, &settings())
     }
 
     #[test]
@@ -132,5 +138,11 @@ mod tests {
                 .finish();
             assert!(visit(&query).is_err(), "{elsewhere}");
         }
+    }
+
+    #[test]
+    fn what_stands_twice_is_not_chosen_from() {
+        assert_eq!(parameter("token=a&token=b", "token"), None);
+        assert_eq!(parameter("token=a", "token").as_deref(), Some("a"));
     }
 }

@@ -20,7 +20,6 @@ macro_rules! texts {
     ($($name:ident)*) => {
         /// The texts of one language. `{brand}`, `{email}`, `{provider}`, `{number}` stand for
         /// what they name.
-        #[expect(missing_docs, reason = "the texts say themselves what they are")]
         pub struct Texts {
             $(pub $name: &'static str,)*
         }
