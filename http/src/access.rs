@@ -16,5 +16,14 @@ pub fn check(access: Access, caller: &Caller) -> Result<(), Error> {
             Code::AuthenticationRequired,
             "Send the operator token as Authorization: Bearer jop_…",
         )),
+        (Access::Permission(permission), _) if caller.may(permission) => Ok(()),
+        (Access::Permission(_), Credential::Anonymous) if caller.api_key.is_none() => {
+            let message = "Send a secret key as X-API-Key: jsk_…";
+            Err(Error::new(Code::AuthenticationRequired, message))
+        }
+        (Access::Permission(permission), _) => {
+            let message = format!("The caller needs the permission {permission}");
+            Err(Error::new(Code::InsufficientPermissions, message))
+        }
     }
 }

@@ -73,6 +73,13 @@ impl Caller {
         who
     }
 
+    /// Whether the caller holds a permission of the catalogue, by its key.
+    ///
+    /// Decision: a server that passes on the access token of a user keeps its own permissions.
+    pub fn may(&self, permission: &str) -> bool {
+        self.api_key.as_ref().is_some_and(|caller| caller.may(permission))
+    }
+
     /// The caller's name in idempotency records.
     pub fn name(&self) -> String {
         match (&self.credential, &self.api_key) {
@@ -93,7 +100,7 @@ pub async fn resolve(app: &App, access: Access, headers: &HeaderMap) -> Result<C
     match access {
         Access::Service => Ok(Caller::nobody()),
         Access::Operator => operator(app, &claims).await,
-        Access::Session => match claims.access_token() {
+        Access::Session | Access::Permission(_) => match claims.access_token() {
             Some(token) => session(app, &claims, token).await,
             None => anonymous(app, &claims).await,
         },

@@ -35,6 +35,8 @@ pub enum Access {
     Session,
     /// The operator of the cluster.
     Operator,
+    /// Whoever holds this permission of the catalogue: a server, by the scopes of its secret key.
+    Permission(&'static str),
 }
 
 /// Which buckets a request is counted in.
@@ -247,6 +249,15 @@ impl Endpoint {
                 Code::AuthenticationRequired,
                 Code::InvalidToken,
                 Code::InsufficientPermissions,
+            ]),
+            Access::Permission(_) => codes.extend([
+                Code::TenantMismatch,
+                Code::AuthenticationRequired,
+                Code::InvalidToken,
+                Code::InsufficientPermissions,
+                Code::SessionExpired,
+                Code::SessionRevoked,
+                Code::AccountSuspended,
             ]),
         }
         codes.extend(self.refusals);

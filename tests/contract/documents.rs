@@ -23,11 +23,12 @@ async fn code(
 #[tokio::test]
 async fn what_any_request_can_get_wrong_is_documented() {
     let node = Node::with("tenancy.default_tenant", "").start().await;
-    let operator = node.keys().operator;
+    let keys = node.keys();
     let (mut met, mut undocumented) = (0, Vec::new());
     for endpoint in janua_http::api::endpoints() {
         let signs = |request: RequestBuilder| match endpoint.access {
-            Access::Operator => request.bearer_auth(&operator),
+            Access::Operator => request.bearer_auth(&keys.operator),
+            Access::Permission(_) => request.header("X-API-Key", &keys.secret),
             _ => request,
         };
         let answers = [

@@ -6,6 +6,7 @@ use janua_storage::secret::{Purpose, Secret};
 use janua_storage::view::View;
 
 use crate::directory::Directory;
+use crate::permissions::covers;
 use crate::refusal::Refusal;
 use crate::tenant::TenantRef;
 
@@ -57,5 +58,42 @@ impl ApiKeyCaller {
     /// Whether it is a server's key.
     pub fn is_secret(&self) -> bool {
         self.key.kind == ApiKeyKind::Secret
+    }
+
+    /// Whether its scopes cover a permission; a publishable key has none, whatever it was given.
+    pub fn may(&self, permission: &str) -> bool {
+        allows(&self.key, permission)
+    }
+}
+
+/// Whether a key's scopes cover a permission.
+pub fn allows(key: &ApiKey, permission: &str) -> bool {
+    key.kind == ApiKeyKind::Secret && key.scopes.iter().any(|scope| covers(scope, permission))
+}
+
+#[cfg(test)]
+mod tests {
+    use janua_storage::ids::ApiKeyId;
+    use janua_storage::moment::Moment;
+    use janua_storage::secret::SecretHash;
+
+    use super::*;
+
+    #[test]
+    fn a_secret_key_may_do_what_its_scopes_cover() {
+        let key = |kind, scopes: &[&str]| ApiKey {
+            id: ApiKeyId::new(1, 1),
+            kind,
+            name: "a key".into(),
+            scopes: scopes.iter().map(|scope| (*scope).into()).collect(),
+            hash: SecretHash([1; 32]),
+            created: Moment(1),
+            expires: None,
+            rate_limit: None,
+        };
+        assert!(allows(&key(ApiKeyKind::Secret, &["audit:read", "users:*"]), "users:read"));
+        assert!(!allows(&key(ApiKeyKind::Secret, &["audit:read", "users:*"]), "roles:read"));
+        assert!(!allows(&key(ApiKeyKind::Secret, &[]), "users:read"));
+        assert!(!allows(&key(ApiKeyKind::Publishable, &["*"]), "users:read"));
     }
 }

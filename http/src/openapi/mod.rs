@@ -48,10 +48,8 @@ fn document<'a>(endpoints: impl Iterator<Item = &'a Endpoint>, public_url: &str)
         .schemas_from_iter(schemas)
         .security_scheme("accessToken", bearer("The access token of a session", Some("JWT")))
         .security_scheme("operatorToken", bearer("The operator token, jop_…", None))
-        .security_scheme(
-            "apiKey",
-            SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-API-Key"))),
-        );
+        .security_scheme("apiKey", api_key("A publishable or secret key, jpk_… or jsk_…"))
+        .security_scheme("secretKey", api_key("A secret key, jsk_…, whose scopes cover it"));
     OpenApiBuilder::new()
         .info(
             InfoBuilder::new()
@@ -80,6 +78,7 @@ fn operation(endpoint: &Endpoint, schemas: &mut Schemas) -> Operation {
         .operation_id(Some(operation_id(endpoint)))
         .tag(tag(endpoint.path))
         .summary(Some(endpoint.summary))
+        .description(needed(endpoint.access))
         .request_body((endpoint.input)(schemas))
         .response(status.as_str(), answer);
     for name in path_parameters(endpoint.path) {
@@ -100,6 +99,13 @@ fn operation(endpoint: &Endpoint, schemas: &mut Schemas) -> Operation {
         operation = operation.security(requirement);
     }
     refusals(endpoint, operation, schemas).build()
+}
+
+fn needed(access: Access) -> Option<String> {
+    match access {
+        Access::Permission(permission) => Some(format!("Needs the permission `{permission}`.")),
+        _ => None,
+    }
 }
 
 /// One response for each status, its codes listed in the description.
@@ -133,6 +139,7 @@ fn securities(access: Access) -> Vec<SecurityRequirement> {
         Access::Public => vec![scheme("apiKey"), SecurityRequirement::default()],
         Access::Session => vec![scheme("accessToken")],
         Access::Operator => vec![scheme("operatorToken")],
+        Access::Permission(_) => vec![scheme("secretKey")],
     }
 }
 
@@ -200,6 +207,11 @@ fn bearer(description: &str, format: Option<&str>) -> SecurityScheme {
         None => scheme,
     };
     SecurityScheme::Http(scheme.build())
+}
+
+fn api_key(description: &str) -> SecurityScheme {
+    let key = ApiKeyValue::with_description("X-API-Key", description);
+    SecurityScheme::ApiKey(ApiKey::Header(key))
 }
 
 fn error() -> RefOr<Schema> {
