@@ -4,14 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dashmap::DashMap;
+use janua_storage::capability::limits::{Bucket, Limit};
+use janua_storage::effect::Effect;
 use janua_storage::engine::Shards;
 use janua_storage::ids::{SessionId, TenantId, TenantNumber, UserId};
 use janua_storage::seal::Key;
 use janua_storage::view::View;
+use parking_lot::RwLock;
 use ractor::{Actor, ActorRef};
 
 use crate::clock::SharedClock;
 use crate::hashing::{Cost, HashingPool};
+use crate::mail::{self, PostmanMessage};
 use crate::refusal::Refusal;
 use crate::session::{Live, Registry, Touches};
 use crate::settings::Settings;
@@ -29,6 +33,10 @@ pub struct Options {
     pub cost: Cost,
     /// `iss` of access tokens.
     pub issuer: String,
+    /// How mail leaves.
+    pub mail: mail::Options,
+    /// How many mails of a kind an address gets.
+    pub mail_limits: MailLimits,
     /// How many live sessions a user may have.
     pub sessions_per_user: u32,
     /// After how long a signing key gives way to a new one.
@@ -39,12 +47,39 @@ pub struct Options {
     pub verified_tokens: usize,
 }
 
+/// How many mails of a kind an address gets.
+#[derive(Debug, Clone)]
+pub struct MailLimits {
+    /// That let somebody set a new password.
+    pub password_reset: Limit,
+    /// That verify the address, asked for.
+    pub email_verification: Limit,
+    /// That let somebody in.
+    pub magic_link: Limit,
+    /// That follow a registration.
+    pub registration: Limit,
+}
+
+impl Default for MailLimits {
+    fn default() -> Self {
+        let an_hour = |bucket, count| Limit { bucket, count, window: Duration::from_secs(3600) };
+        Self {
+            password_reset: an_hour(Bucket::PasswordReset, 3),
+            email_verification: an_hour(Bucket::EmailVerification, 5),
+            magic_link: an_hour(Bucket::MagicLink, 5),
+            registration: an_hour(Bucket::Registration, 5),
+        }
+    }
+}
+
 impl Default for Options {
     fn default() -> Self {
         Self {
             defaults: Settings::default(),
             cost: Cost::default(),
             issuer: "http://localhost:3000".into(),
+            mail: mail::Options::default(),
+            mail_limits: MailLimits::default(),
             sessions_per_user: 200,
             signing_key_ttl: Duration::from_secs(90 * 24 * 3600),
             live_sessions: 10_000,
@@ -64,9 +99,27 @@ pub(crate) struct Node {
     pub tokens: TokenCache,
     pub defaults: Settings,
     pub issuer: String,
+    pub mail: mail::Options,
+    pub mail_limits: MailLimits,
+    pub postman: RwLock<Option<ActorRef<PostmanMessage>>>,
     pub cluster_key: Key,
     pub sessions_per_user: u32,
     pub signing_key_ttl: Duration,
+}
+
+impl Node {
+    /// Tells whoever has to know what a batch has changed.
+    fn heed(&self, effects: &[Effect]) {
+        self.stamps.heed(effects);
+        for effect in effects {
+            if let Effect::Mail(tenant, mail) = *effect
+                && let Some(postman) = &*self.postman.read()
+            {
+                // One that has stopped looks through the outboxes when it starts again.
+                let _ = postman.cast(PostmanMessage::Posted(tenant, mail));
+            }
+        }
+    }
 }
 
 /// Finds tenants and sessions. Cloning gives another handle on the same directory.
@@ -112,10 +165,6 @@ impl Directory {
         let hashing = HashingPool::start(options.cost, clock.clone())
             .map_err(|error| Refusal::unavailable(error.to_string()))?;
         let stamps = Arc::new(Stamps::new());
-        for shard in shards.iter() {
-            let stamps = stamps.clone();
-            shard.observe(Arc::new(move |effects| stamps.heed(effects)));
-        }
         let node = Arc::new(Node {
             shards,
             clock,
@@ -126,10 +175,17 @@ impl Directory {
             tokens: TokenCache::new(options.verified_tokens),
             defaults: options.defaults,
             issuer: options.issuer,
+            mail: options.mail,
+            mail_limits: options.mail_limits,
+            postman: RwLock::default(),
             cluster_key,
             sessions_per_user: options.sessions_per_user,
             signing_key_ttl: options.signing_key_ttl,
         });
+        for shard in node.shards.iter() {
+            let node = node.clone();
+            shard.observe(Arc::new(move |effects| node.heed(effects)));
+        }
         let (supervisor, _) = Actor::spawn(None, Supervisor, node.clone())
             .await
             .map_err(|error| Refusal::unavailable(error.to_string()))?;

@@ -8,6 +8,7 @@ pub mod directory;
 pub mod email;
 pub mod hashing;
 mod idempotency;
+pub mod mail;
 pub mod permissions;
 pub mod redirect;
 pub mod refusal;

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use janua_storage::capability::limits::Level;
 use janua_storage::command::Rejection;
 use janua_storage::engine::Unavailable;
 use janua_storage::fault::Fault;
 use janua_storage::moment::Moment;
+
+/// When to ask again for a mail that the outbox has no room for.
+const OUTBOX_AGAIN: Duration = Duration::from_secs(60);
 
 /// What is wrong with one field of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +74,8 @@ pub enum Refusal {
     LimitReached {
         /// When the next one is taken.
         retry_after: Duration,
+        /// What an answer shows of the limit, where it shows it.
+        level: Option<Level>,
     },
     /// Somebody ended the session.
     #[error("session revoked")]
@@ -129,8 +135,9 @@ impl Refusal {
             Rejection::InvalidMfaCode => Self::InvalidMfaCode,
             Rejection::AccountLinkRequired => Self::AccountLinkRequired,
             Rejection::LimitReached { until } => {
-                Self::LimitReached { retry_after: until.since(now) }
+                Self::LimitReached { retry_after: until.since(now), level: None }
             }
+            Rejection::OutboxFull => Self::Overloaded { retry_after: OUTBOX_AGAIN },
             Rejection::SessionRevoked => Self::SessionRevoked,
             Rejection::SessionExpired => Self::SessionExpired,
             Rejection::IdempotencyConflict => Self::IdempotencyConflict,

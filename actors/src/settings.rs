@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
+use crate::mail;
 use crate::redirect::is_listable;
 use crate::refusal::Refusal;
 
@@ -254,6 +255,7 @@ impl Settings {
             let rule = "must be origins as browsers send them, such as https://app.example.com";
             return Err(Refusal::field("settings.allowedOrigins", rule));
         }
+        mail::check(&self.mail)?;
         if !self.redirect_urls.iter().all(|url| is_listable(url)) {
             let rule =
                 "must be https URLs without user, query and fragment; http only for loopback";

@@ -39,6 +39,7 @@ impl Stamps {
             let slot = match *effect {
                 Effect::User(tenant, user) => self.slot((tenant, user)),
                 Effect::Tenant(tenant) => self.slot(tenant),
+                Effect::Mail(..) => continue,
             };
             slot.fetch_add(1, Ordering::AcqRel);
         }

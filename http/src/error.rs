@@ -13,6 +13,8 @@ use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use serde::Serialize;
 
+use crate::limits::Shown;
+
 /// The codes of the API. `ALL` lists them for the documents and the tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {
@@ -184,6 +186,7 @@ struct Parts {
     details: Vec<Detail>,
     retry_after: Option<Duration>,
     allow: Option<HeaderValue>,
+    shown: Option<Shown>,
     closes: bool,
 }
 
@@ -196,6 +199,7 @@ impl Error {
             details: Vec::new(),
             retry_after: None,
             allow: None,
+            shown: None,
             closes: false,
         }))
     }
@@ -272,6 +276,12 @@ impl Error {
         self
     }
 
+    /// With the bucket that it was counted in, beside the caller's.
+    pub fn counted(mut self, shown: Option<Shown>) -> Self {
+        self.0.shown = shown;
+        self
+    }
+
     /// With the end of the connection, because the rest of the request is not worth reading.
     pub fn closing(mut self) -> Self {
         self.0.closes = true;
@@ -310,6 +320,9 @@ impl Error {
         let body = serde_json::to_vec(&envelope).unwrap_or_default();
         let mut response = Response::new(Full::from(body));
         *response.status_mut() = parts.code.status();
+        if let Some(shown) = parts.shown {
+            response.extensions_mut().insert(shown);
+        }
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(challenge) = parts.code.challenge() {

@@ -22,6 +22,7 @@ use crate::call::Call;
 use crate::caller;
 use crate::endpoint::Endpoint;
 use crate::error::{Code, Error};
+use crate::limits::counted::nearest;
 use crate::limits::key::Network;
 use crate::limits::{Shown, Who};
 use crate::observe::{Finished, Present};
@@ -184,6 +185,8 @@ fn anonymous(network: Network) -> Who {
 }
 
 fn finish(app: &App, response: &mut Response, request_id: &HeaderValue, shown: Option<Shown>) {
+    let of_address = response.extensions_mut().remove::<Shown>();
+    let shown = nearest(shown, of_address);
     let headers = response.headers_mut();
     headers.insert(request_id::HEADER, request_id.clone());
     headers.insert(headers::NODE, app.node.clone());

@@ -6,12 +6,15 @@ use serde::{Deserialize, Serialize};
 use crate::capability::mfa::Challenged;
 use crate::capability::sessions::{Renewed, SignedIn};
 use crate::capability::users::Profile;
-use crate::capability::{oauth, passwords, sessions, tenants, users};
+use crate::capability::{
+    email_verification, magic_links, oauth, password_reset, passwords, sessions, tenants, users,
+};
 use crate::event::Origin;
 use crate::fault::Fault;
 use crate::idempotency::{Recorded, Ticket};
 use crate::ids::TenantNumber;
 use crate::moment::Moment;
+use crate::outbox::{self, Mailed};
 use crate::sweep;
 
 /// A command with everything that `apply` may not find out for itself.
@@ -46,6 +49,14 @@ pub enum Command {
     Sweep(sweep::Command),
     /// Other providers, and the codes that become sessions.
     Oauth(oauth::Command),
+    /// What was sent, or given up.
+    Outbox(outbox::Command),
+    /// Showing that one reads mail at one's address.
+    EmailVerification(email_verification::Command),
+    /// A new password for who has forgotten the old one.
+    PasswordReset(password_reset::Command),
+    /// Logging in by a mailed link.
+    MagicLinks(magic_links::Command),
 }
 
 /// What a command came to: a reply, or the state's refusal of it.
@@ -74,6 +85,8 @@ pub enum Reply {
     Recorded(Box<Recorded>),
     /// The first factor was right, and a second one is asked for.
     Challenged(Box<Challenged>),
+    /// A mail is on its way, if there is anybody to send it to.
+    Mailed(Box<Mailed>),
 }
 
 /// The state says no.
@@ -115,6 +128,8 @@ pub enum Rejection {
         /// When the next one is taken.
         until: Moment,
     },
+    /// The outbox is full.
+    OutboxFull,
 }
 
 impl Rejection {
@@ -136,6 +151,7 @@ impl Rejection {
             | Self::TokenUsed
             | Self::InvalidMfaCode
             | Self::LimitReached { .. }
+            | Self::OutboxFull
             | Self::Stale => false,
         }
     }

@@ -73,6 +73,10 @@ ids! {
     EventId = "evt_";
     /// One HTTP request.
     RequestId = "req_";
+    /// A mail in the outbox.
+    MailId = "mail_";
+    /// A magic link, as those who asked for it know it.
+    MagicLinkId = "ml_";
 }
 
 fn write_id(f: &mut fmt::Formatter<'_>, prefix: &str, bytes: [u8; 16]) -> fmt::Result {

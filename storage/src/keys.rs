@@ -1,7 +1,7 @@
 //! Where records lie: `tenant number · kind · rest`, so that a tenant is one range and each kind of
 //! record one range in it. Numbers are big-endian, so that bytes order as numbers do.
 
-use crate::ids::{ApiKeyId, SessionId, TenantNumber, UserId};
+use crate::ids::{ApiKeyId, MailId, SessionId, TenantNumber, UserId};
 use crate::secret::SecretHash;
 
 /// The kind of a record. Append-only: a number once used keeps its meaning.
@@ -42,6 +42,12 @@ pub enum Kind {
     Idempotency = 64,
     /// A token, code or challenge that is good once, by hash.
     OneTime = 65,
+    /// A mail in the outbox, by state and id.
+    Mail = 66,
+    /// How often something was asked for an address, by bucket and address.
+    Counter = 67,
+    /// How many mails are in the outbox.
+    MailQueue = 68,
     /// Events of one command, by the sequence of the first.
     Events = 80,
     /// The end of the audit chain.
@@ -121,6 +127,21 @@ pub fn ended(tenant: TenantNumber, session: SessionId) -> Vec<u8> {
 /// The first answer to an idempotency key.
 pub fn idempotency(tenant: TenantNumber, digest: &[u8; 32]) -> Vec<u8> {
     key(tenant, Kind::Idempotency, &[digest])
+}
+
+/// The mails of the outbox that wait to be sent, or those that are kept to be read.
+pub fn mails(tenant: TenantNumber, kept: bool) -> Vec<u8> {
+    key(tenant, Kind::Mail, &[&[u8::from(kept)]])
+}
+
+/// A mail of the outbox.
+pub fn mail(tenant: TenantNumber, kept: bool, id: MailId) -> Vec<u8> {
+    key(tenant, Kind::Mail, &[&[u8::from(kept)], id.as_bytes()])
+}
+
+/// How often something was asked for a normalised address.
+pub fn counter(tenant: TenantNumber, bucket: u8, address: &str) -> Vec<u8> {
+    key(tenant, Kind::Counter, &[&[bucket], address.as_bytes()])
 }
 
 /// The events of one command.

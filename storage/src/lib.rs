@@ -14,6 +14,7 @@ pub mod ids;
 pub mod keys;
 pub mod moment;
 pub mod one_time;
+pub mod outbox;
 pub mod records;
 pub mod seal;
 pub mod secret;

@@ -6,8 +6,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::capability::email_verification::Verification;
+use crate::capability::magic_links::MagicLink;
 use crate::capability::mfa::Pending;
 use crate::capability::oauth::Exchange;
+use crate::capability::password_reset::Reset;
 use crate::capability::sessions::HandedOver;
 use crate::command::{Rejection, Stop};
 use crate::fault::Fault;
@@ -34,6 +37,12 @@ pub enum Content {
     Pending(Pending),
     /// A login that a page picks up by its code.
     Exchange(Exchange),
+    /// Shows that somebody reads mail at an address.
+    Verification(Verification),
+    /// Lets somebody set a new password.
+    Reset(Reset),
+    /// Logs in without a password.
+    MagicLink(MagicLink),
     /// A session that an application takes over by its code.
     HandedOver(HandedOver),
 }

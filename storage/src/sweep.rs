@@ -4,6 +4,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::capability::limits::Counter;
 use crate::capability::passwords::Lockout;
 use crate::capability::sessions::{self, Ended, Expire, Session};
 use crate::capability::tenants::SigningKey;
@@ -15,11 +16,20 @@ use crate::ids::SessionId;
 use crate::keys::{self, Kind};
 use crate::moment::Moment;
 use crate::one_time::OneTime;
+use crate::outbox::{self, Mail};
 use crate::state_machine::Step;
 
 /// The kinds of record that expire.
-pub const KINDS: [Kind; 6] =
-    [Kind::Session, Kind::Ended, Kind::Lockout, Kind::Idempotency, Kind::SigningKey, Kind::OneTime];
+pub const KINDS: [Kind; 8] = [
+    Kind::Session,
+    Kind::Ended,
+    Kind::Lockout,
+    Kind::Idempotency,
+    Kind::SigningKey,
+    Kind::OneTime,
+    Kind::Mail,
+    Kind::Counter,
+];
 
 /// How many spent tokens one command removes, so that no other waits long behind it.
 const SPENT_AT_ONCE: usize = 500;
@@ -40,6 +50,8 @@ pub fn expiry(kind: Kind, value: &[u8]) -> Result<Option<Moment>, Fault> {
         Kind::Idempotency => Some(codec::decode::<idempotency::Record>(value)?.expires),
         Kind::SigningKey => codec::decode::<SigningKey>(value)?.retires,
         Kind::OneTime => Some(codec::decode::<OneTime>(value)?.expires),
+        Kind::Mail => Some(codec::decode::<Mail>(value)?.expires),
+        Kind::Counter => Some(codec::decode::<Counter>(value)?.expires()),
         _ => None,
     })
 }
@@ -64,6 +76,8 @@ fn remove(step: &mut Step<'_, '_>, key: Vec<u8>, spent: &mut usize) -> Result<bo
         Kind::Ended => forget_session(step, &key, spent),
         Kind::Lockout => delete_if(step, key, |record: &Lockout| Some(record.expires)),
         Kind::OneTime => delete_if(step, key, |record: &OneTime| Some(record.expires)),
+        Kind::Mail => outbox::expire(step, &key),
+        Kind::Counter => delete_if(step, key, |record: &Counter| Some(record.expires())),
         Kind::SigningKey => {
             let retired = delete_if(step, key, |record: &SigningKey| record.retires)?;
             if retired {

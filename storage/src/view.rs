@@ -12,8 +12,10 @@ use crate::capability::users::User;
 use crate::codec;
 use crate::fault::Fault;
 use crate::idempotency;
-use crate::ids::{SessionId, TenantId, TenantNumber, UserId};
+use crate::ids::{MailId, SessionId, TenantId, TenantNumber, UserId};
 use crate::keys::{self, Kind};
+use crate::one_time::OneTime;
+use crate::outbox::Mail;
 use crate::records::Records;
 use crate::secret::SecretHash;
 
@@ -86,6 +88,21 @@ impl<'a> View<'a> {
     /// The first answer to an idempotency key.
     pub fn idempotency(&self, digest: &[u8; 32]) -> Result<Option<idempotency::Record>, Fault> {
         self.get(&keys::idempotency(self.tenant, digest))
+    }
+
+    /// What a one-time secret is good for, used or not.
+    pub fn one_time(&self, hash: &SecretHash) -> Result<Option<OneTime>, Fault> {
+        self.get(&keys::by_hash(self.tenant, Kind::OneTime, hash))
+    }
+
+    /// The mails that wait to be sent, or those that are kept to be read, oldest first.
+    pub fn mails(&self, kept: bool) -> Result<Vec<Mail>, Fault> {
+        self.list(&keys::mails(self.tenant, kept))
+    }
+
+    /// A mail that waits to be sent, or is kept to be read.
+    pub fn mail(&self, kept: bool, id: MailId) -> Result<Option<Mail>, Fault> {
+        self.get(&keys::mail(self.tenant, kept, id))
     }
 
     /// The cluster, in the view of its own records.

@@ -1,5 +1,6 @@
 //! Accounts: registering, reading and changing the profile, deleting.
 
+use janua_storage::capability::email_verification;
 use janua_storage::capability::users::{self, Changes, Profile, Register, Update};
 use janua_storage::command::{Command, Reply};
 use janua_storage::ids::{SessionId, UserId};
@@ -85,6 +86,8 @@ impl TenantRef {
             .await?;
         let new = self.new_session(context, &DeviceInfo::default()).await?;
         let (ms, random) = clock.id_bits();
+        let verification = self.verification(email, registration.first_name.as_deref()).await?;
+        let notice = self.already_registered(email).await?;
         let register = Register {
             id: UserId::new(ms, random),
             email: registration.email.as_str().into(),
@@ -94,7 +97,10 @@ impl TenantRef {
             password,
             start: (!hidden).then_some(new.start),
         };
-        let command = Command::Users(users::Command::Register(Box::new(register)));
+        let limit = self.0.node.mail_limits.registration;
+        let register = email_verification::Register { register, verification, notice, limit };
+        let command = email_verification::Command::Register(Box::new(register));
+        let command = Command::EmailVerification(command);
         let ticket = self.ticket(&first, Some(new.refresh_token.expose())).await?;
         let answer = self.propose(context.origin(), ticket, command).await?;
         self.registered(answer, Some(new.refresh_token)).await

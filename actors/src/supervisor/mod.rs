@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use self::sweeper::Sweeper;
 use crate::directory::Node;
+use crate::mail::Postman;
 use crate::refusal::Refusal;
 use crate::session::Touches;
 use crate::tenant::{Shared, TenantActor};
@@ -35,6 +36,8 @@ pub(crate) enum SupervisorMessage {
     Restart(Arc<Shared>),
     /// Look after what is quiet and what has expired.
     KeepHouse,
+    /// Start the postman again.
+    RestartPostman,
 }
 
 /// It never leaves the node.
@@ -73,6 +76,7 @@ impl Actor for Supervisor {
         myself: ActorRef<SupervisorMessage>,
         node: Arc<Node>,
     ) -> Result<State, ActorProcessingErr> {
+        start_postman(&node, &myself).await?;
         myself.send_interval(HOUSEKEEPING, || SupervisorMessage::KeepHouse);
         Ok(State {
             sweeper: Arc::new(tokio::sync::Mutex::new(Sweeper::new(node.clone()))),
@@ -96,6 +100,7 @@ impl Actor for Supervisor {
                 let _ = started.send(());
             }
             SupervisorMessage::Restart(tenant) => state.start(tenant, &myself).await?,
+            SupervisorMessage::RestartPostman => start_postman(&state.node, &myself).await?,
             SupervisorMessage::KeepHouse => {
                 let awake = state.node.sessions.passivate(state.node.clock.now());
                 #[expect(clippy::cast_precision_loss, reason = "a gauge of thousands")]
@@ -119,16 +124,27 @@ impl Actor for Supervisor {
         event: SupervisionEvent,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        if let SupervisionEvent::ActorFailed(actor, error) = event
-            && let Some(tenant) = state.watched.remove(&actor.get_id())
-        {
+        let SupervisionEvent::ActorFailed(actor, error) = event else { return Ok(()) };
+        if let Some(tenant) = state.watched.remove(&actor.get_id()) {
             metrics::counter!("janua_actor_failures_total", "actor" => "tenant").increment(1);
             tracing::error!(tenant = %tenant.id, %error, "a tenant's actor failed");
             let wait = state.wait_before_restart(tenant.number);
             myself.send_after(wait, move || SupervisorMessage::Restart(tenant));
+        } else {
+            metrics::counter!("janua_actor_failures_total", "actor" => "postman").increment(1);
+            tracing::error!(%error, "the postman failed");
+            myself.send_after(LONGEST_WAIT, || SupervisorMessage::RestartPostman);
         }
         Ok(())
     }
+}
+
+async fn start_postman(
+    node: &Arc<Node>,
+    myself: &ActorRef<SupervisorMessage>,
+) -> Result<(), ActorProcessingErr> {
+    Actor::spawn_linked(None, Postman, node.clone(), myself.get_cell()).await?;
+    Ok(())
 }
 
 impl State {

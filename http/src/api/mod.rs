@@ -1,7 +1,11 @@
 //! The endpoints, one file for each noun.
 
+pub mod email_verification;
+pub mod magic_links;
 pub mod mfa;
 pub mod oauth;
+pub mod outbox;
+pub mod password_reset;
 pub mod passwords;
 pub mod service;
 pub mod sessions;
@@ -15,10 +19,14 @@ use crate::endpoint::Endpoint;
 pub fn endpoints() -> Vec<Endpoint> {
     let nouns = [
         passwords::endpoints(),
+        password_reset::endpoints(),
+        magic_links::endpoints(),
         sessions::endpoints(),
         users::endpoints(),
+        email_verification::endpoints(),
         oauth::endpoints(),
         tenants::endpoints(),
+        outbox::endpoints(),
         service::endpoints(),
         crate::pages::endpoints(),
     ];

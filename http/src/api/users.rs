@@ -69,12 +69,11 @@ async fn change_password(
     let context = call.context();
     let changing = caller.tenant.change_password(&context, caller, current, new, others);
     let sessions_invalidated = changing.await.map_err(about_the_new_one)?;
-    let changed = PasswordChanged { sessions_invalidated };
-    Ok(DoneWith("Password changed successfully", changed))
+    Ok(DoneWith("Password changed successfully", PasswordChanged::of(sessions_invalidated)))
 }
 
 /// The policy speaks of the password; in this body it is the new one.
-fn about_the_new_one(refusal: Refusal) -> Refusal {
+pub(super) fn about_the_new_one(refusal: Refusal) -> Refusal {
     match refusal {
         Refusal::WeakPassword(mut fields) => {
             fields.iter_mut().for_each(|error| error.field = "newPassword".into());
@@ -243,6 +242,12 @@ pub struct UpdatedProfile {
 #[serde(rename_all = "camelCase")]
 pub struct PasswordChanged {
     sessions_invalidated: u32,
+}
+
+impl PasswordChanged {
+    pub(super) const fn of(sessions_invalidated: u32) -> Self {
+        Self { sessions_invalidated }
+    }
 }
 
 impl From<UpdateRequest> for Changes {

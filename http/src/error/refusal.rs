@@ -5,6 +5,7 @@ use std::time::Duration;
 use janua_actors::refusal::{FieldError, Refusal};
 
 use super::{Code, Detail, Error};
+use crate::limits::Shown;
 
 /// When a client should ask again for what cannot be had now.
 const ONE_SECOND: Duration = Duration::from_secs(1);
@@ -52,7 +53,9 @@ impl From<Refusal> for Error {
                 Code::AccountLinkRequired,
                 "The address has an account already; sign in to it and link the provider there",
             ),
-            Refusal::LimitReached { retry_after } => Self::rate_limited(retry_after),
+            Refusal::LimitReached { retry_after, level } => {
+                Self::rate_limited(retry_after).counted(level.map(Shown::from))
+            }
             Refusal::SessionRevoked => {
                 Self::new(Code::SessionRevoked, "The session was ended; sign in again")
             }

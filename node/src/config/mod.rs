@@ -130,6 +130,7 @@ sections! {
     /// Mails.
     mail: Mail {
         smtp_url: Option<Secret>,
+        smtp_ca: Option<PathBuf>,
         from: String,
         link_base_url: Option<WebUrl>,
     }

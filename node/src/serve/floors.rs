@@ -1,10 +1,14 @@
 //! The configuration, as each floor wants it.
 
-use janua_actors::directory::Options as Actors;
+use std::time::Duration;
+
+use janua_actors::directory::{MailLimits, Options as Actors};
 use janua_actors::hashing::Cost;
+use janua_actors::mail::{self, Relay};
 use janua_actors::settings::{AlgorithmName, Mail, Settings, Tokens, Webauthn};
 use janua_http::limits::rate::Rate;
 use janua_http::settings::{Connections, Rates, Settings as Http, Sizes, Timeouts, TlsFiles};
+use janua_storage::capability::limits::{Bucket, Limit as PerAddress};
 use janua_storage::engine::Options as Storage;
 use janua_storage::seal::{Key, mac};
 use janua_storage::secret::Secret;
@@ -41,7 +45,7 @@ pub fn storage(config: &Config) -> Storage {
 }
 
 /// How actors decide.
-pub fn actors(config: &Config) -> Actors {
+pub fn actors(config: &Config) -> Result<Actors, Failure> {
     let tokens = &config.tokens;
     let webauthn = &config.webauthn;
     let defaults = Settings {
@@ -59,7 +63,7 @@ pub fn actors(config: &Config) -> Actors {
         mail: Mail { from: config.mail.from.clone(), ..Mail::default() },
         ..Settings::default()
     };
-    Actors {
+    Ok(Actors {
         defaults,
         cost: Cost {
             memory_kib: narrow(config.passwords.memory_kib),
@@ -69,7 +73,42 @@ pub fn actors(config: &Config) -> Actors {
         issuer: config.http.public_url.as_str().into(),
         sessions_per_user: narrow(config.sessions.per_user),
         live_sessions: narrow(config.sessions.live_actors),
+        mail: mail(config)?,
+        mail_limits: mail_limits(&config.limits),
         ..Actors::default()
+    })
+}
+
+/// How mail leaves.
+fn mail(config: &Config) -> Result<mail::Options, Failure> {
+    let config::Mail { smtp_url, smtp_ca, link_base_url, .. } = &config.mail;
+    let authority = smtp_ca.as_ref().map(|path| {
+        std::fs::read(path).map_err(|error| {
+            start(format!("mail.smtp_ca {} cannot be read: {error}", path.display()))
+        })
+    });
+    let authority = authority.transpose()?;
+    let relay = smtp_url.as_ref().map(|url| Relay::new(url.expose(), authority.as_deref()));
+    let relay = relay.transpose().map_err(|error| start(format!("mail.smtp_url {error}")))?;
+    let public_url = &config.http.public_url;
+    Ok(mail::Options {
+        logs_links: relay.is_none() && public_url.is_loopback(),
+        relay,
+        link_base_url: link_base_url.as_ref().unwrap_or(public_url).as_str().into(),
+    })
+}
+
+/// How many mails of a kind an address gets.
+fn mail_limits(limits: &config::Limits) -> MailLimits {
+    let of = |bucket, limit: OrOff<Limit>| match limit {
+        OrOff::On(limit) => PerAddress { bucket, count: limit.count, window: limit.per },
+        OrOff::Off => PerAddress { bucket, count: 0, window: Duration::ZERO },
+    };
+    MailLimits {
+        password_reset: of(Bucket::PasswordReset, limits.password_reset),
+        email_verification: of(Bucket::EmailVerification, limits.email_verification),
+        magic_link: of(Bucket::MagicLink, limits.magic_link),
+        registration: of(Bucket::Registration, limits.email_verification),
     }
 }
 

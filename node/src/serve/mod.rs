@@ -138,7 +138,7 @@ async fn start_actors(
     // The records tell, not the folder: a crash may have come between making it and founding.
     let fresh = !is_founded(shards).await.map_err(start)?;
     let key = cluster_key::open(&config.node.data_dir, wrapping, fresh, &random).map_err(start)?;
-    let directory = Directory::start(shards.clone(), key, clock, floors::actors(config))
+    let directory = Directory::start(shards.clone(), key, clock, floors::actors(config)?)
         .await
         .map_err(start)?;
     let bootstrap = Bootstrap {

@@ -2,8 +2,12 @@
 
 pub mod api_keys;
 pub mod audit;
+pub mod email_verification;
+pub mod limits;
+pub mod magic_links;
 pub mod mfa;
 pub mod oauth;
+pub mod password_reset;
 pub mod passwords;
 pub mod sessions;
 pub mod tenants;

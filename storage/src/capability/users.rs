@@ -162,6 +162,19 @@ impl User {
         step.get(&keys::user(step.tenant, id))
     }
 
+    /// The user with this normalised address.
+    pub(crate) fn by_email(step: &Step<'_, '_>, address: &str) -> Result<Option<Self>, Fault> {
+        match step.get(&keys::email(step.tenant, address))? {
+            Some(id) => Self::load(step, id),
+            None => Ok(None),
+        }
+    }
+
+    /// Which password is in force: what was mailed before it changed is good no more. 0 for none.
+    pub fn generation(&self) -> u32 {
+        self.password.as_ref().map_or(0, |password| password.generation)
+    }
+
     /// Writes the record and tells whoever holds it.
     pub(crate) fn save(&self, step: &mut Step<'_, '_>) -> Result<(), Fault> {
         step.put(keys::user(step.tenant, self.profile.id), self)?;
@@ -201,7 +214,7 @@ pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, 
 }
 
 impl Register {
-    fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
+    pub(crate) fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
         let email_key = keys::email(step.tenant, &self.email);
         if step.contains(&email_key)? {
             return match self.start {

@@ -5,15 +5,18 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::capability::audit::{self, Circumstances};
-use crate::capability::{oauth, passwords, sessions, tenants, users};
+use crate::capability::{
+    email_verification, magic_links, oauth, password_reset, passwords, sessions, tenants, users,
+};
 use crate::command::{Command, Outcome, Proposal, Reply, Stop};
 use crate::effect::Effect;
 use crate::event::Draft;
 use crate::fault::Fault;
 use crate::idempotency;
-use crate::ids::{TenantNumber, UserId};
+use crate::ids::{MailId, TenantNumber, UserId};
 use crate::keys::{self, Kind};
 use crate::moment::Moment;
+use crate::outbox;
 use crate::sweep;
 use crate::transaction::Transaction;
 
@@ -60,6 +63,10 @@ fn run(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, Stop> {
         Command::Tenants(command) => tenants::apply(step, command),
         Command::Sweep(command) => sweep::apply(step, command),
         Command::Oauth(command) => oauth::apply(step, command),
+        Command::Outbox(command) => outbox::apply(step, command),
+        Command::EmailVerification(command) => email_verification::apply(step, command),
+        Command::PasswordReset(command) => password_reset::apply(step, command),
+        Command::MagicLinks(command) => magic_links::apply(step, command),
     }
 }
 
@@ -119,6 +126,11 @@ impl<'t> Step<'_, 't> {
     /// Whoever holds this tenant's settings or keys in memory must look again.
     pub fn tenant_changed(&mut self) {
         self.transaction.effect(Effect::Tenant(self.tenant));
+    }
+
+    /// Whoever sends mail has something to do.
+    pub fn mail_posted(&mut self, mail: MailId) {
+        self.transaction.effect(Effect::Mail(self.tenant, mail));
     }
 }
 
