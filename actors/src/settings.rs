@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
+use crate::capability::passkeys;
 use crate::mail;
 use crate::redirect::is_listable;
 use crate::refusal::Refusal;
@@ -248,6 +249,7 @@ impl Settings {
         within("settings.lockout.attempts", self.lockout.attempts.into(), 0, 1000)?;
         within("settings.lockout.window", self.lockout.window, 1, YEAR)?;
         within("settings.lockout.duration", self.lockout.duration, 1, YEAR)?;
+        passkeys::check(&self.webauthn)?;
         if self.passwords.breach_check {
             return Err(Refusal::field("settings.passwords.breachCheck", "is not available yet"));
         }

@@ -211,6 +211,14 @@ impl Error {
         error
     }
 
+    /// The same, about fields of an object that is itself a field.
+    pub fn within(mut self, field: &str) -> Self {
+        for detail in &mut self.0.details {
+            detail.field = format!("{field}.{}", detail.field);
+        }
+        self
+    }
+
     /// 401, when nobody is signed in where somebody must be.
     pub fn authentication_required() -> Self {
         let message = "Sign in and send the access token as Authorization: Bearer";

@@ -9,6 +9,7 @@ use crate::error::{Detail, Error};
 
 const LONGEST_NAME: usize = 100;
 const LONGEST_PASSWORD: usize = 4096;
+const LONGEST_CODE: usize = 64;
 const LONGEST_URL: usize = 2048;
 const LARGEST_METADATA: usize = 16 * 1024;
 
@@ -42,6 +43,12 @@ pub fn address(field: &str, text: &str) -> Result<EmailAddress, Error> {
 pub fn password(text: &str, _: &()) -> Verdict {
     present(text, &())?;
     if text.chars().count() <= LONGEST_PASSWORD { Ok(()) } else { no("is too long") }
+}
+
+/// A code of a second factor, however it is typed.
+pub fn code(text: &str, _: &()) -> Verdict {
+    present(text, &())?;
+    if text.len() <= LONGEST_CODE { Ok(()) } else { no("is too long") }
 }
 
 /// A person's name, or a part of one.

@@ -4,10 +4,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::capability::mfa::Challenged;
+use crate::capability::passkeys::Passkey;
 use crate::capability::sessions::{Renewed, SignedIn};
 use crate::capability::users::Profile;
 use crate::capability::{
-    email_verification, magic_links, oauth, password_reset, passwords, sessions, tenants, users,
+    email_verification, magic_links, mfa, oauth, passkeys, password_reset, passwords, sessions,
+    tenants, users,
 };
 use crate::event::Origin;
 use crate::fault::Fault;
@@ -49,6 +51,10 @@ pub enum Command {
     Sweep(sweep::Command),
     /// Other providers, and the codes that become sessions.
     Oauth(oauth::Command),
+    /// Second factors.
+    Mfa(mfa::Command),
+    /// Passkeys.
+    Passkeys(passkeys::Command),
     /// What was sent, or given up.
     Outbox(outbox::Command),
     /// Showing that one reads mail at one's address.
@@ -85,6 +91,8 @@ pub enum Reply {
     Recorded(Box<Recorded>),
     /// The first factor was right, and a second one is asked for.
     Challenged(Box<Challenged>),
+    /// The passkey as it is now.
+    Passkey(Box<Passkey>),
     /// A mail is on its way, if there is anybody to send it to.
     Mailed(Box<Mailed>),
 }
@@ -128,6 +136,10 @@ pub enum Rejection {
         /// When the next one is taken.
         until: Moment,
     },
+    /// An authenticator's credential belongs to an account already.
+    CredentialExists,
+    /// The account has as many of these as it may.
+    TooMany,
     /// The outbox is full.
     OutboxFull,
 }
@@ -141,7 +153,9 @@ impl Rejection {
             | Self::EmailAlreadyExists
             | Self::AccountSuspended
             | Self::AccountLinkRequired
-            | Self::AlreadyExists => true,
+            | Self::AlreadyExists
+            | Self::CredentialExists
+            | Self::TooMany => true,
             Self::InvalidCredentials
             | Self::AccountLocked { .. }
             | Self::InvalidToken

@@ -71,6 +71,8 @@ ids! {
     ApiKeyId = "key_";
     /// An event, in the audit log and in webhooks.
     EventId = "evt_";
+    /// A passkey.
+    CredentialId = "cred_";
     /// One HTTP request.
     RequestId = "req_";
     /// A mail in the outbox.

@@ -1,7 +1,7 @@
 //! Where records lie: `tenant number · kind · rest`, so that a tenant is one range and each kind of
 //! record one range in it. Numbers are big-endian, so that bytes order as numbers do.
 
-use crate::ids::{ApiKeyId, MailId, SessionId, TenantNumber, UserId};
+use crate::ids::{ApiKeyId, CredentialId, MailId, SessionId, TenantNumber, UserId};
 use crate::secret::SecretHash;
 
 /// The kind of a record. Append-only: a number once used keeps its meaning.
@@ -30,6 +30,14 @@ pub enum Kind {
     Email = 33,
     /// Failed logins of an address.
     Lockout = 34,
+    /// The second factors of a user.
+    Mfa = 36,
+    /// A passkey, by user and id.
+    Passkey = 37,
+    /// Where a passkey lies, by the hash of what its authenticator calls it.
+    PasskeyByCredential = 38,
+    /// Wrong codes of a user's second factors.
+    MfaGuesses = 39,
     /// A live session, by user and id.
     Session = 48,
     /// Session of a refresh token, by hash.
@@ -97,6 +105,26 @@ pub fn email(tenant: TenantNumber, address: &str) -> Vec<u8> {
 /// The failed logins of a normalised address.
 pub fn lockout(tenant: TenantNumber, address: &str) -> Vec<u8> {
     key(tenant, Kind::Lockout, &[address.as_bytes()])
+}
+
+/// The second factors of a user.
+pub fn mfa(tenant: TenantNumber, user: UserId) -> Vec<u8> {
+    key(tenant, Kind::Mfa, &[user.as_bytes()])
+}
+
+/// The wrong codes of a user's second factors.
+pub fn mfa_guesses(tenant: TenantNumber, user: UserId) -> Vec<u8> {
+    key(tenant, Kind::MfaGuesses, &[user.as_bytes()])
+}
+
+/// A passkey.
+pub fn passkey(tenant: TenantNumber, user: UserId, id: CredentialId) -> Vec<u8> {
+    key(tenant, Kind::Passkey, &[user.as_bytes(), id.as_bytes()])
+}
+
+/// The passkeys of a user.
+pub fn passkeys_of(tenant: TenantNumber, user: UserId) -> Vec<u8> {
+    key(tenant, Kind::Passkey, &[user.as_bytes()])
 }
 
 /// A live session.

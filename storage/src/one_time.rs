@@ -10,6 +10,7 @@ use crate::capability::email_verification::Verification;
 use crate::capability::magic_links::MagicLink;
 use crate::capability::mfa::Pending;
 use crate::capability::oauth::Exchange;
+use crate::capability::passkeys::Ceremony;
 use crate::capability::password_reset::Reset;
 use crate::capability::sessions::HandedOver;
 use crate::command::{Rejection, Stop};
@@ -37,6 +38,8 @@ pub enum Content {
     Pending(Pending),
     /// A login that a page picks up by its code.
     Exchange(Exchange),
+    /// What an authenticator was asked to sign.
+    Ceremony(Ceremony),
     /// Shows that somebody reads mail at an address.
     Verification(Verification),
     /// Lets somebody set a new password.

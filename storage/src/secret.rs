@@ -18,7 +18,12 @@ pub struct SecretHash(pub [u8; 32]);
 impl SecretHash {
     /// The hash of a secret's text.
     pub fn of(secret: &str) -> Self {
-        Self(Sha256::digest(secret.as_bytes()).into())
+        Self::of_bytes(secret.as_bytes())
+    }
+
+    /// The hash of what is no text.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
     }
 }
 

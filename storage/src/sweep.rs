@@ -20,13 +20,14 @@ use crate::outbox::{self, Mail};
 use crate::state_machine::Step;
 
 /// The kinds of record that expire.
-pub const KINDS: [Kind; 8] = [
+pub const KINDS: [Kind; 9] = [
     Kind::Session,
     Kind::Ended,
     Kind::Lockout,
     Kind::Idempotency,
     Kind::SigningKey,
     Kind::OneTime,
+    Kind::MfaGuesses,
     Kind::Mail,
     Kind::Counter,
 ];
@@ -46,7 +47,7 @@ pub fn expiry(kind: Kind, value: &[u8]) -> Result<Option<Moment>, Fault> {
     Ok(match kind {
         Kind::Session => Some(codec::decode::<Session>(value)?.expires),
         Kind::Ended => Some(codec::decode::<Ended>(value)?.expires),
-        Kind::Lockout => Some(codec::decode::<Lockout>(value)?.expires),
+        Kind::Lockout | Kind::MfaGuesses => Some(codec::decode::<Lockout>(value)?.expires),
         Kind::Idempotency => Some(codec::decode::<idempotency::Record>(value)?.expires),
         Kind::SigningKey => codec::decode::<SigningKey>(value)?.retires,
         Kind::OneTime => Some(codec::decode::<OneTime>(value)?.expires),
@@ -74,7 +75,9 @@ fn remove(step: &mut Step<'_, '_>, key: Vec<u8>, spent: &mut usize) -> Result<bo
     match kind {
         Kind::Session => expire_session(step, &key),
         Kind::Ended => forget_session(step, &key, spent),
-        Kind::Lockout => delete_if(step, key, |record: &Lockout| Some(record.expires)),
+        Kind::Lockout | Kind::MfaGuesses => {
+            delete_if(step, key, |record: &Lockout| Some(record.expires))
+        }
         Kind::OneTime => delete_if(step, key, |record: &OneTime| Some(record.expires)),
         Kind::Mail => outbox::expire(step, &key),
         Kind::Counter => delete_if(step, key, |record: &Counter| Some(record.expires())),

@@ -5,6 +5,8 @@ use std::ops::ControlFlow;
 use serde::de::DeserializeOwned;
 
 use crate::capability::api_keys::ApiKey;
+use crate::capability::mfa::Factors;
+use crate::capability::passkeys::{Passkey, Place};
 use crate::capability::passwords::Lockout;
 use crate::capability::sessions::{Ended, RefreshToken, Session};
 use crate::capability::tenants::{Cluster, SigningKey, Tenant};
@@ -65,6 +67,32 @@ impl<'a> View<'a> {
         self.get(&keys::lockout(self.tenant, address))
     }
 
+    /// The second factors of a user, passkeys aside.
+    pub fn factors(&self, user: UserId) -> Result<Factors, Fault> {
+        Ok(self.get(&keys::mfa(self.tenant, user))?.unwrap_or_default())
+    }
+
+    /// The passkeys of a user, oldest first.
+    pub fn passkeys(&self, user: UserId) -> Result<Vec<Passkey>, Fault> {
+        self.list(&keys::passkeys_of(self.tenant, user))
+    }
+
+    /// The passkey that its authenticator calls so.
+    pub fn passkey_by_credential(&self, credential: &[u8]) -> Result<Option<Passkey>, Fault> {
+        let hash = Passkey::hash_of(credential);
+        let place: Option<Place> =
+            self.get(&keys::by_hash(self.tenant, Kind::PasskeyByCredential, &hash))?;
+        match place {
+            Some(Place { user, id }) => self.get(&keys::passkey(self.tenant, user, id)),
+            None => Ok(None),
+        }
+    }
+
+    /// What is good once under this hash, used or not.
+    pub fn one_time(&self, hash: &SecretHash) -> Result<Option<OneTime>, Fault> {
+        self.get(&keys::by_hash(self.tenant, Kind::OneTime, hash))
+    }
+
     /// A live session.
     pub fn session(&self, user: UserId, id: SessionId) -> Result<Option<Session>, Fault> {
         self.get(&keys::session(self.tenant, user, id))
@@ -88,11 +116,6 @@ impl<'a> View<'a> {
     /// The first answer to an idempotency key.
     pub fn idempotency(&self, digest: &[u8; 32]) -> Result<Option<idempotency::Record>, Fault> {
         self.get(&keys::idempotency(self.tenant, digest))
-    }
-
-    /// What a one-time secret is good for, used or not.
-    pub fn one_time(&self, hash: &SecretHash) -> Result<Option<OneTime>, Fault> {
-        self.get(&keys::by_hash(self.tenant, Kind::OneTime, hash))
     }
 
     /// The mails that wait to be sent, or those that are kept to be read, oldest first.

@@ -13,9 +13,12 @@
 
 pub mod at_once;
 pub mod audit;
+pub mod authenticator;
 pub mod chance;
 pub mod diary;
+pub mod factors;
 pub mod folders;
+pub mod history;
 pub mod node;
 pub mod people;
 pub mod process;
@@ -24,9 +27,12 @@ pub mod reference;
 pub mod response;
 pub mod shell;
 pub mod wait;
+pub mod workload;
 
 pub use at_once::at_once;
+pub use authenticator::Authenticator;
 pub use chance::Chance;
+pub use factors::App;
 pub use node::{Node, Setup};
 pub use people::{Session, User};
 pub use response::Response;

@@ -5,6 +5,7 @@ pub mod email_verification;
 pub mod magic_links;
 pub mod mfa;
 pub mod oauth;
+pub mod passkeys;
 pub mod password_reset;
 pub mod passwords;
 pub mod sessions;

@@ -4,6 +4,7 @@ pub mod email_verification;
 pub mod magic_links;
 pub mod mfa;
 pub mod oauth;
+pub mod passkeys;
 pub mod outbox;
 pub mod password_reset;
 pub mod passwords;
@@ -23,6 +24,8 @@ pub fn endpoints() -> Vec<Endpoint> {
         magic_links::endpoints(),
         sessions::endpoints(),
         users::endpoints(),
+        mfa::endpoints(),
+        passkeys::endpoints(),
         email_verification::endpoints(),
         oauth::endpoints(),
         tenants::endpoints(),

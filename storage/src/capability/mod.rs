@@ -7,6 +7,7 @@ pub mod limits;
 pub mod magic_links;
 pub mod mfa;
 pub mod oauth;
+pub mod passkeys;
 pub mod password_reset;
 pub mod passwords;
 pub mod sessions;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::capability::passwords::{self, Password};
 use crate::capability::sessions::{self, EndReason, Method, Start};
 use crate::command::{Rejection, Reply, Stop};
+use crate::erase;
 use crate::event::{Draft, EventKind};
 use crate::fault::Fault;
 use crate::ids::{DeviceId, UserId};
@@ -328,6 +329,7 @@ impl Delete {
         step.delete(keys::email(step.tenant, &user.profile.email));
         step.delete(keys::lockout(step.tenant, &user.profile.email));
         step.delete(keys::user(step.tenant, self.user));
+        erase::all_of(step, self.user)?;
         step.user_changed(self.user);
         step.record(Draft::new(EventKind::UserDeleted, self.user));
         Ok(Reply::Done)

@@ -6,7 +6,8 @@ use serde::de::DeserializeOwned;
 
 use crate::capability::audit::{self, Circumstances};
 use crate::capability::{
-    email_verification, magic_links, oauth, password_reset, passwords, sessions, tenants, users,
+    email_verification, magic_links, mfa, oauth, passkeys, password_reset, passwords, sessions,
+    tenants, users,
 };
 use crate::command::{Command, Outcome, Proposal, Reply, Stop};
 use crate::effect::Effect;
@@ -63,6 +64,8 @@ fn run(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, Stop> {
         Command::Tenants(command) => tenants::apply(step, command),
         Command::Sweep(command) => sweep::apply(step, command),
         Command::Oauth(command) => oauth::apply(step, command),
+        Command::Mfa(command) => mfa::apply(step, command),
+        Command::Passkeys(command) => passkeys::apply(step, command),
         Command::Outbox(command) => outbox::apply(step, command),
         Command::EmailVerification(command) => email_verification::apply(step, command),
         Command::PasswordReset(command) => password_reset::apply(step, command),

@@ -1,12 +1,19 @@
 //! The second factor: what a right first factor leads to.
 
+mod answer;
+mod codes;
+mod enrolment;
+
+pub use answer::Factor;
+pub use enrolment::{Enrolment, SecondFactors};
+
 use janua_storage::capability::mfa::{Entry, SecondFactor};
 use janua_storage::capability::users::Profile;
 use janua_storage::command::Reply;
 use janua_storage::moment::Moment;
 use janua_storage::secret::{Purpose, Secret};
 
-use super::sessions::{NewSession, SignedIn, text, unexpected};
+use crate::capability::sessions::{NewSession, SignedIn, text, unexpected};
 use crate::context::{Context, DeviceInfo};
 use crate::refusal::Refusal;
 use crate::tenant::{Answer, TenantRef};
