@@ -117,7 +117,9 @@ impl TenantRef {
         token: Option<janua_storage::secret::Secret>,
     ) -> Result<Registered, Refusal> {
         match answer.reply {
-            Reply::Registered(profile) => Ok(Registered { profile: *profile, session: None, tokens: None }),
+            Reply::Registered(profile) => {
+                Ok(Registered { profile: *profile, session: None, tokens: None })
+            }
             Reply::SignedIn(_) => {
                 let SignedIn { profile, session, tokens, .. } =
                     self.signed_in(answer, token).await?;

@@ -96,7 +96,7 @@ async fn act(call: Call, Form(form): Form<AccountForm>) -> Result<Raw, Error> {
             return Ok(Raw(response));
         }
     }
-    page.go_to(PATH).map(Raw)
+    page.go_to_with(PATH, "done=1").map(Raw)
 }
 
 impl Shown {

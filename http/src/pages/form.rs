@@ -91,9 +91,7 @@ mod tests {
     fn comes(lines: &[(&'static str, &'static str)]) -> bool {
         let headers = lines
             .iter()
-            .map(|(name, value)| {
-                (HeaderName::from_static(name), HeaderValue::from_static(value))
-            })
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect();
         guard(&headers, Some("given"), "given").is_ok()
     }

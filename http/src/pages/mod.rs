@@ -16,14 +16,20 @@ mod faults;
 mod form;
 mod frame;
 mod language;
+mod magic_link;
+mod mailed;
+mod mfa;
 mod notice;
 mod outcome;
 mod page;
+mod passkeys;
+mod password_reset;
 mod reader;
 mod sign_in;
 mod sign_up;
 mod texts;
 mod theme;
+mod verify;
 mod visit;
 
 use http::header::AUTHORIZATION;
@@ -43,6 +49,11 @@ pub fn endpoints() -> Vec<Endpoint> {
     let pages = [
         sign_in::endpoints(),
         sign_up::endpoints(),
+        magic_link::endpoints(),
+        password_reset::endpoints(),
+        verify::endpoints(),
+        mfa::endpoints(),
+        passkeys::endpoints(),
         account::endpoints(),
         notice::endpoints(),
         assets::endpoints(),

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use askama::Template;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::header::{
-    CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION,
-};
+use http::header::{CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION};
 use http::{HeaderValue, StatusCode};
 use http_body_util::Full;
 use janua_actors::settings::{Registration, Settings};
@@ -117,6 +115,11 @@ impl Page {
     /// The way to another page of the same visit, after a form was acted on.
     pub fn go_to(&self, path: &str) -> Result<Response, Error> {
         see_other(&self.frame.visit.to(path))
+    }
+
+    /// The same with a parameter of its own.
+    pub fn go_to_with(&self, path: &str, parameter: &str) -> Result<Response, Error> {
+        see_other(&self.frame.visit.with(path, parameter))
     }
 }
 

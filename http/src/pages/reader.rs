@@ -65,7 +65,11 @@ impl Reader {
         };
         let frame = Frame::plain(self.language);
         // Where the address itself is at fault, its way on would be too.
-        let address = if error.code() == Code::InsufficientPermissions { &self.sign_in } else { "/ui/sign-in" };
+        let address = if error.code() == Code::InsufficientPermissions {
+            &self.sign_in
+        } else {
+            "/ui/sign-in"
+        };
         let link = Link { address: address.into(), label: t.start_again.into() };
         let page = Notice::new(&frame, t.problem_title, [text]).with(link);
         let mut response = html(error.code().status(), self.language, None, &page)?;

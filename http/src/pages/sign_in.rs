@@ -22,13 +22,13 @@ use crate::input::Empty;
 use crate::output::Raw;
 use crate::rules;
 
-const PATH: &str = "/ui/sign-in";
+/// Where the page is.
+pub const PATH: &str = "/ui/sign-in";
 
 /// The endpoints of the page.
 pub fn endpoints() -> Vec<Endpoint> {
     vec![
-        super::page(get(PATH, Access::Public, Limit::Free, show))
-            .describes("Hosted page: sign in"),
+        super::page(get(PATH, Access::Public, Limit::Free, show)).describes("Hosted page: sign in"),
         super::page(post(PATH, Access::Public, Limit::Authentication, sign_in))
             .describes("Hosted page: sign in with a password")
             .refuses(&[Code::InsufficientPermissions]),
@@ -82,7 +82,8 @@ async fn log_in(page: &Page, call: &Call, form: &SignInForm) -> Result<Entered, 
     Ok(page.owner.log_in(&call.context(), credentials).await?)
 }
 
-pub(super) fn render(page: &Page, status: StatusCode, email: &str) -> Result<Raw, Error> {
+/// The page, as it is now.
+pub fn render(page: &Page, status: StatusCode, email: &str) -> Result<Raw, Error> {
     page.show(status, &SignIn { page: &page.frame, email, providers: providers(page) })
 }
 

@@ -83,7 +83,8 @@ mod tests {
 
     #[test]
     fn whatever_the_colour_everything_can_be_read() {
-        for digits in ["000000", "ffffff", "ffff00", "ff0000", "808080", "2f5bd8", "777777", "00ff00"]
+        for digits in
+            ["000000", "ffffff", "ffff00", "ff0000", "808080", "2f5bd8", "777777", "00ff00"]
         {
             let colour = Colour::of_digits(digits).unwrap();
             assert!(colour.contrast(colour.ink()) >= ENOUGH, "{digits}");
@@ -100,7 +101,10 @@ mod tests {
     #[test]
     fn a_colour_that_can_be_read_stays_as_it_is() {
         let blue = Colour::of_digits("2f5bd8").unwrap();
-        assert!(blue.style_sheet().starts_with(":root{--accent:#2f5bd8;--on-accent:#ffffff;--link:#2f5bd8}"));
+        assert!(
+            blue.style_sheet()
+                .starts_with(":root{--accent:#2f5bd8;--on-accent:#ffffff;--link:#2f5bd8}")
+        );
         assert_eq!(Colour::of_digits("2f5bd"), None);
         assert_eq!(Colour::of_digits("+f5bd8"), None);
     }

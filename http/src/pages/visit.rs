@@ -60,6 +60,13 @@ impl Visit {
         self.address(path, self.language)
     }
 
+    /// The same with a parameter of its own, such as `done=1`.
+    pub fn with(&self, path: &str, parameter: &str) -> String {
+        let address = self.to(path);
+        let separator = if address.contains('?') { '&' } else { '?' };
+        format!("{address}{separator}{parameter}")
+    }
+
     /// The address of a page in another language.
     pub fn in_language(&self, path: &str, language: Language) -> String {
         self.address(path, Some(language))
@@ -114,7 +121,8 @@ mod tests {
 
     #[test]
     fn a_visit_goes_on_from_page_to_page() {
-        let query = "tenant=ten_1&redirect_uri=https%3A%2F%2Fapp.example%2Fback&state=a%26b&lang=es";
+        let query =
+            "tenant=ten_1&redirect_uri=https%3A%2F%2Fapp.example%2Fback&state=a%26b&lang=es";
         assert_eq!(visit(query).unwrap().to("/ui/sign-up"), format!("/ui/sign-up?{query}"));
         assert_eq!(visit("token=x").unwrap().to("/ui/mfa"), "/ui/mfa");
     }

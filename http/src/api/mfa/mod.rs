@@ -101,7 +101,8 @@ async fn log_in(
     let token = Secret::given(&body.temp_token);
     let device = body.device_info.unwrap_or_default().into();
     let tenant = call.tenant_of(&token, Purpose::TempToken).await?;
-    let signing_in = tenant.log_in_with_second_factor(&call.context(), &token, factor, &device);
+    let context = call.context();
+    let signing_in = tenant.log_in_with_second_factor(&context, &token, factor, &device);
     Ok(Data(CompletedLogIn { session: signing_in.await?.tokens.into() }))
 }
 

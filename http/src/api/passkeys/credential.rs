@@ -86,7 +86,7 @@ pub struct Attestation {
     attestation_object: String,
     /// JSON, base64url.
     #[serde(default, rename = "clientDataJSON")]
-    #[garde(rename = "clientDataJSON", custom(binary))]
+    #[garde(rename("clientDataJSON"), custom(binary))]
     #[schema(required = true, min_length = 1)]
     client_data: String,
     /// How the authenticator is reached.
@@ -129,7 +129,7 @@ pub struct SignedResponse {
     authenticator_data: String,
     /// JSON, base64url.
     #[serde(default, rename = "clientDataJSON")]
-    #[garde(rename = "clientDataJSON", custom(binary))]
+    #[garde(rename("clientDataJSON"), custom(binary))]
     #[schema(required = true, min_length = 1)]
     client_data: String,
     /// base64url
