@@ -1,10 +1,12 @@
 //! The directory finds tenants, and with them everything else. One a node.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use dashmap::DashMap;
 use janua_storage::capability::limits::{Bucket, Limit};
+use janua_storage::capability::phones::Allowance;
 use janua_storage::effect::Effect;
 use janua_storage::engine::Shards;
 use janua_storage::ids::{SessionId, TenantId, TenantNumber, UserId};
@@ -12,10 +14,13 @@ use janua_storage::seal::Key;
 use janua_storage::view::View;
 use parking_lot::RwLock;
 use ractor::{Actor, ActorRef};
+use tokio::sync::Semaphore;
 
 use crate::clock::SharedClock;
 use crate::hashing::{Cost, HashingPool};
 use crate::mail::{self, PostmanMessage};
+use crate::outbound::Outbound;
+use crate::places::{Place, Places};
 use crate::refusal::Refusal;
 use crate::session::{Live, Registry, Touches};
 use crate::settings::Settings;
@@ -45,6 +50,12 @@ pub struct Options {
     pub live_sessions: usize,
     /// How many access tokens are remembered as verified.
     pub verified_tokens: usize,
+    /// Whether calls to addresses that tenants choose may stay in the machine or its network.
+    pub allow_private_addresses: bool,
+    /// How many codes may be sent to one phone number.
+    pub phone_allowance: Allowance,
+    /// A file of MaxMind's format that tells where addresses are.
+    pub geoip: Option<PathBuf>,
 }
 
 /// How many mails of a kind an address gets.
@@ -84,6 +95,9 @@ impl Default for Options {
             signing_key_ttl: Duration::from_secs(90 * 24 * 3600),
             live_sessions: 10_000,
             verified_tokens: 50_000,
+            allow_private_addresses: false,
+            phone_allowance: Allowance { most: 5, window_ms: 3_600_000 },
+            geoip: None,
         }
     }
 }
@@ -105,8 +119,15 @@ pub(crate) struct Node {
     pub cluster_key: Key,
     pub sessions_per_user: u32,
     pub signing_key_ttl: Duration,
+    pub outbound: Outbound,
+    pub phone_allowance: Allowance,
+    pub places: Places,
+    /// Turns for what reads a lot.
+    pub readings: Arc<Semaphore>,
 }
 
+/// How many of those read at once.
+const READINGS: usize = 2;
 impl Node {
     /// Tells whoever has to know what a batch has changed.
     fn heed(&self, effects: &[Effect]) {
@@ -164,6 +185,8 @@ impl Directory {
     ) -> Result<Self, Refusal> {
         let hashing = HashingPool::start(options.cost, clock.clone())
             .map_err(|error| Refusal::unavailable(error.to_string()))?;
+        let outbound = Outbound::new(options.allow_private_addresses)
+            .map_err(|error| Refusal::unavailable(error.to_string()))?;
         let stamps = Arc::new(Stamps::new());
         let node = Arc::new(Node {
             shards,
@@ -181,6 +204,10 @@ impl Directory {
             cluster_key,
             sessions_per_user: options.sessions_per_user,
             signing_key_ttl: options.signing_key_ttl,
+            outbound,
+            phone_allowance: options.phone_allowance,
+            places: Places::new(options.geoip),
+            readings: Arc::new(Semaphore::new(READINGS)),
         });
         for shard in node.shards.iter() {
             let node = node.clone();
@@ -201,6 +228,11 @@ impl Directory {
 
     pub(crate) fn node(&self) -> &Arc<Node> {
         &self.0.node
+    }
+
+    /// Where an address is, if a database tells it.
+    pub fn place(&self, address: &str) -> Option<Place> {
+        self.0.node.places.find(address)
     }
 
     /// The clock of the node.

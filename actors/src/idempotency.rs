@@ -33,6 +33,11 @@ impl First {
     pub fn is_ticketed(&self) -> bool {
         self.ticket.is_some()
     }
+
+    /// Digest of caller, route and key, if there is a key.
+    pub fn digest(&self) -> Option<[u8; 32]> {
+        self.ticket.as_ref().map(|ticket| ticket.digest)
+    }
 }
 
 impl TenantRef {

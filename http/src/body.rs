@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
-use http::{HeaderMap, HeaderValue};
 use http_body_util::BodyExt;
 use hyper::body::Body;
+use tokio::sync::mpsc;
 
 use crate::error::{Code, Error};
 
@@ -40,6 +41,56 @@ where
         Err(_) => {
             let message = "The body did not arrive in time; send it again";
             Err(Error::new(Code::RequestTimeout, message).closing())
+        }
+    }
+}
+
+/// Hands over the body piece by piece, when it is one of lines, not too large, and goes on arriving.
+pub async fn hand_over<B>(
+    headers: &HeaderMap,
+    body: B,
+    most: u64,
+    within: Duration,
+    pieces: mpsc::Sender<Result<Bytes, Error>>,
+) where
+    B: Body<Data = Bytes> + Unpin,
+{
+    if let Err(error) = hand_over_pieces(headers, body, most, within, &pieces).await {
+        // Whoever does not listen any more has answered already.
+        pieces.send(Err(error)).await.ok();
+    }
+}
+
+async fn hand_over_pieces<B>(
+    headers: &HeaderMap,
+    mut body: B,
+    most: u64,
+    within: Duration,
+    pieces: &mpsc::Sender<Result<Bytes, Error>>,
+) -> Result<(), Error>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    if !body.is_end_stream() {
+        lines_only(headers)?;
+    }
+    let mut left = most;
+    loop {
+        let late = |_| Error::new(Code::RequestTimeout, "The body stopped arriving").closing();
+        let frame = tokio::time::timeout(within, body.frame()).await.map_err(late)?;
+        let Some(frame) = frame else { return Ok(()) };
+        let Ok(frame) = frame else {
+            return Err(Error::new(Code::ValidationError, "The body broke off").closing());
+        };
+        let Ok(piece) = frame.into_data() else { continue };
+        let Some(rest) = left.checked_sub(piece.len() as u64) else {
+            linger(body, usize::try_from(most).unwrap_or(usize::MAX)).await;
+            let message = format!("The body is larger than {most} bytes");
+            return Err(Error::new(Code::PayloadTooLarge, message).closing());
+        };
+        left = rest;
+        if pieces.send(Ok(piece)).await.is_err() {
+            return Ok(());
         }
     }
 }
@@ -94,15 +145,25 @@ fn too_large(most: usize) -> Error {
 }
 
 fn check_type(headers: &HeaderMap, media_type: &str) -> Result<(), Error> {
-    let encoded = headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity");
-    if encoded || !headers.get(CONTENT_TYPE).is_some_and(|sent| is_of(sent, media_type)) {
-        let message = format!("Send the body uncompressed, with Content-Type: {media_type}");
-        return Err(Error::new(Code::UnsupportedMediaType, message));
+    if is_plain(headers, &[media_type]) {
+        return Ok(());
     }
-    Ok(())
+    let message = format!("Send the body uncompressed, with Content-Type: {media_type}");
+    Err(Error::new(Code::UnsupportedMediaType, message))
 }
 
-fn is_of(content_type: &HeaderValue, media_type: &str) -> bool {
-    let essence = content_type.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case(media_type)
+fn lines_only(headers: &HeaderMap) -> Result<(), Error> {
+    if is_plain(headers, &["application/x-ndjson", "application/ndjson", "application/jsonl"]) {
+        return Ok(());
+    }
+    let message = "Send one JSON object a line, with Content-Type: application/x-ndjson";
+    Err(Error::new(Code::UnsupportedMediaType, message))
+}
+
+/// Whether a body is of one of these types, and nothing has been done to it.
+fn is_plain(headers: &HeaderMap, types: &[&str]) -> bool {
+    let encoded = headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity");
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    !encoded && types.iter().any(|known| essence.eq_ignore_ascii_case(known))
 }

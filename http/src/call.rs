@@ -9,11 +9,14 @@ use http::{HeaderMap, HeaderValue};
 use janua_actors::context::{Context, IdempotencyKey};
 use janua_actors::directory;
 use janua_actors::tenant::TenantRef;
+use janua_storage::capability::users::Actor;
 use janua_storage::secret::{Purpose, Secret};
+use parking_lot::Mutex;
 
 use crate::app::App;
 use crate::caller::{Caller, Credential};
 use crate::error::{Detail, Error};
+use crate::lines::Pieces;
 use crate::router::Parameters;
 
 /// A request that has passed the pipeline.
@@ -32,6 +35,8 @@ pub struct Call {
     pub client: IpAddr,
     /// The request's id.
     pub request_id: HeaderValue,
+    /// Its body, where the handler reads it as it comes.
+    pub(crate) pieces: Mutex<Option<Pieces>>,
     /// Its `Idempotency-Key`, if it is a `POST` that has one.
     pub idempotency: Option<IdempotencyKey>,
 }
@@ -71,6 +76,16 @@ impl Call {
         let number = secret.tenant(purpose).ok_or_else(Error::invalid_token)?;
         let found = self.app.directory()?.tenant(number).await?;
         found.ok_or_else(Error::invalid_token)
+    }
+
+    /// Who acts on somebody else's account; there is one wherever `Access::Permission` is declared.
+    pub fn actor(&self) -> Result<Actor, Error> {
+        match (&self.caller.api_key, &self.caller.credential) {
+            (Some(caller), _) if caller.is_secret() => Ok(Actor::ApiKey(caller.key.id)),
+            (_, Credential::Session(session)) => Ok(Actor::User(session.user())),
+            (_, Credential::Operator) => Ok(Actor::Operator),
+            (_, Credential::Anonymous) => Err(Error::authentication_required()),
+        }
     }
 
     /// The session that calls; there is one wherever `Access::Session` is declared.

@@ -89,6 +89,8 @@ pub struct Endpoint {
     pub takes_body: bool,
     /// How that body must be written.
     pub media_type: &'static str,
+    /// Whether it reads a body of lines, as it comes.
+    pub takes_lines: bool,
     pub(crate) metrics: RouteMetrics,
     handler: Handler,
 }
@@ -184,6 +186,7 @@ impl Endpoint {
             output: O::describe,
             takes_body: I::TAKES_BODY,
             media_type: I::MEDIA_TYPE,
+            takes_lines: I::TAKES_LINES,
             metrics,
             handler: Box::new(answer),
         }
@@ -218,7 +221,7 @@ impl Endpoint {
         if self.limit != Limit::Free {
             codes.push(Code::RateLimitExceeded);
         }
-        if self.takes_body {
+        if self.takes_body || self.takes_lines {
             codes.extend([
                 Code::ValidationError,
                 Code::RequestTimeout,

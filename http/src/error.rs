@@ -311,6 +311,14 @@ impl Error {
         self.0.retry_after
     }
 
+    /// What is wrong, in one line.
+    pub fn in_one_line(&self) -> String {
+        let details = self.0.details.iter();
+        let details: Vec<_> =
+            details.map(|detail| format!("{}: {}", detail.field, detail.message)).collect();
+        if details.is_empty() { self.0.message.to_string() } else { details.join("; ") }
+    }
+
     /// The answer, in the envelope.
     pub fn into_response(self) -> Response<Full<Bytes>> {
         let parts = *self.0;

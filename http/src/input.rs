@@ -26,11 +26,14 @@ pub const FORM: &str = "application/x-www-form-urlencoded";
 
 /// What a handler takes beside the call.
 pub trait Input: Sized + Send + 'static {
-    /// Whether there is a body to read.
+    /// Whether there is a body to read before.
     const TAKES_BODY: bool;
 
     /// How that body must be written.
     const MEDIA_TYPE: &'static str = JSON;
+
+    /// Whether there is a body to be read by the handler, line by line.
+    const TAKES_LINES: bool = false;
 
     /// The value that the request holds.
     fn decode(call: &Call, body: &[u8]) -> Result<Self, Error>;
@@ -81,6 +84,16 @@ where
     }
 }
 
+/// Holds a value against the rules of its type.
+pub fn validate(value: &impl Validate<Context = ()>) -> Result<(), Error> {
+    value.validate().map_err(|report| {
+        let detail = |(path, error): &(garde::Path, garde::Error)| {
+            Detail::new(in_camel_case(&path.to_string()), error.message())
+        };
+        Error::invalid(report.iter().map(detail).collect())
+    })
+}
+
 /// The same where every field may be left out: no body at all is an empty object.
 pub struct OptionalJson<T>(pub T);
 
@@ -99,16 +112,6 @@ where
         Json::<T>::describe(schemas)
             .map(|body| RequestBodyBuilder::from(body).required(Some(Required::False)).build())
     }
-}
-
-/// Holds a value against the rules of its type.
-pub fn validate(value: &impl Validate<Context = ()>) -> Result<(), Error> {
-    value.validate().map_err(|report| {
-        let detail = |(path, error): &(garde::Path, garde::Error)| {
-            Detail::new(in_camel_case(&path.to_string()), error.message())
-        };
-        Error::invalid(report.iter().map(detail).collect())
-    })
 }
 
 /// A reference to the schema of `T`, which is added with all that it refers to.

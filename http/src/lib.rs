@@ -21,6 +21,7 @@ mod idempotency;
 pub mod input;
 mod json;
 pub mod limits;
+pub mod lines;
 mod observe;
 pub mod openapi;
 pub mod output;

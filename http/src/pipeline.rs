@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use http::{HeaderMap, HeaderValue, Method, Request, Version};
 use hyper::body::Body;
 use janua_actors::tenant::TenantRef;
 use janua_storage::ids::TenantNumber;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::app::{App, Door};
@@ -29,6 +32,9 @@ use crate::observe::{Finished, Present};
 use crate::output::Response;
 use crate::pages::{self, Reader};
 use crate::{access, body, cors, forwarded, headers, idempotency, observe, request_id};
+
+/// How many pieces of a body wait for their handler.
+const PIECES: usize = 4;
 
 /// What the way in leaves for the way back.
 #[derive(Default)]
@@ -54,7 +60,7 @@ where
     let page = cors::origin(&head.headers).is_some().then(|| head.headers.clone());
 
     let mut trail = Trail::default();
-    let deadline = started + app.settings.timeouts.request;
+    let deadline = started + patience(app, door, &head);
     let request = Incoming { head, body, client, request_id: request_id.clone() };
     let answered = guard(app, deadline, handle(app, door, request, &mut trail)).await;
     let mut response = answered.unwrap_or_else(|error| match &trail.reader {
@@ -120,19 +126,59 @@ where
     trail.tenant = caller.tenant.clone();
     access::check(endpoint.access, &caller)?;
 
-    let body = if endpoint.takes_body {
-        let settings = &app.settings;
+    let settings = &app.settings;
+    let (body, lines) = if endpoint.takes_lines {
+        (Bytes::new(), Some(body))
+    } else if endpoint.takes_body {
         let (most, within) = (settings.sizes.body, settings.timeouts.body);
-        body::read(&head.headers, body, endpoint.media_type, most, within).await?
+        let read = body::read(&head.headers, body, endpoint.media_type, most, within).await?;
+        (read, None)
     } else {
-        Bytes::new()
+        (Bytes::new(), None)
     };
     let idempotency = idempotency::of(&head, endpoint, &caller, &body)?;
-    let query = head.uri.query().unwrap_or_default().to_owned();
-    let headers = head.headers;
-    let app = Arc::clone(app);
-    let call = Call { app, caller, headers, parameters, query, client, request_id, idempotency };
-    endpoint.handle(call, body).await
+    let call = Call {
+        app: Arc::clone(app),
+        caller,
+        query: head.uri.query().unwrap_or_default().to_owned(),
+        headers: head.headers,
+        parameters,
+        client,
+        request_id,
+        pieces: Mutex::default(),
+        idempotency,
+    };
+    match lines {
+        Some(lines) => handle_lines(endpoint, call, lines).await,
+        None => endpoint.handle(call, body).await,
+    }
+}
+
+/// Lets the handler read the body while it arrives.
+async fn handle_lines<B>(endpoint: &Endpoint, call: Call, body: B) -> Result<Response, Error>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let (sender, pieces) = mpsc::channel(PIECES);
+    *call.pieces.lock() = Some(pieces);
+    let (app, headers) = (call.app.clone(), call.headers.clone());
+    let (most, within) = (app.settings.sizes.import, app.settings.timeouts.body);
+    let mut arriving = pin!(body::hand_over(&headers, body, most, within, sender));
+    let mut handling = endpoint.handle(call, Bytes::new());
+    tokio::select! {
+        answer = &mut handling => answer,
+        () = &mut arriving => handling.await,
+    }
+}
+
+/// How long a request may take.
+fn patience(app: &App, door: Door, head: &Parts) -> Duration {
+    let endpoint = app.router(door).find(&head.method, head.uri.path());
+    let timeouts = &app.settings.timeouts;
+    match endpoint {
+        Ok((endpoint, _)) if endpoint.takes_lines => timeouts.import,
+        _ => timeouts.request,
+    }
 }
 
 /// hyper has limits of its own, above these, that it answers without an envelope.

@@ -11,7 +11,7 @@ pub fn of<T: Display, S: Serializer>(value: &T, json: S) -> Result<S::Ok, S::Err
 }
 
 /// The same, where there is one.
-pub fn of_any<T: Display, S: Serializer>(value: &Option<T>, json: S) -> Result<S::Ok, S::Error> {
+pub fn of_some<T: Display, S: Serializer>(value: &Option<T>, json: S) -> Result<S::Ok, S::Error> {
     match value {
         Some(value) => json.collect_str(value),
         None => json.serialize_none(),

@@ -4,12 +4,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::capability::mfa::Challenged;
+use crate::capability::oauth::{Arrival, Linked};
 use crate::capability::passkeys::Passkey;
 use crate::capability::sessions::{Renewed, SignedIn};
-use crate::capability::users::Profile;
+use crate::capability::users::{Managed, Profile};
 use crate::capability::{
-    email_verification, magic_links, mfa, oauth, passkeys, password_reset, passwords, sessions,
-    tenants, users,
+    email_verification, magic_links, mfa, oauth, passkeys, password_reset, passwords, phones,
+    sessions, tenants, users,
 };
 use crate::event::Origin;
 use crate::fault::Fault;
@@ -51,10 +52,8 @@ pub enum Command {
     Sweep(sweep::Command),
     /// Other providers, and the codes that become sessions.
     Oauth(oauth::Command),
-    /// Second factors.
-    Mfa(mfa::Command),
-    /// Passkeys.
-    Passkeys(passkeys::Command),
+    /// Phone numbers and the codes that show who holds them.
+    Phones(phones::Command),
     /// What was sent, or given up.
     Outbox(outbox::Command),
     /// Showing that one reads mail at one's address.
@@ -63,6 +62,10 @@ pub enum Command {
     PasswordReset(password_reset::Command),
     /// Logging in by a mailed link.
     MagicLinks(magic_links::Command),
+    /// Second factors.
+    Mfa(mfa::Command),
+    /// Passkeys.
+    Passkeys(passkeys::Command),
 }
 
 /// What a command came to: a reply, or the state's refusal of it.
@@ -91,10 +94,21 @@ pub enum Reply {
     Recorded(Box<Recorded>),
     /// The first factor was right, and a second one is asked for.
     Challenged(Box<Challenged>),
-    /// The passkey as it is now.
-    Passkey(Box<Passkey>),
+    /// A user, as administrators see them.
+    Managed(Box<Managed>),
+    /// Which accounts were taken in; the others' addresses were taken.
+    Imported(Vec<bool>),
     /// A mail is on its way, if there is anybody to send it to.
     Mailed(Box<Mailed>),
+    /// Somebody was let in for whom a provider vouches.
+    Arrived(Box<Arrival>),
+    /// An account at a provider has become a way in.
+    Linked(Box<Linked>),
+    /// The account of the address must be linked from inside; what a stranger may have set up in it
+    /// has ended.
+    LinkRequired,
+    /// The passkey as it is now.
+    Passkey(Box<Passkey>),
 }
 
 /// The state says no.
@@ -136,12 +150,20 @@ pub enum Rejection {
         /// When the next one is taken.
         until: Moment,
     },
+    /// The outbox is full.
+    OutboxFull,
+    /// The tenant takes no newcomers.
+    RegistrationClosed,
+    /// The provider gave no address, and an account needs one.
+    EmailRequired,
+    /// The account at the provider is a way in to another account, or another one is to this.
+    IdentityAlreadyLinked,
+    /// Without it nobody would get in any more.
+    LastLoginMethod,
     /// An authenticator's credential belongs to an account already.
     CredentialExists,
     /// The account has as many of these as it may.
     TooMany,
-    /// The outbox is full.
-    OutboxFull,
 }
 
 impl Rejection {
@@ -153,6 +175,10 @@ impl Rejection {
             | Self::EmailAlreadyExists
             | Self::AccountSuspended
             | Self::AccountLinkRequired
+            | Self::RegistrationClosed
+            | Self::EmailRequired
+            | Self::IdentityAlreadyLinked
+            | Self::LastLoginMethod
             | Self::AlreadyExists
             | Self::CredentialExists
             | Self::TooMany => true,

@@ -32,6 +32,11 @@ macro_rules! ids {
                 &self.0
             }
 
+            /// Its random bits, without its moment.
+            pub fn random(&self) -> &[u8] {
+                &self.0[6..]
+            }
+
             /// The id that `as_bytes` gave.
             pub const fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(bytes)
@@ -75,6 +80,8 @@ ids! {
     CredentialId = "cred_";
     /// One HTTP request.
     RequestId = "req_";
+    /// A text message.
+    MessageId = "msg_";
     /// A mail in the outbox.
     MailId = "mail_";
     /// A magic link, as those who asked for it know it.

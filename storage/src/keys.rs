@@ -1,7 +1,7 @@
 //! Where records lie: `tenant number · kind · rest`, so that a tenant is one range and each kind of
 //! record one range in it. Numbers are big-endian, so that bytes order as numbers do.
 
-use crate::ids::{ApiKeyId, CredentialId, MailId, SessionId, TenantNumber, UserId};
+use crate::ids::{ApiKeyId, CredentialId, MailId, MessageId, SessionId, TenantNumber, UserId};
 use crate::secret::SecretHash;
 
 /// The kind of a record. Append-only: a number once used keeps its meaning.
@@ -30,6 +30,18 @@ pub enum Kind {
     Email = 33,
     /// Failed logins of an address.
     Lockout = 34,
+    /// A code that was sent to a user's number.
+    PhoneCode = 44,
+    /// A user who is being forgotten.
+    Forgetting = 45,
+    /// When codes were sent to a number.
+    PhoneSends = 46,
+    /// A text message on its way, by id.
+    TextMessage = 47,
+    /// A user's account at a provider, by user and provider.
+    Identity = 40,
+    /// Id of a user, by provider and subject.
+    IdentityBySubject = 41,
     /// The second factors of a user.
     Mfa = 36,
     /// A passkey, by user and id.
@@ -105,6 +117,36 @@ pub fn email(tenant: TenantNumber, address: &str) -> Vec<u8> {
 /// The failed logins of a normalised address.
 pub fn lockout(tenant: TenantNumber, address: &str) -> Vec<u8> {
     key(tenant, Kind::Lockout, &[address.as_bytes()])
+}
+
+/// The code that was sent to a user's number.
+pub fn phone_code(tenant: TenantNumber, user: UserId) -> Vec<u8> {
+    key(tenant, Kind::PhoneCode, &[user.as_bytes()])
+}
+
+/// A user who is being forgotten.
+pub fn forgetting(tenant: TenantNumber, user: UserId) -> Vec<u8> {
+    key(tenant, Kind::Forgetting, &[user.as_bytes()])
+}
+
+/// When codes were sent to a number.
+pub fn phone_sends(tenant: TenantNumber, number: &str) -> Vec<u8> {
+    key(tenant, Kind::PhoneSends, &[number.as_bytes()])
+}
+
+/// A text message on its way.
+pub fn text_message(tenant: TenantNumber, id: MessageId) -> Vec<u8> {
+    key(tenant, Kind::TextMessage, &[id.as_bytes()])
+}
+
+/// A user's account at a provider.
+pub fn identity(tenant: TenantNumber, user: UserId, provider: &str) -> Vec<u8> {
+    key(tenant, Kind::Identity, &[user.as_bytes(), provider.as_bytes()])
+}
+
+/// A user's accounts at providers.
+pub fn identities_of(tenant: TenantNumber, user: UserId) -> Vec<u8> {
+    key(tenant, Kind::Identity, &[user.as_bytes()])
 }
 
 /// The second factors of a user.

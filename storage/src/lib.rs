@@ -7,7 +7,6 @@ pub mod codec;
 pub mod command;
 pub mod effect;
 pub mod engine;
-mod erase;
 pub mod event;
 pub mod fault;
 pub mod idempotency;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::capability::limits::Counter;
 use crate::capability::passwords::Lockout;
+use crate::capability::phones::{PhoneCode, Sends, TextMessage};
 use crate::capability::sessions::{self, Ended, Expire, Session};
 use crate::capability::tenants::SigningKey;
 use crate::codec;
@@ -20,16 +21,19 @@ use crate::outbox::{self, Mail};
 use crate::state_machine::Step;
 
 /// The kinds of record that expire.
-pub const KINDS: [Kind; 9] = [
+pub const KINDS: [Kind; 12] = [
     Kind::Session,
     Kind::Ended,
     Kind::Lockout,
     Kind::Idempotency,
     Kind::SigningKey,
     Kind::OneTime,
-    Kind::MfaGuesses,
+    Kind::PhoneCode,
+    Kind::PhoneSends,
+    Kind::TextMessage,
     Kind::Mail,
     Kind::Counter,
+    Kind::MfaGuesses,
 ];
 
 /// How many spent tokens one command removes, so that no other waits long behind it.
@@ -51,6 +55,9 @@ pub fn expiry(kind: Kind, value: &[u8]) -> Result<Option<Moment>, Fault> {
         Kind::Idempotency => Some(codec::decode::<idempotency::Record>(value)?.expires),
         Kind::SigningKey => codec::decode::<SigningKey>(value)?.retires,
         Kind::OneTime => Some(codec::decode::<OneTime>(value)?.expires),
+        Kind::PhoneCode => Some(codec::decode::<PhoneCode>(value)?.expires),
+        Kind::PhoneSends => Some(codec::decode::<Sends>(value)?.expires),
+        Kind::TextMessage => Some(codec::decode::<TextMessage>(value)?.expires),
         Kind::Mail => Some(codec::decode::<Mail>(value)?.expires),
         Kind::Counter => Some(codec::decode::<Counter>(value)?.expires()),
         _ => None,
@@ -79,6 +86,9 @@ fn remove(step: &mut Step<'_, '_>, key: Vec<u8>, spent: &mut usize) -> Result<bo
             delete_if(step, key, |record: &Lockout| Some(record.expires))
         }
         Kind::OneTime => delete_if(step, key, |record: &OneTime| Some(record.expires)),
+        Kind::PhoneCode => delete_if(step, key, |record: &PhoneCode| Some(record.expires)),
+        Kind::PhoneSends => delete_if(step, key, |record: &Sends| Some(record.expires)),
+        Kind::TextMessage => delete_if(step, key, |record: &TextMessage| Some(record.expires)),
         Kind::Mail => outbox::expire(step, &key),
         Kind::Counter => delete_if(step, key, |record: &Counter| Some(record.expires())),
         Kind::SigningKey => {

@@ -6,12 +6,15 @@ use serde::de::DeserializeOwned;
 
 use crate::capability::api_keys::ApiKey;
 use crate::capability::mfa::Factors;
+use crate::capability::oauth::Identity;
 use crate::capability::passkeys::{Passkey, Place};
 use crate::capability::passwords::Lockout;
+use crate::capability::phones::{PhoneCode, TextMessage};
 use crate::capability::sessions::{Ended, RefreshToken, Session};
 use crate::capability::tenants::{Cluster, SigningKey, Tenant};
-use crate::capability::users::User;
+use crate::capability::users::{Forgetting, User};
 use crate::codec;
+use crate::event::Event;
 use crate::fault::Fault;
 use crate::idempotency;
 use crate::ids::{MailId, SessionId, TenantId, TenantNumber, UserId};
@@ -60,6 +63,44 @@ impl<'a> View<'a> {
             Some(id) => self.user(id),
             None => Ok(None),
         }
+    }
+
+    /// Visits the users in the order of their ids, which is that of their coming.
+    pub fn users(
+        &self,
+        after: Option<UserId>,
+        mut visit: impl FnMut(User) -> ControlFlow<()>,
+    ) -> Result<(), Fault> {
+        let after = after.map(|id| keys::user(self.tenant, id));
+        self.visit(&keys::range(self.tenant, Kind::User), after.as_deref(), &mut visit)
+    }
+
+    /// Visits the events after a sequence, those of one command together.
+    pub fn events(
+        &self,
+        after: u64,
+        mut visit: impl FnMut(Vec<Event>) -> ControlFlow<()>,
+    ) -> Result<(), Fault> {
+        let start = keys::events(self.tenant, after);
+        self.visit(&keys::range(self.tenant, Kind::Events), Some(&start), &mut visit)
+    }
+
+    /// Who is being forgotten.
+    pub fn forgettings(&self) -> Result<Vec<Forgetting>, Fault> {
+        self.list(&keys::range(self.tenant, Kind::Forgetting))
+    }
+
+    /// Visits the text messages on their way, oldest first.
+    pub fn text_messages(
+        &self,
+        mut visit: impl FnMut(TextMessage) -> ControlFlow<()>,
+    ) -> Result<(), Fault> {
+        self.visit(&keys::range(self.tenant, Kind::TextMessage), None, &mut visit)
+    }
+
+    /// The code that was sent to a user's number.
+    pub fn phone_code(&self, user: UserId) -> Result<Option<PhoneCode>, Fault> {
+        self.get(&keys::phone_code(self.tenant, user))
     }
 
     /// The wrong guesses at a normalised address.
@@ -113,6 +154,11 @@ impl<'a> View<'a> {
         self.get(&keys::by_hash(self.tenant, Kind::RefreshToken, hash))
     }
 
+    /// The accounts at providers that are ways in to a user's account.
+    pub fn identities(&self, user: UserId) -> Result<Vec<Identity>, Fault> {
+        self.list(&keys::identities_of(self.tenant, user))
+    }
+
     /// The first answer to an idempotency key.
     pub fn idempotency(&self, digest: &[u8; 32]) -> Result<Option<idempotency::Record>, Fault> {
         self.get(&keys::idempotency(self.tenant, digest))
@@ -154,10 +200,27 @@ impl<'a> View<'a> {
 
     fn list<T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Vec<T>, Fault> {
         let mut found = Vec::new();
-        self.records.scan(prefix, None, &mut |_, value| {
-            found.push(codec::decode(value));
+        self.visit(prefix, None, &mut |record| {
+            found.push(record);
             ControlFlow::Continue(())
         })?;
-        found.into_iter().collect()
+        Ok(found)
+    }
+
+    fn visit<T: DeserializeOwned>(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        visit: &mut dyn FnMut(T) -> ControlFlow<()>,
+    ) -> Result<(), Fault> {
+        let mut damage = None;
+        self.records.scan(prefix, after, &mut |_, value| match codec::decode(value) {
+            Ok(record) => visit(record),
+            Err(fault) => {
+                damage = Some(fault);
+                ControlFlow::Break(())
+            }
+        })?;
+        damage.map_or(Ok(()), Err)
     }
 }

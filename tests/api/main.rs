@@ -3,8 +3,11 @@
 mod api_keys;
 mod examples;
 mod limits;
+mod mfa;
 mod oauth;
+mod passkeys;
 mod passwords;
+mod phones;
 mod service;
 mod sessions;
 mod stopping;

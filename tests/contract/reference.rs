@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use janua_tests::reference;
 
 /// The endpoints of this version, as the reference and its completion name them.
-const SERVED: [(&str, &str); 20] = [
+const SERVED: [(&str, &str); 34] = [
     ("POST", "/auth/register"),
     ("POST", "/auth/login"),
     ("POST", "/auth/refresh"),
@@ -14,6 +14,20 @@ const SERVED: [(&str, &str); 20] = [
     ("PUT", "/users/me"),
     ("DELETE", "/users/me"),
     ("POST", "/users/me/change-password"),
+    ("POST", "/auth/login/mfa"),
+    ("GET", "/users/me/mfa"),
+    ("POST", "/users/me/mfa/totp/enroll"),
+    ("POST", "/users/me/mfa/totp/verify"),
+    ("DELETE", "/users/me/mfa/totp"),
+    ("POST", "/users/me/mfa/backup-codes"),
+    ("POST", "/users/me/mfa/step-up"),
+    ("POST", "/auth/passkeys/register/begin"),
+    ("POST", "/auth/passkeys/register/complete"),
+    ("POST", "/auth/passkeys/authenticate/begin"),
+    ("POST", "/auth/passkeys/authenticate/complete"),
+    ("GET", "/passkeys"),
+    ("PATCH", "/passkeys/{credentialId}"),
+    ("DELETE", "/passkeys/{credentialId}"),
     ("GET", "/sessions"),
     ("DELETE", "/sessions"),
     ("DELETE", "/sessions/{sessionId}"),

@@ -114,6 +114,22 @@ impl Authenticator {
         self.makes_at(ORIGIN, options).await
     }
 
+    /// Makes a passkey by the name of another (WebAuthn lets authenticators choose it).
+    pub async fn makes_called(&mut self, options: &Value, id: &Value) -> Value {
+        let mut made = self.makes(options).await;
+        let bytes = |text: &Value| {
+            URL_SAFE_NO_PAD.decode(text.as_str().expect("a text")).expect("base64url")
+        };
+        let (own, wanted) = (bytes(&made["rawId"]), bytes(id));
+        let mut object = bytes(&made["response"]["attestationObject"]);
+        let at = object.windows(own.len()).position(|window| window == own).expect("its id");
+        assert_eq!(own.len(), wanted.len());
+        object.splice(at..at + own.len(), wanted);
+        made["response"]["attestationObject"] = encoded(&object).into();
+        (made["id"], made["rawId"]) = (id.clone(), id.clone());
+        made
+    }
+
     /// Signs a challenge as a browser at `origin` has it signed.
     pub async fn signs_at(&mut self, origin: &str, options: &Value) -> Value {
         let mut browser = Client::new(self.device()).allows_insecure_localhost(true);

@@ -21,11 +21,13 @@ pub mod folders;
 pub mod history;
 pub mod node;
 pub mod people;
+pub mod places;
 pub mod process;
 pub mod program;
 pub mod reference;
 pub mod response;
 pub mod shell;
+pub mod sink;
 pub mod wait;
 pub mod workload;
 
@@ -36,3 +38,4 @@ pub use factors::App;
 pub use node::{Node, Setup};
 pub use people::{Session, User};
 pub use response::Response;
+pub use sink::Sink;

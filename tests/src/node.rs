@@ -220,6 +220,23 @@ impl Node {
         self.becomes_ready().await;
     }
 
+    /// A request of a server of the tenant's, by the secret key.
+    pub fn server(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.api.request(method, path).header("X-API-Key", self.keys().secret)
+    }
+
+    /// Tries to change the default tenant's settings.
+    pub async fn configuration(&self, settings: Value) -> Response {
+        let request = self.api.request(Method::PATCH, "/admin/tenants/default");
+        let request = request.bearer_auth(self.keys().operator);
+        answer(request.json(&json!({ "settings": settings }))).await
+    }
+
+    /// Changes the default tenant's settings.
+    pub async fn configure(&self, settings: Value) {
+        self.configuration(settings).await.is_yes(200);
+    }
+
     /// Registers somebody with a password of their own.
     pub async fn register(&self, name: &str) -> User {
         User::registers(self.api.clone(), name).await

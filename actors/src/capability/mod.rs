@@ -8,6 +8,7 @@ pub mod oauth;
 pub mod passkeys;
 pub mod password_reset;
 pub mod passwords;
+pub mod phones;
 pub mod sessions;
 pub mod tenants;
 pub mod users;

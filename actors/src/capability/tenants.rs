@@ -11,10 +11,11 @@ use janua_storage::command::{Command, Rejection};
 use janua_storage::engine::Shards;
 use janua_storage::event::Origin;
 use janua_storage::ids::{ApiKeyId, TenantId, TenantNumber};
-use janua_storage::seal::Key;
+use janua_storage::seal::{Key, Sealed};
 use janua_storage::secret::{Purpose, Secret};
 use janua_storage::view::View;
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::sessions::unexpected;
 use crate::context::Context;
@@ -192,6 +193,7 @@ impl TenantRef {
             merge(&mut changes, &self.sealed(&held, patch)?);
             let changes = changes.to_string();
             let settings = self.0.node.defaults.with(&changes)?;
+            self.check_addresses(&settings)?;
             let configure = Configure { revision: held.tenant.revision, settings: changes };
             let command = Command::Tenants(tenants::Command::Configure(configure));
             match self.0.write(context.origin(), None, command).await? {
@@ -206,6 +208,16 @@ impl TenantRef {
             }
         }
         Err(Refusal::unavailable("the settings change faster than they can be read"))
+    }
+
+    /// Addresses that this node would call.
+    fn check_addresses(&self, settings: &Settings) -> Result<(), Refusal> {
+        let url = &settings.sms.webhook_url;
+        if url.is_empty() {
+            return Ok(());
+        }
+        let checked = self.0.node.outbound.check(url);
+        checked.map(drop).map_err(|why| Refusal::field("settings.sms.webhookUrl", why))
     }
 
     /// The patch with its secrets sealed under the tenant's key.
@@ -258,6 +270,13 @@ impl TenantRef {
         let rotate = RotateSigningKey { key, longest_ttl_ms: LONGEST_ACCESS_TTL * 1000 };
         Ok((kid, Command::Tenants(tenants::Command::RotateSigningKey(Box::new(rotate)))))
     }
+}
+
+/// A secret among the settings, as it came in.
+pub(super) fn open_setting(held: &Held, sealed: &str) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    let damaged = |_| Refusal::unavailable("a sealed setting that is not of its form");
+    let sealed: Sealed = codec::decode(&URL_SAFE_NO_PAD.decode(sealed).map_err(damaged)?)?;
+    Ok(Zeroizing::new(held.key.open(SETTING, &sealed)?))
 }
 
 /// The `kid` that was proposed, unless another was recorded.

@@ -1,7 +1,9 @@
 //! The root of the tree. Tenants' actors are restarted when they fail, at once at first, more slowly
 //! when they keep failing; sessions' actors sleep and wake below them.
 
+mod eraser;
 mod sweeper;
+mod texts;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +14,9 @@ use janua_storage::moment::Moment;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::oneshot;
 
+use self::eraser::Eraser;
 use self::sweeper::Sweeper;
+use self::texts::Texts;
 use crate::directory::Node;
 use crate::mail::Postman;
 use crate::refusal::Refusal;
@@ -51,6 +55,31 @@ pub(crate) struct State {
     watched: HashMap<ActorId, Arc<Shared>>,
     failures: HashMap<TenantNumber, (u32, Moment)>,
     sweeper: Arc<tokio::sync::Mutex<Sweeper>>,
+    errands: Arc<tokio::sync::Mutex<Errands>>,
+}
+
+/// What the leader of a shard does for it in the background, beside sweeping.
+struct Errands {
+    node: Arc<Node>,
+    texts: Texts,
+    eraser: Eraser,
+}
+
+impl Errands {
+    fn new(node: Arc<Node>) -> Self {
+        Self { texts: Texts::new(node.clone()), eraser: Eraser::new(node.clone()), node }
+    }
+
+    async fn run(&self) {
+        self.node.places.look_at_file();
+        match sweeper::tenants(&self.node).await {
+            Ok(tenants) => {
+                self.texts.send_due(&tenants).await;
+                self.eraser.erase(&tenants).await;
+            }
+            Err(refusal) => tracing::debug!(%refusal, "no errands"),
+        }
+    }
 }
 
 impl Supervisor {
@@ -80,6 +109,7 @@ impl Actor for Supervisor {
         myself.send_interval(HOUSEKEEPING, || SupervisorMessage::KeepHouse);
         Ok(State {
             sweeper: Arc::new(tokio::sync::Mutex::new(Sweeper::new(node.clone()))),
+            errands: Arc::new(tokio::sync::Mutex::new(Errands::new(node.clone()))),
             node,
             watched: HashMap::new(),
             failures: HashMap::new(),
@@ -111,6 +141,12 @@ impl Actor for Supervisor {
                     if let Ok(mut sweeper) = sweeper.try_lock() {
                         Touches::write_down(&node).await;
                         sweeper.sweep().await;
+                    }
+                });
+                let errands = state.errands.clone();
+                ractor::concurrency::spawn(async move {
+                    if let Ok(errands) = errands.try_lock() {
+                        errands.run().await;
                     }
                 });
             }

@@ -43,7 +43,7 @@ impl Sweeper {
 
     /// One round over all tenants whose shard this node leads.
     pub async fn sweep(&mut self) {
-        let tenants = match self.tenants().await {
+        let tenants = match tenants(&self.node).await {
             Ok(tenants) => tenants,
             Err(refusal) => return tracing::debug!(%refusal, "no sweep"),
         };
@@ -79,11 +79,6 @@ impl Sweeper {
             && self.node.clock.now().since(begun) < TURN
         {}
         Ok(())
-    }
-
-    async fn tenants(&self) -> Result<Vec<TenantNumber>, Refusal> {
-        let records = self.node.shards.of(TenantNumber::CLUSTER).read().await?;
-        Ok(View::new(&records, TenantNumber::CLUSTER).tenant_numbers()?)
     }
 
     /// One look; how many removals it proposed.
@@ -124,4 +119,10 @@ impl Sweeper {
         outcome.map_err(|rejection| Refusal::from_rejection(rejection, now))?;
         Ok(proposed)
     }
+}
+
+/// Every tenant of the cluster.
+pub(super) async fn tenants(node: &Node) -> Result<Vec<TenantNumber>, Refusal> {
+    let records = node.shards.of(TenantNumber::CLUSTER).read().await?;
+    Ok(View::new(&records, TenantNumber::CLUSTER).tenant_numbers()?)
 }

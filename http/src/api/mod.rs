@@ -8,6 +8,7 @@ pub mod outbox;
 pub mod passkeys;
 pub mod password_reset;
 pub mod passwords;
+pub mod phones;
 pub mod service;
 pub mod sessions;
 mod tenant_settings;
@@ -24,9 +25,10 @@ pub fn endpoints() -> Vec<Endpoint> {
         magic_links::endpoints(),
         sessions::endpoints(),
         users::endpoints(),
+        phones::endpoints(),
+        email_verification::endpoints(),
         mfa::endpoints(),
         passkeys::endpoints(),
-        email_verification::endpoints(),
         oauth::endpoints(),
         tenants::endpoints(),
         outbox::endpoints(),

@@ -67,6 +67,7 @@ sections! {
         tls_certificate: Option<PathBuf>,
         tls_key: Option<PathBuf>,
         max_body_bytes: Bytes,
+        max_import_bytes: Bytes,
         max_header_bytes: Number<8192, 1_048_576>,
         max_headers: Number<16, 1024>,
         max_connections: Number<1, 1_000_000>,
@@ -75,6 +76,7 @@ sections! {
         header_timeout: Span,
         body_timeout: Span,
         request_timeout: Span,
+        import_timeout: Span,
         idle_timeout: Span,
         shutdown_timeout: Span,
     }
@@ -150,6 +152,7 @@ sections! {
         magic_link: OrOff<Limit>,
         api: OrOff<Limit>,
         webhook_delivery: OrOff<Limit>,
+        phone_verification: OrOff<Limit>,
     }
     /// What the node says of itself.
     log: Log {

@@ -9,6 +9,7 @@ use janua_actors::settings::{AlgorithmName, Mail, Settings, Tokens, Webauthn};
 use janua_http::limits::rate::Rate;
 use janua_http::settings::{Connections, Rates, Settings as Http, Sizes, Timeouts, TlsFiles};
 use janua_storage::capability::limits::{Bucket, Limit as PerAddress};
+use janua_storage::capability::phones::Allowance;
 use janua_storage::engine::Options as Storage;
 use janua_storage::seal::{Key, mac};
 use janua_storage::secret::Secret;
@@ -73,6 +74,9 @@ pub fn actors(config: &Config) -> Result<Actors, Failure> {
         issuer: config.http.public_url.as_str().into(),
         sessions_per_user: narrow(config.sessions.per_user),
         live_sessions: narrow(config.sessions.live_actors),
+        allow_private_addresses: config.webhooks.allow_private_addresses,
+        phone_allowance: allowance(config.limits.phone_verification),
+        geoip: config.geoip.database.clone(),
         mail: mail(config)?,
         mail_limits: mail_limits(&config.limits),
         ..Actors::default()
@@ -137,6 +141,7 @@ pub fn http(config: &Config) -> Result<Http, Failure> {
         },
         sizes: Sizes {
             body: narrow(http.max_body_bytes),
+            import: http.max_import_bytes.0,
             head: narrow(http.max_header_bytes),
             headers: narrow(http.max_headers),
         },
@@ -144,6 +149,7 @@ pub fn http(config: &Config) -> Result<Http, Failure> {
             head: http.header_timeout.0,
             body: http.body_timeout.0,
             request: http.request_timeout.0,
+            import: http.import_timeout.0,
             idle: http.idle_timeout.0,
             drain: http.shutdown_timeout.0,
             ..Timeouts::default()
@@ -159,6 +165,16 @@ pub fn http(config: &Config) -> Result<Http, Failure> {
 /// A secret of the configuration as the other floors hold it.
 pub fn secret(configured: Option<&config::Secret>) -> Option<Secret> {
     configured.map(|secret| Secret::given(secret.expose()))
+}
+
+fn allowance(limit: OrOff<Limit>) -> Allowance {
+    match limit {
+        OrOff::On(limit) => {
+            let window_ms = u64::try_from(limit.per.as_millis()).unwrap_or(u64::MAX);
+            Allowance { most: limit.count, window_ms }
+        }
+        OrOff::Off => Allowance { most: 0, window_ms: 0 },
+    }
 }
 
 fn rate(limit: OrOff<Limit>) -> Rate {

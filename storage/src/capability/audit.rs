@@ -17,6 +17,7 @@ use crate::keys::{self, Kind};
 use crate::moment::Moment;
 use crate::records::Records;
 use crate::seal;
+use crate::state_machine::Step;
 use crate::transaction::Transaction;
 
 /// The end of a tenant's chain.
@@ -68,6 +69,46 @@ pub(crate) fn append(
     }
     transaction.put(keys::events(tenant, first), &events)?;
     transaction.put(head_key, &head)
+}
+
+/// Erases the personal values of those events in one record that `concerns` points out, with the
+/// salt of their digests. What stays verifies as before (RFC 8785 digests in their place).
+pub(crate) fn erase(
+    step: &mut Step<'_, '_>,
+    first: u64,
+    concerns: &dyn Fn(&Event) -> bool,
+) -> Result<(), Fault> {
+    let key = keys::events(step.tenant, first);
+    let Some(mut events) = step.get::<Vec<Event>>(&key)? else { return Ok(()) };
+    for event in events.iter_mut().filter(|event| concerns(event)) {
+        event.erase();
+    }
+    step.put(key, &events)
+}
+
+impl Event {
+    fn erase(&mut self) {
+        let Some(salt) = self.salt.take() else { return };
+        let details = self.details.iter_mut().filter_map(|(_, detail)| match detail {
+            Detail::Personal(value) => Some(value),
+            _ => None,
+        });
+        let origin = [&mut self.ip_address, &mut self.user_agent];
+        for value in origin.into_iter().flatten().chain(details) {
+            *value = Personal::Erased(digest(&salt, value));
+        }
+    }
+}
+
+/// What enters the chain in the place of a personal value.
+fn digest(salt: &[u8; 16], value: &Personal) -> [u8; 32] {
+    match value {
+        Personal::Kept(text) => {
+            let canonical = Value::String(text.clone()).to_string();
+            seal::mac(salt, canonical.as_bytes())
+        }
+        Personal::Erased(digest) => *digest,
+    }
 }
 
 /// Walks the whole chain of a tenant.
@@ -149,16 +190,8 @@ fn sixteen(bytes: &[u8]) -> [u8; 16] {
 /// by digest.
 fn chain_hash(previous: &[u8; 32], event: &Event) -> Result<[u8; 32], Fault> {
     let salt = event.salt.unwrap_or_default();
-    let digested = render(event, &|value| {
-        let digest = match value {
-            Personal::Kept(text) => {
-                let canonical = Value::String(text.clone()).to_string();
-                seal::mac(&salt, canonical.as_bytes())
-            }
-            Personal::Erased(digest) => *digest,
-        };
-        json!({ "digest": URL_SAFE_NO_PAD.encode(digest) })
-    });
+    let digested =
+        render(event, &|value| json!({ "digest": URL_SAFE_NO_PAD.encode(digest(&salt, value)) }));
     let canonical = serde_json_canonicalizer::to_vec(&digested)
         .map_err(|error| Fault::Damaged(format!("an event without canonical form: {error}")))?;
     Ok(Sha256::new().chain_update(previous).chain_update(&canonical).finalize().into())
@@ -252,11 +285,13 @@ mod tests {
     fn erasing_a_value_and_its_salt_leaves_the_chain_whole() {
         let mut memory = chain_of_three();
         change(&mut memory, 1, |events| {
-            let salt = events[0].salt.take().expect("a salt");
-            let erase =
+            let salt = events[0].salt.expect("a salt");
+            let erased =
                 |text: &str| Personal::Erased(seal::mac(&salt, format!("{text:?}").as_bytes()));
-            events[0].ip_address = Some(erase("192.0.2.1"));
-            events[0].details[0].1 = Detail::Personal(erase("a@example.com"));
+            events[0].erase();
+            assert_eq!(events[0].ip_address, Some(erased("192.0.2.1")));
+            assert_eq!(events[0].details[0].1, Detail::Personal(erased("a@example.com")));
+            assert_eq!(events[0].salt, None);
         });
         assert_eq!(verify(&memory, TENANT).expect("a walk").first_invalid, None);
     }

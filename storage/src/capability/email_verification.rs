@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::capability::limits::Limit;
+use crate::capability::oauth;
 use crate::capability::sessions::{self, EndReason};
 use crate::capability::users::{self, User};
 use crate::command::{Rejection, Reply, Stop};
@@ -148,11 +149,12 @@ fn verify(step: &mut Step<'_, '_>, user: &mut User) {
 /// mailed link, or a provider that vouches for the address. The caller saves the record.
 ///
 /// Invariant: who registers an address that is not theirs gains nothing by it. Until the address was
-/// verified, everything that lets somebody in was set by who knows whom, and goes: the password and
-/// the sessions. The second factor stays, because it lets nobody in.
+/// verified, everything that lets somebody in was set by who knows whom, and goes: the password, the
+/// identities and the sessions. The second factor stays, because it lets nobody in.
 pub(crate) fn claim(step: &mut Step<'_, '_>, user: &mut User) -> Result<(), Fault> {
     if !user.profile.email_verified {
         user.password = None;
+        oauth::forget(step, user.profile.id)?;
         sessions::end_all(step, user, None, EndReason::Revoked)?;
         verify(step, user);
     }

@@ -135,7 +135,12 @@ impl Follow {
 impl Leave {
     fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
         let (user, is_new_user) = self.arrival.apply(step)?;
-        let exchange = Exchange { user: user.profile.id, method: Method::MagicLink, is_new_user };
+        let exchange = Exchange {
+            user: user.profile.id,
+            method: Method::MagicLink,
+            is_new_user,
+            provider: None,
+        };
         exchange.leave(step, &self.code)?;
         user.save(step)?;
         Ok(Reply::Done)

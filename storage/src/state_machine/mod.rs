@@ -6,12 +6,12 @@ use serde::de::DeserializeOwned;
 
 use crate::capability::audit::{self, Circumstances};
 use crate::capability::{
-    email_verification, magic_links, mfa, oauth, passkeys, password_reset, passwords, sessions,
-    tenants, users,
+    email_verification, magic_links, mfa, oauth, passkeys, password_reset, passwords, phones,
+    sessions, tenants, users,
 };
 use crate::command::{Command, Outcome, Proposal, Reply, Stop};
 use crate::effect::Effect;
-use crate::event::Draft;
+use crate::event::{Draft, EventKind};
 use crate::fault::Fault;
 use crate::idempotency;
 use crate::ids::{MailId, TenantNumber, UserId};
@@ -64,12 +64,13 @@ fn run(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, Stop> {
         Command::Tenants(command) => tenants::apply(step, command),
         Command::Sweep(command) => sweep::apply(step, command),
         Command::Oauth(command) => oauth::apply(step, command),
-        Command::Mfa(command) => mfa::apply(step, command),
-        Command::Passkeys(command) => passkeys::apply(step, command),
+        Command::Phones(command) => phones::apply(step, command),
         Command::Outbox(command) => outbox::apply(step, command),
         Command::EmailVerification(command) => email_verification::apply(step, command),
         Command::PasswordReset(command) => password_reset::apply(step, command),
         Command::MagicLinks(command) => magic_links::apply(step, command),
+        Command::Mfa(command) => mfa::apply(step, command),
+        Command::Passkeys(command) => passkeys::apply(step, command),
     }
 }
 
@@ -119,6 +120,19 @@ impl<'t> Step<'_, 't> {
     /// Writes an event with the command's changes.
     pub fn record(&mut self, draft: Draft) {
         self.drafts.push(draft);
+    }
+
+    /// Sequence of the last event, those of this command so far included.
+    pub fn last_sequence(&self) -> Result<u64, Fault> {
+        let head = self.get::<audit::Head>(&keys::single(self.tenant, Kind::AuditHead))?;
+        Ok(head.unwrap_or_default().sequence + self.drafts.len() as u64)
+    }
+
+    /// Adds to what the last event of this kind says, if the command has recorded one.
+    pub fn elaborate(&mut self, kind: EventKind, name: &str, text: &str) {
+        if let Some(draft) = self.drafts.iter_mut().rev().find(|draft| draft.kind == kind) {
+            draft.details.push((name.into(), text.into()));
+        }
     }
 
     /// Whoever holds this user or a session of theirs in memory must look again.

@@ -140,7 +140,7 @@ pub struct ShownFactors {
 #[serde(rename_all = "camelCase")]
 pub struct ShownTotp {
     enabled: bool,
-    #[serde(serialize_with = "text::of_any")]
+    #[serde(serialize_with = "text::of_some")]
     #[schema(value_type = Option<String>, format = DateTime)]
     enrolled_at: Option<Moment>,
 }

@@ -225,7 +225,7 @@ pub struct Passkey {
     #[serde(serialize_with = "text::of")]
     #[schema(value_type = String, format = DateTime)]
     created_at: Moment,
-    #[serde(serialize_with = "text::of_any")]
+    #[serde(serialize_with = "text::of_some")]
     #[schema(value_type = Option<String>, format = DateTime)]
     last_used_at: Option<Moment>,
 }

@@ -18,6 +18,7 @@ pub struct Selection {
     resident_key: Option<Requirement>,
     /// Verification is required, whatever is asked for.
     #[garde(skip)]
+    #[expect(dead_code, reason = "read for its form alone")]
     user_verification: Option<Requirement>,
 }
 

@@ -1,17 +1,21 @@
 //! Accounts and profiles.
 
+pub(crate) mod forget;
+mod managed;
+
 use serde::{Deserialize, Serialize};
 
 use crate::capability::passwords::{self, Password};
-use crate::capability::sessions::{self, EndReason, Method, Start};
+use crate::capability::sessions::{self, Method, Start};
 use crate::command::{Rejection, Reply, Stop};
-use crate::erase;
 use crate::event::{Draft, EventKind};
 use crate::fault::Fault;
 use crate::ids::{DeviceId, UserId};
 use crate::keys;
 use crate::moment::Moment;
 use crate::state_machine::Step;
+pub use forget::{Forget, Forgetting};
+pub use managed::{Action, Actor, Amend, Create, Import, Manage, Managed, Newcomer};
 
 /// How many devices a user's record remembers; the one not seen for longest goes first.
 const DEVICES: usize = 20;
@@ -91,6 +95,16 @@ pub enum Command {
     Delete(Delete),
     /// Users were seen.
     Touch(Vec<Touch>),
+    /// A new account, made by an administrator.
+    Create(Box<Create>),
+    /// Accounts that come from elsewhere.
+    Import(Box<Import>),
+    /// Changes by an administrator.
+    Amend(Box<Amend>),
+    /// What else administrators do.
+    Manage(Manage),
+    /// One step of forgetting somebody.
+    Forget(Forget),
 }
 
 /// A new account with a password, and its first session.
@@ -211,6 +225,11 @@ pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, 
             }
             Ok(Reply::Done)
         }
+        Command::Create(command) => command.apply(step),
+        Command::Import(command) => command.apply(step),
+        Command::Amend(command) => command.apply(step),
+        Command::Manage(command) => command.apply(step),
+        Command::Forget(command) => command.apply(step),
     }
 }
 
@@ -322,16 +341,10 @@ impl Changes {
 
 impl Delete {
     fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
-        let mut user = User::load(step, self.user)?.ok_or(Rejection::NotFound)?;
+        let user = User::load(step, self.user)?.ok_or(Rejection::NotFound)?;
         passwords::refuse_if_locked(step, &user.profile.email)?;
         user.password_is(self.verified)?;
-        sessions::end_all(step, &mut user, None, EndReason::AccountDeleted)?;
-        step.delete(keys::email(step.tenant, &user.profile.email));
-        step.delete(keys::lockout(step.tenant, &user.profile.email));
-        step.delete(keys::user(step.tenant, self.user));
-        erase::all_of(step, self.user)?;
-        step.user_changed(self.user);
-        step.record(Draft::new(EventKind::UserDeleted, self.user));
+        forget::begin(step, user, Draft::new(EventKind::UserDeleted, self.user))?;
         Ok(Reply::Done)
     }
 }

@@ -1,9 +1,19 @@
 //! Accounts: registering, reading and changing the profile, deleting.
 
+mod export;
+mod import;
+mod managed;
+mod search;
+
 use janua_storage::capability::email_verification;
 use janua_storage::capability::users::{self, Changes, Profile, Register, Update};
 use janua_storage::command::{Command, Reply};
 use janua_storage::ids::{SessionId, UserId};
+
+pub use export::Export;
+pub use import::{BATCH, Begun, ForeignHash, Immigrant, Importing};
+pub use managed::{Amendment, NewUser};
+pub use search::{Found, Search};
 
 use super::passwords;
 use crate::context::{Context, DeviceInfo};

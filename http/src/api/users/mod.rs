@@ -1,4 +1,8 @@
-//! The current user: profile, password, account.
+//! The current user: profile, password, account. What administrators do to users lies in `managed`.
+
+mod export;
+mod import;
+mod managed;
 
 use std::sync::Arc;
 
@@ -24,7 +28,7 @@ use crate::{rules, text};
 
 /// The endpoints for the current user.
 pub fn endpoints() -> Vec<Endpoint> {
-    vec![
+    let own = vec![
         get("/users/me", Access::Session, Limit::Api, me)
             .describes("Get the current user's profile"),
         put("/users/me", Access::Session, Limit::Api, update)
@@ -35,7 +39,10 @@ pub fn endpoints() -> Vec<Endpoint> {
         post("/users/me/change-password", Access::Session, Limit::Api, change_password)
             .describes("Change the current user's password")
             .refuses(&[Code::InvalidCredentials, Code::AccountLocked, Code::WeakPassword]),
-    ]
+        get("/users/me/export", Access::Session, Limit::Api, export::export)
+            .describes("Get everything that is held on the current user"),
+    ];
+    own.into_iter().chain(managed::endpoints_for_administrators()).collect()
 }
 
 async fn me(call: Call, _: Empty) -> Result<Data<CurrentUser>, Error> {

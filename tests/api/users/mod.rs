@@ -1,4 +1,9 @@
-//! The profile of the user who asks, and the end of the account.
+//! The profile of the user who asks, and the end of the account; what administrators do to users, and
+//! how users come from elsewhere.
+
+mod export;
+mod imports;
+mod managed;
 
 use janua_tests::Node;
 use janua_tests::people::PASSWORD;

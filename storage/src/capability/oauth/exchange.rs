@@ -1,8 +1,10 @@
-//! Other providers that vouch for a user (RFC 6749, OpenID Connect Core), and the one-time codes by
-//! which a page picks up the login that a redirect has completed: tokens never travel in a URL.
+//! The one-time codes by which a page picks up the login that a redirect has completed: tokens never
+//! travel in a URL.
 
 use serde::{Deserialize, Serialize};
 
+use super::arrive::told_of;
+use super::{Arrival, Identity};
 use crate::capability::mfa::{self, Entry};
 use crate::capability::sessions::Method;
 use crate::capability::users::User;
@@ -24,13 +26,8 @@ pub struct Exchange {
     pub method: Method,
     /// Whether the account was made by it.
     pub is_new_user: bool,
-}
-
-/// What can be done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Command {
-    /// Turn a code into the session that it stands for.
-    Redeem(Box<Redeem>),
+    /// The provider that vouched for them, if one did.
+    pub provider: Option<String>,
 }
 
 /// Turns a code into the session that it stands for.
@@ -42,12 +39,6 @@ pub struct Redeem {
     pub entry: Entry,
 }
 
-pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, Stop> {
-    match command {
-        Command::Redeem(command) => command.apply(step),
-    }
-}
-
 impl Exchange {
     /// Leaves the login where its page finds it.
     pub(crate) fn leave(self, step: &mut Step<'_, '_>, code: &SecretHash) -> Result<(), Stop> {
@@ -56,7 +47,7 @@ impl Exchange {
 }
 
 impl Redeem {
-    fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
+    pub(super) fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
         let found = OneTime::find(step, &self.code)?;
         let exchange = match found.content.clone() {
             Content::Exchange(exchange) => exchange,
@@ -68,9 +59,19 @@ impl Redeem {
             _ => return Err(Rejection::InvalidToken.into()),
         };
         let mut user = User::load(step, exchange.user)?.ok_or(Rejection::InvalidToken)?;
+        // A way in that has been closed since leads nowhere any more.
+        if let Some(provider) = &exchange.provider
+            && Identity::load(step, exchange.user, provider)?.is_none()
+        {
+            return Err(Rejection::InvalidToken.into());
+        }
         found.spend(step, &self.code)?;
-        let reply = mfa::admit(step, &mut user, exchange.method, self.entry)?;
+        let entered = mfa::admit(step, &mut user, exchange.method, self.entry)?;
+        if let Some(provider) = &exchange.provider {
+            told_of(step, provider);
+        }
         user.save(step)?;
-        Ok(reply)
+        let is_new_user = exchange.is_new_user;
+        Ok(Reply::Arrived(Box::new(Arrival { is_new_user, entered })))
     }
 }
