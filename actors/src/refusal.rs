@@ -142,6 +142,10 @@ impl Refusal {
             Rejection::SessionExpired => Self::SessionExpired,
             Rejection::IdempotencyConflict => Self::IdempotencyConflict,
             Rejection::Stale => Self::unavailable("the record changed while it was being changed"),
+            Rejection::RegistrationClosed
+            | Rejection::EmailRequired
+            | Rejection::IdentityAlreadyLinked
+            | Rejection::LastLoginMethod => Self::InsufficientPermissions,
             Rejection::CredentialExists => Self::field("id", "is registered already"),
             Rejection::TooMany => Self::field("id", "is one more than an account may have"),
             Rejection::AlreadyExists => Self::unavailable("an id was drawn twice"),
