@@ -73,8 +73,7 @@ impl Browser {
         });
         let capabilities = capabilities.as_object().expect("an object").clone();
         let mut builder = ClientBuilder::new(HttpConnector::new());
-        let connecting =
-            builder.capabilities(capabilities).connect(&driver.address);
+        let connecting = builder.capabilities(capabilities).connect(&driver.address);
         let client = connecting.await.expect("Chromium starts (tests/run installs it)");
         let id = client.session_id().await.expect("a session").expect("its id");
         driver.session = id;
@@ -186,7 +185,7 @@ impl Browser {
 
     /// Presses a key.
     pub async fn key(&self, key: Key) {
-        self.types(&String::from(char::from(key))).await;
+        self.types(&key.to_string()).await;
     }
 
     /// What has the focus: its label as a screen reader says it.
@@ -255,7 +254,7 @@ impl Browser {
 
     /// What axe-core finds inaccessible about the page (WCAG 2.2, A and AA).
     pub async fn barriers(&self) -> Vec<String> {
-        let path = workspace().join("tests/node_modules/axe-core/axe.min.js");
+        let path = workspace().join("tests/browser/node_modules/axe-core/axe.min.js");
         let axe = std::fs::read_to_string(&path)
             .unwrap_or_else(|error| panic!("{}: {error}: tests/run installs it", path.display()));
         self.client.execute(&axe, Vec::new()).await.expect("axe loads");
@@ -323,9 +322,4 @@ impl Drop for Driver {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// The keys of a keyboard that types nothing.
-pub fn no_keys() -> KeyActions {
-    KeyActions::new("keyboard".into())
 }

@@ -14,6 +14,7 @@
 pub mod at_once;
 pub mod audit;
 pub mod authenticator;
+pub mod browser;
 pub mod chance;
 pub mod diary;
 pub mod factors;
@@ -28,6 +29,7 @@ pub mod reference;
 pub mod response;
 pub mod shell;
 pub mod sink;
+pub mod visitor;
 pub mod wait;
 pub mod workload;
 

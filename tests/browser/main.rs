@@ -1,0 +1,9 @@
+//! The hosted pages: in a real browser, and as a browser without scripts posts their forms.
+
+mod accessibility;
+mod forms;
+mod journeys;
+mod mail;
+mod passkeys;
+mod policy;
+mod second_factor;
