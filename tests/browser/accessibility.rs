@@ -6,11 +6,8 @@ use janua_tests::people::PASSWORD;
 use serde_json::json;
 
 async fn has_no_barriers(browser: &Browser, page: &str) {
-    for dark in [false, true] {
-        browser.is_dark(dark).await;
-        let barriers = browser.barriers().await;
-        assert!(barriers.is_empty(), "{page}, dark: {dark}: {barriers:#?}");
-    }
+    let barriers = browser.barriers().await;
+    assert!(barriers.is_empty(), "{page}: {barriers:#?}");
 }
 
 #[tokio::test]

@@ -7,7 +7,6 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use fantoccini::actions::{InputSource, KeyAction, KeyActions};
-use fantoccini::elements::Element;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
 use reqwest::Method;
@@ -136,42 +135,37 @@ impl Browser {
 
     /// Types into the field of this name, in place of what is there.
     pub async fn fills(&self, name: &str, text: &str) {
-        let field = self.field(name).await;
-        field.clear().await.expect("it can be cleared");
-        field.send_keys(text).await.expect("it can be typed into");
+        let what = format!("there is a field {name}");
+        let css = format!("input[name='{name}']:not([type=hidden])");
+        // A page that is on its way may take the place of the one that the field was found on.
+        wait::until(&what, async || {
+            let field = self.client.find(Locator::Css(&css)).await.ok()?;
+            field.clear().await.ok()?;
+            field.send_keys(text).await.ok()
+        })
+        .await;
     }
 
     /// What stands in the field of this name.
     pub async fn value_of(&self, name: &str) -> String {
-        let value = self.field(name).await.prop("value").await.expect("a property");
-        value.unwrap_or_default()
-    }
-
-    async fn field(&self, name: &str) -> Element {
-        let css = format!("input[name='{name}']:not([type=hidden])");
-        let found = self.client.find(Locator::Css(&css)).await;
-        found.unwrap_or_else(|error| panic!("no field {name}: {error}"))
+        let script = format!("return document.querySelector(\"input[name='{name}']\").value");
+        self.runs(&script).await.as_str().unwrap_or_default().to_owned()
     }
 
     /// Presses the button, or follows the link, that says so.
     pub async fn presses(&self, label: &str) {
-        let path = format!(
-            "//button[normalize-space()='{label}' and not(ancestor::*[@hidden])] | \
-             //a[normalize-space()='{label}']"
-        );
         let what = format!("there is a button {label}");
-        let found =
-            wait::until(&what, async || self.client.find(Locator::XPath(&path)).await.ok()).await;
-        found.click().await.unwrap_or_else(|error| panic!("{label} cannot be pressed: {error}"));
+        let path = labelled(label);
+        wait::until(&what, async || {
+            let found = self.client.find(Locator::XPath(&path)).await.ok()?;
+            found.click().await.ok()
+        })
+        .await;
     }
 
     /// Whether there is a button or a link that says so.
     pub async fn offers(&self, label: &str) -> bool {
-        let path = format!(
-            "//button[normalize-space()='{label}' and not(ancestor::*[@hidden])] | \
-             //a[normalize-space()='{label}']"
-        );
-        self.client.find(Locator::XPath(&path)).await.is_ok()
+        self.client.find(Locator::XPath(&labelled(label))).await.is_ok()
     }
 
     /// Types on the keyboard, wherever the focus is.
@@ -249,20 +243,35 @@ impl Browser {
     pub async fn complaints(&self) -> Vec<String> {
         let log = self.ask(Method::POST, "/se/log", json!({ "type": "browser" })).await;
         let entries = log.as_array().cloned().unwrap_or_default();
-        entries.iter().map(|entry| entry["message"].as_str().unwrap_or_default().into()).collect()
+        let serious = entries.iter().filter(|entry| {
+            entry["level"].as_str().is_some_and(|level| ["WARNING", "SEVERE"].contains(&level))
+        });
+        serious.map(|entry| entry["message"].as_str().unwrap_or_default().into()).collect()
     }
 
-    /// What axe-core finds inaccessible about the page (WCAG 2.2, A and AA).
+    /// What axe-core finds inaccessible about the page, by day and in the dark (WCAG 2.2, A and AA).
     pub async fn barriers(&self) -> Vec<String> {
         let path = workspace().join("tests/browser/node_modules/axe-core/axe.min.js");
         let axe = std::fs::read_to_string(&path)
             .unwrap_or_else(|error| panic!("{}: {error}: tests/run installs it", path.display()));
         self.client.execute(&axe, Vec::new()).await.expect("axe loads");
-        let run = "const done = arguments[arguments.length - 1];
-            const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
-            axe.run({ runOnly: tags }).then(({ violations }) => done(violations.map(
-                ({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(n => n.html).join(' ')}`)));";
-        let found = self.client.execute_async(run, Vec::new()).await.expect("axe runs");
+        self.is_dark(true).await;
+        let mut barriers = self.finds("['cat.color', 'wcag22aa']").await;
+        self.is_dark(false).await;
+        let all = "['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']";
+        barriers.extend(self.finds(all).await);
+        barriers
+    }
+
+    async fn finds(&self, tags: &str) -> Vec<String> {
+        let run = format!(
+            "const done = arguments[arguments.length - 1];
+            const said = ({{ id, help, nodes }}) =>
+                `${{id}}: ${{help}}: ${{nodes.map((node) => node.html).join(' ')}}`;
+            axe.run({{ runOnly: {tags}, elementRef: false, resultTypes: ['violations'] }})
+                .then(({{ violations }}) => done(violations.map(said)));"
+        );
+        let found = self.client.execute_async(&run, Vec::new()).await.expect("axe runs");
         let found = found.as_array().cloned().unwrap_or_default();
         found.iter().map(|barrier| barrier.as_str().unwrap_or_default().into()).collect()
     }
@@ -281,6 +290,14 @@ impl Browser {
         let answer: Value = serde_json::from_str(&text).expect("JSON");
         answer["value"].clone()
     }
+}
+
+/// Buttons and links that say so, by their text or by their label.
+fn labelled(label: &str) -> String {
+    format!(
+        "//button[(normalize-space()='{label}' or @aria-label='{label}') \
+         and not(ancestor::*[@hidden])] | //a[normalize-space()='{label}']"
+    )
 }
 
 impl Driver {

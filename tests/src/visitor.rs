@@ -111,7 +111,8 @@ impl Visitor {
     /// The page says so.
     #[track_caller]
     pub fn reads(&self, text: &str) {
-        assert!(self.page.text.contains(text), "{text:?} is not in {}", self.page.text);
+        let page: Vec<_> = self.page.text.split_whitespace().collect();
+        assert!(page.join(" ").contains(text), "{text:?} is not in {}", self.page.text);
     }
 
     /// Where the page leads out of the house.
