@@ -11,7 +11,7 @@ use crate::refusal::Refusal;
 use crate::tenant::{Answer, Gate, TenantRef, Turn, open};
 
 /// For how long a first answer is kept.
-const KEPT: Duration = Duration::from_secs(24 * 3600);
+pub(crate) const KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// A request on its way: the first of its kind, or one that was answered before.
 pub(crate) enum Attempt {
@@ -52,7 +52,7 @@ impl TenantRef {
             digest: digest(key),
             request: held.idempotency.mac(&key.request),
             secrets: None,
-            expires: now.after(KEPT),
+            expires: now.after(key.kept.ttl()),
         };
         let turn = self.enter(Gate::Twins(ticket.digest), 1).await?;
         let records = self.0.shard.read().await?;
@@ -84,7 +84,7 @@ impl TenantRef {
 }
 
 /// Digest of caller, route and key; their lengths keep them apart.
-fn digest(key: &IdempotencyKey) -> [u8; 32] {
+pub(crate) fn digest(key: &IdempotencyKey) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in [&key.caller, &key.route, &key.key] {
         hash.update((part.len() as u64).to_be_bytes());

@@ -1,12 +1,15 @@
 //! Actors decide. They hold nothing that storage cannot rebuild, take requests through bounded
 //! doors, and meet time and randomness in `clock` alone.
 
+pub mod backup;
 pub mod capability;
 pub mod clock;
 pub mod context;
 pub mod directory;
 pub mod email;
+pub mod gateway;
 pub mod hashing;
+mod home;
 mod idempotency;
 pub mod mail;
 mod outbound;
@@ -15,6 +18,7 @@ pub mod phone;
 pub mod places;
 pub mod redirect;
 pub mod refusal;
+pub mod routing;
 pub mod session;
 pub mod settings;
 mod stamps;

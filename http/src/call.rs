@@ -26,7 +26,7 @@ pub struct Call {
     /// Who calls.
     pub caller: Caller,
     /// The request's headers.
-    pub headers: HeaderMap,
+    pub headers: Arc<HeaderMap>,
     /// The path's parameters.
     pub parameters: Parameters,
     /// What stands behind the path's question mark.

@@ -35,7 +35,8 @@ pub enum Access {
     Session,
     /// The operator of the cluster.
     Operator,
-    /// Whoever holds this permission of the catalogue: a server, by the scopes of its secret key.
+    /// Whoever holds this permission of the catalogue: a server, by the scopes of its secret key; or
+    /// the operator, for the tenant that is named.
     Permission(&'static str),
 }
 
@@ -87,6 +88,9 @@ pub struct Endpoint {
     pub output: crate::output::Describe,
     /// Whether it reads a body.
     pub takes_body: bool,
+    /// Whether making a request twice does what making it once does, so that no record is needed of
+    /// its having been made.
+    pub repeats_safely: bool,
     /// How that body must be written.
     pub media_type: &'static str,
     /// Whether it reads a body of lines, as it comes.
@@ -185,6 +189,7 @@ impl Endpoint {
             query: I::query,
             output: O::describe,
             takes_body: I::TAKES_BODY,
+            repeats_safely: false,
             media_type: I::MEDIA_TYPE,
             takes_lines: I::TAKES_LINES,
             metrics,
@@ -201,6 +206,12 @@ impl Endpoint {
     /// Lists the codes that its use case can answer with.
     pub fn refuses(mut self, refusals: &'static [Code]) -> Self {
         self.refusals = refusals;
+        self
+    }
+
+    /// Says that a request that is made twice does what it does once, whatever its method.
+    pub fn repeats_safely(mut self) -> Self {
+        self.repeats_safely = true;
         self
     }
 
@@ -276,7 +287,7 @@ impl Endpoint {
 
     /// Whether it is a page for people, who follow links and are shown what went wrong.
     pub fn is_page(&self) -> bool {
-        self.path.starts_with("/ui/")
+        self.path.starts_with(crate::pages::PREFIX)
     }
 
     pub(crate) fn handle(

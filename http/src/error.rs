@@ -7,13 +7,14 @@ mod refusal;
 use std::borrow::Cow;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, Response, StatusCode};
-use http_body_util::Full;
+use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
+use crate::forwarding::Route;
 use crate::limits::Shown;
+use crate::output::Response;
+use crate::stream;
 
 /// The codes of the API. `ALL` lists them for the documents and the tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,6 +55,10 @@ pub enum Code {
     EmailAlreadyExists,
     /// The address has an account that must be linked from inside.
     AccountLinkRequired,
+    /// Another tenant has this id or slug.
+    SlugTaken,
+    /// Backups are encrypted to another recovery key, or to none.
+    RecoveryKeyConflict,
     /// The same idempotency key with another request.
     IdempotencyConflict,
     /// The body is larger than the server takes.
@@ -74,7 +79,7 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::ValidationError,
         Self::HeadersTooLarge,
         Self::RequestTimeout,
@@ -93,6 +98,8 @@ impl Code {
         Self::MethodNotAllowed,
         Self::EmailAlreadyExists,
         Self::AccountLinkRequired,
+        Self::SlugTaken,
+        Self::RecoveryKeyConflict,
         Self::IdempotencyConflict,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
@@ -147,6 +154,8 @@ impl Code {
             Self::ResourceNotFound => (S::NOT_FOUND, "resource_not_found"),
             Self::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::EmailAlreadyExists => (S::CONFLICT, "email_already_exists"),
+            Self::SlugTaken => (S::CONFLICT, "slug_taken"),
+            Self::RecoveryKeyConflict => (S::CONFLICT, "recovery_key_conflict"),
             Self::IdempotencyConflict => (S::CONFLICT, "idempotency_conflict"),
             Self::PayloadTooLarge => (S::PAYLOAD_TOO_LARGE, "payload_too_large"),
             Self::UnsupportedMediaType => (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
@@ -188,6 +197,7 @@ struct Parts {
     allow: Option<HeaderValue>,
     shown: Option<Shown>,
     closes: bool,
+    route: Option<Route>,
 }
 
 impl Error {
@@ -201,6 +211,7 @@ impl Error {
             allow: None,
             shown: None,
             closes: false,
+            route: None,
         }))
     }
 
@@ -296,6 +307,17 @@ impl Error {
         self
     }
 
+    /// Not for the client, if there is somebody else to ask.
+    pub(crate) fn on(mut self, route: Route) -> Self {
+        self.0.route = Some(route);
+        self
+    }
+
+    /// Where else to ask before this is answered.
+    pub(crate) fn route(&self) -> Option<Route> {
+        self.0.route
+    }
+
     /// The code.
     pub fn code(&self) -> Code {
         self.0.code
@@ -320,7 +342,7 @@ impl Error {
     }
 
     /// The answer, in the envelope.
-    pub fn into_response(self) -> Response<Full<Bytes>> {
+    pub fn into_response(self) -> Response {
         let parts = *self.0;
         let retry_after = parts.retry_after.map(whole_seconds);
         let envelope = Envelope {
@@ -334,7 +356,7 @@ impl Error {
         };
         // Strings and numbers alone: this cannot fail, and an empty body would still be a no.
         let body = serde_json::to_vec(&envelope).unwrap_or_default();
-        let mut response = Response::new(Full::from(body));
+        let mut response = Response::new(stream::Body::from(body));
         *response.status_mut() = parts.code.status();
         if let Some(shown) = parts.shown {
             response.extensions_mut().insert(shown);

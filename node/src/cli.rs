@@ -5,7 +5,13 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::audit_verify::AuditCommand;
+use crate::backup::Backup;
+use crate::cluster::ClusterCommand;
 use crate::config::Flags;
+use crate::operator_token::OperatorTokenCommand;
+use crate::restore::Restore;
+use crate::tenant::{KeyCommand, TenantCommand};
 
 /// An identity server in one program: registration, login and sessions for many tenants.
 #[derive(Debug, Parser)]
@@ -25,6 +31,25 @@ pub struct Cli {
 pub enum Command {
     /// Start a node and serve until SIGTERM or SIGINT; a second signal ends it at once
     Serve(Serve),
+    /// Write a backup of a running cluster to a file, encrypted to the recovery key
+    Backup(Backup),
+    /// Make the data folder of a new cluster out of a backup
+    Restore(Restore),
+    /// Look after the cluster
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+    /// Make tenants
+    #[command(subcommand)]
+    Tenant(TenantCommand),
+    /// Make API keys
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Look after the operator's token
+    #[command(subcommand)]
+    OperatorToken(OperatorTokenCommand),
+    /// Check audit chains
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Look at the configuration without starting anything
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -44,6 +69,9 @@ pub struct Serve {
     /// Print one JSON line for each thing to know, instead of text
     #[arg(long)]
     pub json: bool,
+    /// Join in the place of the node with the same name, which has lost its data for good
+    #[arg(long)]
+    pub replace: bool,
 }
 
 /// `janua config …`

@@ -1,6 +1,7 @@
 //! Records, commands and the Raft shards below them: **storage records, actors decide, http
 //! translates, node wires.**
 
+pub mod backup;
 pub mod capability;
 pub mod cluster_key;
 pub mod codec;
@@ -12,6 +13,7 @@ pub mod fault;
 pub mod idempotency;
 pub mod ids;
 pub mod keys;
+pub mod membership;
 pub mod moment;
 pub mod one_time;
 pub mod outbox;

@@ -1,6 +1,7 @@
 //! The behaviour of every endpoint, seen from outside.
 
 mod api_keys;
+mod backups;
 mod examples;
 mod limits;
 mod mfa;

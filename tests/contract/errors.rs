@@ -86,7 +86,12 @@ async fn of_tenants() -> Vec<(u16, String)> {
     let node = Node::start().await;
     let alice = node.register("alice").await;
     let request = alice.session.request(Method::GET, "/users/me");
+    let operator = node.keys().operator;
+    let default = node.api.request(Method::POST, "/admin/tenants").bearer_auth(&operator);
+    let backup = node.api.request(Method::GET, "/admin/backup").bearer_auth(&operator);
     vec![
+        met(answer(default.json(&json!({ "slug": "default" }))).await),
+        met(answer(backup).await),
         met(answer(request.header("X-Tenant-ID", "ten_other")).await),
         met(answer(alice.session.request(Method::GET, "/admin/tenants/default")).await),
     ]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use janua_tests::reference;
 
 /// The endpoints of this version, as the reference and its completion name them.
-const SERVED: [(&str, &str); 34] = [
+const SERVED: &[(&str, &str)] = &[
     ("POST", "/auth/register"),
     ("POST", "/auth/login"),
     ("POST", "/auth/refresh"),
@@ -40,6 +40,17 @@ const SERVED: [(&str, &str); 34] = [
     ("GET", "/openapi.yaml"),
     ("GET", "/docs"),
     ("GET", "/docs/{file}"),
+    ("GET", "/admin/tenants"),
+    ("POST", "/admin/tenants"),
+    ("GET", "/admin/tenants/{tenantId}"),
+    ("PATCH", "/admin/tenants/{tenantId}"),
+    ("DELETE", "/admin/tenants/{tenantId}"),
+    ("GET", "/api-keys"),
+    ("POST", "/api-keys"),
+    ("GET", "/api-keys/{keyId}"),
+    ("PATCH", "/api-keys/{keyId}"),
+    ("DELETE", "/api-keys/{keyId}"),
+    ("POST", "/api-keys/{keyId}/rotate"),
 ];
 
 /// Methods and paths, the names of parameters left aside.

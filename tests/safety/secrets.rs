@@ -64,7 +64,8 @@ async fn has_second_factors(node: &Node) -> (Vec<String>, Vec<Response>) {
     let code = json!({ "code": app.code().await });
     let enabled = bob.session.post("/users/me/mfa/totp/verify", code).await.is_yes(200);
     let codes = enabled.data()["backupCodes"].as_array().expect("a list");
-    let codes: Vec<_> = codes.iter().map(|code| code.as_str().expect("a text").into()).collect();
+    let codes: Vec<String> =
+        codes.iter().map(|code| code.as_str().expect("a text").into()).collect();
     let token = bob.shows_a_password().await;
     node.api.shows_backup_code(&token, &codes[0]).await.is_yes(200);
     let errors = vec![

@@ -1,7 +1,10 @@
 //! The endpoints, one file for each noun.
 
+pub mod cluster;
 pub mod email_verification;
 pub mod magic_links;
+pub mod api_keys;
+pub mod backups;
 pub mod mfa;
 pub mod oauth;
 pub mod outbox;
@@ -32,6 +35,9 @@ pub fn endpoints() -> Vec<Endpoint> {
         oauth::endpoints(),
         tenants::endpoints(),
         outbox::endpoints(),
+        api_keys::endpoints(),
+        backups::endpoints(),
+        cluster::endpoints(),
         service::endpoints(),
         crate::pages::endpoints(),
     ];

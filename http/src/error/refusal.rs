@@ -5,6 +5,7 @@ use std::time::Duration;
 use janua_actors::refusal::{FieldError, Refusal};
 
 use super::{Code, Detail, Error};
+use crate::forwarding::Route;
 use crate::limits::Shown;
 
 /// When a client should ask again for what cannot be had now.
@@ -71,13 +72,29 @@ impl From<Refusal> for Error {
                 Code::IdempotencyConflict,
                 "The Idempotency-Key came with another request before; use a new one",
             ),
+            Refusal::SlugTaken => {
+                Self::new(Code::SlugTaken, "Another tenant has this id or slug; choose another")
+            }
+            Refusal::RecoveryKey => Self::new(
+                Code::RecoveryKeyConflict,
+                "Backups are encrypted to another recovery key, or there is none yet",
+            ),
             Refusal::Overloaded { retry_after } => {
                 Self::unavailable("The server is busy; try again shortly", retry_after)
             }
+            Refusal::Elsewhere(elsewhere) => unavailable().on(Route::Elsewhere(elsewhere)),
+            Refusal::Unsettled { shard, reason } => {
+                tracing::debug!(%shard, reason, "the outcome of a write is unknown");
+                unavailable().on(Route::Unsettled(shard))
+            }
             Refusal::Unavailable { reason } => {
                 tracing::warn!(reason, "a request could not be served");
-                Self::unavailable("The service is unavailable; try again shortly", ONE_SECOND)
+                unavailable()
             }
         }
     }
+}
+
+fn unavailable() -> Error {
+    Error::unavailable("The service is unavailable; try again shortly", ONE_SECOND)
 }

@@ -38,11 +38,17 @@ use http::{HeaderValue, StatusCode};
 use utoipa::openapi::schema::Type;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 
-pub use reader::Reader;
+use reader::Reader;
 
-use crate::app::App;
+use crate::app::{App, Door};
+use crate::asked::Asked;
 use crate::endpoint::{Access, Endpoint};
+use crate::error::Error;
 use crate::input::Schemas;
+use crate::output::Response;
+
+/// Where the pages are.
+pub const PREFIX: &str = "/ui/";
 
 /// The pages, what they post to, and what they load.
 pub fn endpoints() -> Vec<Endpoint> {
@@ -84,10 +90,11 @@ fn text(_: &mut Schemas) -> RefOr<Schema> {
 /// Lets the address and the cookies of a page's request say what a program says in headers: a
 /// browser that follows a link sends none. Cookies count for nothing but pages, whose forms are
 /// guarded (`form`).
-pub fn speak_for_browser(app: &App, endpoint: &Endpoint, head: &mut Parts) {
-    if !endpoint.is_page() {
+pub fn speak_for_browser(app: &App, door: Door, head: &mut Parts) {
+    if !head.uri.path().starts_with(PREFIX) {
         return;
     }
+    let Ok((endpoint, _)) = app.router(door).find(&head.method, head.uri.path()) else { return };
     let tenant = visit::parameter(head.uri.query().unwrap_or_default(), "tenant");
     if let Some(Ok(tenant)) = tenant.map(|tenant| HeaderValue::from_str(&tenant))
         && !head.headers.contains_key("x-tenant-id")
@@ -101,5 +108,13 @@ pub fn speak_for_browser(app: &App, endpoint: &Endpoint, head: &mut Parts) {
     {
         bearer.set_sensitive(true);
         head.headers.insert(AUTHORIZATION, bearer);
+    }
+}
+
+/// What is answered to a request that is refused: to a person who looks at a page, as a page.
+pub fn told(endpoint: Option<&Endpoint>, asked: &Asked, error: Error) -> Response {
+    match endpoint.and_then(|endpoint| Reader::of(endpoint, asked)) {
+        Some(reader) => reader.told(error),
+        None => error.into_response(),
     }
 }

@@ -7,7 +7,6 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION};
 use http::{HeaderValue, StatusCode};
-use http_body_util::Full;
 use janua_actors::settings::{Registration, Settings};
 use janua_actors::tenant::TenantRef;
 use janua_storage::secret::{Purpose, Secret};
@@ -21,7 +20,7 @@ use super::language::Language;
 use super::visit::Visit;
 use crate::app::App;
 use crate::call::Call;
-use crate::error::{Detail, Error};
+use crate::error::{Code, Detail, Error};
 use crate::output::{Raw, Response};
 
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
@@ -53,7 +52,8 @@ impl Page {
     pub async fn of_token(call: &Call, token: &Secret, purpose: Purpose) -> Result<Self, Error> {
         let owner = match call.tenant_of(token, purpose).await {
             Ok(owner) => owner,
-            Err(_) => call.tenant()?.clone(),
+            Err(error) if error.code() == Code::InvalidToken => call.tenant()?.clone(),
+            Err(error) => return Err(error),
         };
         Self::of_tenant(call, owner, None).await
     }
@@ -153,7 +153,7 @@ pub fn html(
         tracing::error!(%error, "a page could not be rendered");
         Error::internal()
     })?;
-    let mut response = Response::new(Full::from(text));
+    let mut response = Response::new(text.into());
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.reserve(20);

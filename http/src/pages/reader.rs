@@ -2,13 +2,13 @@
 
 use http::StatusCode;
 use http::header::{ACCEPT, RETRY_AFTER};
-use http::request::Parts;
 
 use super::frame::Frame;
 use super::language::Language;
 use super::notice::{Link, Notice};
 use super::page::{html, see_other};
 use super::visit::parameter;
+use crate::asked::Asked;
 use crate::endpoint::{Access, Endpoint};
 use crate::error::{Code, Error};
 use crate::output::Response;
@@ -24,8 +24,8 @@ pub struct Reader {
 impl Reader {
     /// The reader of what an endpoint answers, if it is a person and not a program: a browser says
     /// that it takes HTML.
-    pub fn of(endpoint: &Endpoint, head: &Parts) -> Option<Self> {
-        let accepts = head.headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
+    pub fn of(endpoint: &Endpoint, asked: &Asked) -> Option<Self> {
+        let accepts = asked.headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
         let is_person = accepts.flat_map(|line| line.split(',')).any(|range| {
             let essence = range.split(';').next().unwrap_or_default();
             essence.trim().eq_ignore_ascii_case("text/html")
@@ -33,11 +33,11 @@ impl Reader {
         if !endpoint.is_page() || !is_person {
             return None;
         }
-        let query = head.uri.query().unwrap_or_default();
+        let query = asked.uri.query().unwrap_or_default();
         let chosen = parameter(query, "lang").and_then(|tag| Language::of_tag(&tag));
         let query = Some(query).filter(|query| !query.is_empty() && !query.contains("token="));
         let sign_in = query.map_or("/ui/sign-in".into(), |query| format!("/ui/sign-in?{query}"));
-        let language = Language::of(chosen, &head.headers, "");
+        let language = Language::of(chosen, &asked.headers, "");
         Some(Self { language, sign_in, needs_session: endpoint.access == Access::Session })
     }
 

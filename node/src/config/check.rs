@@ -85,6 +85,7 @@ fn secrets(config: &Config, layers: &mut Layers) {
         ("bootstrap.operator_token", "jop_", &bootstrap.operator_token),
         ("cluster.secret", "", &config.cluster.secret),
         ("storage.key_secret", "", &config.storage.key_secret),
+        ("storage.previous_key_secret", "", &config.storage.previous_key_secret),
     ] {
         let good = secret.as_ref().is_none_or(|secret| is_secret(secret, prefix));
         let beginning =
@@ -96,6 +97,13 @@ fn secrets(config: &Config, layers: &mut Layers) {
         one,
         "storage.key_file",
         "only one of storage.key_file and storage.key_secret may be given",
+    );
+    let storage = &config.storage;
+    let one = storage.previous_key_file.is_none() || storage.previous_key_secret.is_none();
+    layers.require(
+        one,
+        "storage.previous_key_file",
+        "only one of storage.previous_key_file and storage.previous_key_secret may be given",
     );
 }
 

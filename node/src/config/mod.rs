@@ -95,6 +95,8 @@ sections! {
         snapshot_log_bytes: Bytes,
         key_file: Option<PathBuf>,
         key_secret: Option<Secret>,
+        previous_key_file: Option<PathBuf>,
+        previous_key_secret: Option<Secret>,
     }
     /// Whose requests they are.
     tenancy: Tenancy {

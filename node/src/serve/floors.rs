@@ -1,8 +1,8 @@
 //! The configuration, as each floor wants it.
 
-use std::time::Duration;
-
 use janua_actors::directory::{MailLimits, Options as Actors};
+use std::path::Path;
+use std::time::Duration;
 use janua_actors::hashing::Cost;
 use janua_actors::mail::{self, Relay};
 use janua_actors::settings::{AlgorithmName, Mail, Settings, Tokens, Webauthn};
@@ -10,39 +10,67 @@ use janua_http::limits::rate::Rate;
 use janua_http::settings::{Connections, Rates, Settings as Http, Sizes, Timeouts, TlsFiles};
 use janua_storage::capability::limits::{Bucket, Limit as PerAddress};
 use janua_storage::capability::phones::Allowance;
+use janua_storage::cluster_key::Wrapping;
 use janua_storage::engine::Options as Storage;
 use janua_storage::seal::{Key, mac};
 use janua_storage::secret::Secret;
 use zeroize::Zeroizing;
 
+use super::membership::Identity;
 use super::start;
 use crate::config::{self, Config, Limit, Number, OrOff, SigningAlgorithm};
 use crate::failure::Failure;
 
-/// What wraps the cluster's key, if anything does.
-pub fn wrapping_key(config: &Config) -> Result<Option<Key>, Failure> {
+/// What wraps the cluster's key, now and before.
+pub fn wrapping(config: &Config) -> Result<Wrapping, Failure> {
     let storage = &config.storage;
-    let material = match (&storage.key_file, &storage.key_secret) {
+    Ok(Wrapping {
+        present: wrapping_key("key", storage.key_file.as_deref(), storage.key_secret.as_ref())?,
+        previous: wrapping_key(
+            "previous_key",
+            storage.previous_key_file.as_deref(),
+            storage.previous_key_secret.as_ref(),
+        )?,
+    })
+}
+
+fn wrapping_key(
+    name: &str,
+    file: Option<&Path>,
+    secret: Option<&config::Secret>,
+) -> Result<Option<Key>, Failure> {
+    let material = match (file, secret) {
         (Some(path), _) => Zeroizing::new(std::fs::read(path).map_err(|error| {
-            start(format!("storage.key_file {} cannot be read: {error}", path.display()))
+            start(format!("storage.{name}_file {} cannot be read: {error}", path.display()))
         })?),
         (None, Some(secret)) => Zeroizing::new(secret.expose().as_bytes().to_vec()),
         (None, None) => return Ok(None),
     };
     if material.len() < 16 {
-        return Err(start("storage.key_file or storage.key_secret holds fewer than 16 bytes"));
+        return Err(start(format!(
+            "storage.{name}_file or storage.{name}_secret holds fewer than 16 bytes"
+        )));
     }
     Ok(Some(Key::new(mac(&material, b"janua wrapping key"))))
 }
 
 /// Where state lies.
-pub fn storage(config: &Config) -> Storage {
+pub fn storage(config: &Config, identity: &Identity) -> Storage {
+    let home = identity.home.as_ref().filter(|_| !config.cluster.join.is_empty());
     Storage {
-        shards: narrow(config.cluster.shards),
+        node: identity.node(),
+        founds: identity.home.is_none(),
+        // Whoever joins takes what the cluster has.
+        shards: home.map_or_else(|| narrow(config.cluster.shards), |home| home.shards),
         cache_bytes: config.storage.cache_bytes.0,
         snapshot_log_bytes: config.storage.snapshot_log_bytes.0,
         ..Storage::new(&config.node.data_dir)
     }
+}
+
+/// How many replicas each shard wants.
+pub fn replicas(config: &Config) -> usize {
+    narrow(config.cluster.replicas)
 }
 
 /// How actors decide.

@@ -2,7 +2,8 @@
 //! again in the opposite order.
 
 mod descriptors;
-mod floors;
+pub mod floors;
+mod membership;
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -14,9 +15,11 @@ use std::thread;
 use janua_actors::capability::tenants::{Bootstrap, is_founded};
 use janua_actors::clock::{Clock, SharedClock, SystemClock};
 use janua_actors::directory::Directory;
+use janua_actors::gateway::MemberLinks;
 use janua_http::app::{App, Services};
-use janua_storage::cluster_key;
+use janua_storage::cluster_key::{self, Wrapping};
 use janua_storage::engine::{Parts, Shards};
+use janua_storage::membership::{About, Membership, Stamp};
 use janua_storage::seal::Key;
 use janua_storage::secret::Secret;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -25,10 +28,12 @@ use tokio::runtime;
 use tokio_util::task::AbortOnDropHandle;
 use zeroize::Zeroizing;
 
+use self::membership::Gate;
 use crate::cli::Serve;
 use crate::config::{self, Config};
 use crate::failure::Failure;
 use crate::output::{Founded, Output};
+use crate::restore::UNFINISHED;
 use crate::{shutdown, telemetry};
 
 /// Runs a node until a signal asks it to stop.
@@ -51,18 +56,20 @@ pub fn run(command: &Serve) -> Result<(), Failure> {
         .thread_name("janua")
         .build()
         .map_err(|error| start(format!("threads cannot be started: {error}")))?;
-    runtime.block_on(serve(&config, connections, output, metrics))
+    runtime.block_on(serve(&config, connections, command.replace, output, metrics))
 }
 
 /// What lies below the HTTP floor, open.
 struct Opened {
     shards: Arc<Shards>,
     directory: Directory,
+    membership: Option<Arc<Membership>>,
 }
 
 async fn serve(
     config: &Config,
     connections: u64,
+    replace: bool,
     output: Output,
     metrics: PrometheusHandle,
 ) -> Result<(), Failure> {
@@ -75,6 +82,8 @@ async fn serve(
         Some(address) => Some(listen(address).await?),
         None => None,
     };
+    let http_address = public.local_addr().map_err(start)?.to_string();
+    let gate = Gate::open(config, http_address, replace)?;
     let clock: SharedClock = Arc::new(SystemClock::default());
     let storage = Arc::new(OnceLock::new());
     let _upkeep = upkeep(metrics.clone());
@@ -83,17 +92,21 @@ async fn serve(
     let app = App::new(settings, services(&storage, &clock, metrics)).map_err(start)?;
 
     // It says that it is alive from here on, and serves once the rest is open.
-    let mut server =
-        pin!(janua_http::server::serve(app.clone(), public, admin, shutdown::asked(stop)));
+    let stopping = hand_over(shutdown::asked(stop), storage.clone());
+    let mut server = pin!(janua_http::server::serve(app.clone(), public, admin, stopping));
     let unserved = |error| start(format!("the listener cannot be served: {error}"));
     let opened = tokio::select! {
         biased;
         served = &mut server => return served.map_err(unserved),
-        opened = open(config, &storage, clock, output) => opened?,
+        opened = open(config, gate, &storage, clock, output) => opened?,
     };
+    if let Some(membership) = &opened.membership {
+        app.belong_to(membership.clone());
+    }
     app.open(opened.directory.clone());
     output.listening(addresses.0.map_err(start)?, addresses.1.transpose().map_err(start)?, tls)?;
     let served = server.await;
+    drop(opened.membership);
     opened.directory.stop().await;
     opened.shards.close().await;
     served.map_err(unserved)
@@ -102,16 +115,46 @@ async fn serve(
 /// Storage, and the actors over it.
 async fn open(
     config: &Config,
+    gate: Gate,
     storage: &OnceLock<Arc<Shards>>,
     clock: SharedClock,
     output: Output,
 ) -> Result<Opened, Failure> {
-    let wrapping = floors::wrapping_key(config)?;
-    make_private(&config.node.data_dir)?;
-    let shards = Shards::open(floors::storage(config), Parts::default()).await.map_err(start)?;
+    let wrapping = floors::wrapping(config)?;
+    let folder = &config.node.data_dir;
+    make_private(folder)?;
+    if folder.join(UNFINISHED).exists() {
+        let folder = folder.display();
+        return Err(start(format!(
+            "a restore into {folder} has not come to its end: empty the folder and restore again, or run `janua cluster recover` again if that was interrupted"
+        )));
+    }
+    let http_address = gate.http_address.clone();
+    let identity = gate.identify(config, wrapping.present.as_ref(), &clock).await?;
+    let options = floors::storage(config, &identity);
+    let parts = Parts { door: Some(identity.door), ..Parts::default() };
+    let shards = Shards::open(options, parts).await.map_err(start)?;
     let shards = storage.get_or_init(|| Arc::new(shards)).clone();
-    match start_actors(config, &shards, wrapping.as_ref(), clock, output).await {
-        Ok(directory) => Ok(Opened { shards, directory }),
+    let started = async {
+        let founds = identity.home.is_none();
+        let (directory, key) =
+            start_actors(config, &shards, &wrapping, &clock, founds, output).await?;
+        let about = About {
+            name: config.node.name.clone(),
+            http_address,
+            data_dir: config.node.data_dir.clone(),
+            home: identity.home,
+            replicas: floors::replicas(config),
+        };
+        let stamp: Stamp = Arc::new(move || (clock.now(), clock.random()));
+        let membership = Membership::start(shards.clone(), about, key, stamp).map_err(start)?;
+        if let Some(links) = MemberLinks::of(&shards) {
+            directory.connect(links).await.map_err(start)?;
+        }
+        Ok((directory, membership.map(Arc::new)))
+    };
+    match started.await {
+        Ok((directory, membership)) => Ok(Opened { shards, directory, membership }),
         Err(failure) => {
             shards.close().await;
             Err(failure)
@@ -119,28 +162,41 @@ async fn open(
     }
 }
 
+/// Returns when the node should stop, after others lead what it led.
+async fn hand_over(asked: impl Future<Output = ()>, storage: Arc<OnceLock<Arc<Shards>>>) {
+    asked.await;
+    if let Some(shards) = storage.get() {
+        shards.hand_over().await;
+    }
+}
+
 /// Makes the data folder, if it is not there, for this user alone.
-fn make_private(folder: &Path) -> Result<(), Failure> {
+pub fn make_private(folder: &Path) -> Result<(), Failure> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(|error| start(format!("data folder {} cannot be used: {error}", folder.display())))
 }
 
-/// The actors over open shards; on an empty folder the cluster is founded first.
+/// The actors over open shards, and the cluster's key; a founder founds the cluster first.
 async fn start_actors(
     config: &Config,
     shards: &Arc<Shards>,
-    wrapping: Option<&Key>,
-    clock: SharedClock,
+    wrapping: &Wrapping,
+    clock: &SharedClock,
+    founds: bool,
     output: Output,
-) -> Result<Directory, Failure> {
+) -> Result<(Directory, Key), Failure> {
     let mut random = Zeroizing::new([0; 44]);
     clock.fill(&mut *random);
     // The records tell, not the folder: a crash may have come between making it and founding.
-    let fresh = !is_founded(shards).await.map_err(start)?;
+    let fresh = founds && !is_founded(shards).await.map_err(start)?;
     let key = cluster_key::open(&config.node.data_dir, wrapping, fresh, &random).map_err(start)?;
-    let directory = Directory::start(shards.clone(), key, clock, floors::actors(config)?)
+    let options = floors::actors(config)?;
+    let directory = Directory::start(shards.clone(), key.clone(), clock.clone(), options)
         .await
         .map_err(start)?;
+    if !founds {
+        return Ok((directory, key));
+    }
     let bootstrap = Bootstrap {
         publishable_key: floors::secret(config.bootstrap.publishable_key.as_ref()),
         secret_key: floors::secret(config.bootstrap.secret_key.as_ref()),
@@ -157,7 +213,7 @@ async fn start_actors(
             operator_token: drawn(&given.operator_token, &founding.operator_token),
         })?;
     }
-    Ok(directory)
+    Ok((directory, key))
 }
 
 fn services(

@@ -1,5 +1,6 @@
 //! All shards of a node: opens and closes the data folder, and holds what the shards share.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -7,24 +8,29 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use parking_lot::{Mutex, RwLock};
+use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::error::OpenError;
 use super::folder::Folder;
 use super::health::Health;
+use super::link::{Identity, Link};
 use super::log::store::ShardLog;
 use super::log::{Log, LogOptions};
+use super::pace::Pace;
 use super::poison::Poison;
+use super::pulse::Pulse;
 use super::raft::machine::Core;
 use super::restore::Tries;
 use super::shard::{Confirmation, Leadership, Phase, Shard};
 use super::snapshot::Snapshots;
 use super::supervise::{self, Start};
 use super::tree::store::Store;
-use super::{Options, Parts, raft, restore, scrub};
+use super::{Door, Options, Parts, raft, restore, scrub};
 use crate::fault::Fault;
 use crate::ids::{ShardId, TenantNumber};
 
@@ -35,11 +41,17 @@ const LEAD_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The shards of a node, on an open data folder.
 pub struct Shards {
+    node: u64,
+    founds: bool,
     shards: Vec<Arc<Shard>>,
     log: Arc<Log>,
     store: Arc<Store>,
     poison: Arc<Poison>,
     folder: Mutex<Option<Folder>>,
+    link: Option<Arc<Link>>,
+    /// The cluster's port, until the cluster is known.
+    unmet: Mutex<Option<TcpListener>>,
+    pace: Mutex<Option<AbortOnDropHandle<()>>>,
     runtime: Mutex<Option<Runtime>>,
 }
 
@@ -51,14 +63,16 @@ struct Opening {
     store: Arc<Store>,
     snapshots: Arc<Snapshots>,
     poison: Arc<Poison>,
+    changed: Arc<Notify>,
 }
 
 impl Shards {
-    /// Opens the data folder, or founds a node on an empty one, and waits until this node leads
-    /// its shards.
-    pub async fn open(options: Options, parts: Parts) -> Result<Self, OpenError> {
+    /// Opens the data folder, or makes an empty one into that of a new node, and waits until each
+    /// of its shards has a leader.
+    pub async fn open(options: Options, mut parts: Parts) -> Result<Self, OpenError> {
         let dir = options.data_dir.clone();
         let failed = move |problem: String| OpenError::Folder { path: dir.clone(), problem };
+        let door = parts.door.take();
         let opening = tokio::task::spawn_blocking(move || Opening::begin(options, parts));
         let opening = opening.await.map_err(|error| failed(error.to_string()))??;
         let runtime = Builder::new_multi_thread()
@@ -69,7 +83,9 @@ impl Shards {
             .map_err(|error| failed(error.to_string()))?;
         let config = raft::config(opening.options.kept_entries)
             .map_err(|error| failed(error.to_string()))?;
-        let start = Start { node: opening.options.node, config };
+        let link = door.as_ref().map(|door| opening.link(door, &runtime)).transpose()?;
+        let (node, founds) = (opening.options.node, opening.options.founds);
+        let start = Start { node, config, link: link.clone(), founds };
         let opening = Arc::new(opening);
         let ids = (0..opening.options.shards).map(ShardId);
         let prepared: Vec<_> =
@@ -86,7 +102,10 @@ impl Shards {
         let opening = Arc::into_inner(opening)
             .ok_or_else(|| failed("a shard is still being opened".into()))?;
         let unread = opening.folder.clean_state;
-        let opened = opening.end(shards, runtime);
+        let changed = opening.changed.clone();
+        let opened = opening.end(shards, link, runtime);
+        let problem =
+            problem.or_else(|| opened.go(door, changed).err().map(|e| failed(e.to_string())));
         if let Some(problem) = problem {
             opened.give_back(false).await;
             return Err(problem);
@@ -95,6 +114,68 @@ impl Shards {
         drop(timeout(LEAD_DEADLINE, opened.all_settled()).await);
         opened.scrub(unread);
         Ok(opened)
+    }
+
+    /// Raft's id of this node.
+    pub fn node_id(&self) -> u64 {
+        self.node
+    }
+
+    /// The links to other nodes, if there are any.
+    pub fn link(&self) -> Option<&Arc<Link>> {
+        self.link.as_ref()
+    }
+
+    /// Starts to beat, and to take connections of others.
+    fn go(&self, door: Option<Door>, changed: Arc<Notify>) -> io::Result<()> {
+        let runtime = self.runtime.lock();
+        let Some(runtime) = &*runtime else { return Ok(()) };
+        let pace = Pace::new(self.node, self.shards.clone(), self.link.clone());
+        self.pace.lock().replace(AbortOnDropHandle::new(runtime.spawn(pace.keep(changed))));
+        let (Some(link), Some(door)) = (&self.link, door) else { return Ok(()) };
+        link.serve(&self.shards);
+        for (node, address) in &door.peers {
+            link.learn(*node, address);
+            link.peer(*node);
+        }
+        door.listener.set_nonblocking(true)?;
+        let _runtime = runtime.enter();
+        *self.unmet.lock() = Some(TcpListener::from_std(door.listener)?);
+        match door.cluster {
+            Some(cluster) => self.belong_to(cluster),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes connections of nodes of this cluster from now on, and of no other.
+    ///
+    /// Invariant: nobody is met before the cluster is known. The groups of a node that founds anew
+    /// would else take in what an older cluster sends to the node that it takes this one for.
+    pub fn belong_to(&self, cluster: [u8; 16]) -> io::Result<()> {
+        let Some(link) = &self.link else { return Ok(()) };
+        link.belong_to(cluster);
+        if let Some(listener) = self.unmet.lock().take() {
+            link.listen(listener);
+        }
+        Ok(())
+    }
+
+    /// Hands over all that this node leads to others that can lead it, before it stops.
+    pub async fn hand_over(&self) {
+        let Some(link) = &self.link else { return };
+        link.leave();
+        let handed = self.shards.iter().map(|shard| async {
+            let Some(members) = shard.members() else { return };
+            let others = members.voters.iter().copied().filter(|id| *id != self.node);
+            let heir =
+                others.filter(|id| link.can_take_over(*id)).min_by_key(|id| members.lag(*id));
+            if let Some(heir) = heir
+                && let Err(problem) = shard.hand_over(heir).await
+            {
+                tracing::warn!(shard = shard.id().0, heir, %problem, "a shard was not handed over");
+            }
+        });
+        join_all(handed).await;
     }
 
     /// One shard. Its id must be one of this node's.
@@ -133,6 +214,10 @@ impl Shards {
     /// `whole` if all that opening has to check was checked.
     async fn give_back(&self, whole: bool) {
         let Some(runtime) = self.runtime.lock().take() else { return };
+        self.pace.lock().take();
+        if let Some(link) = &self.link {
+            link.close();
+        }
         join_all(self.shards.iter().map(stop)).await;
         let (store, log) = (self.store.clone(), self.log.clone());
         let folder = self.folder.lock().take();
@@ -159,12 +244,17 @@ impl Shards {
         }
     }
 
-    /// Returns once each shard leads, or is known not to.
+    /// Returns once each shard leads or follows, or is known not to.
     async fn all_settled(&self) {
         let settled = join_all(self.shards.iter().map(|shard| async {
             let mut leadership = shard.leadership();
-            // The sender lives in the shard, so waiting cannot fail.
-            drop(leadership.wait_for(|now| now.leads || now.stopped).await);
+            let settled = |now: &Leadership| {
+                now.leads || now.stopped || now.leader.is_some_and(|leader| leader != self.node)
+            };
+            if self.founds || shard.is_member() {
+                // The sender lives in the shard, so waiting cannot fail.
+                drop(leadership.wait_for(settled).await);
+            }
         }));
         tokio::select! {
             _ = settled => {}
@@ -206,7 +296,8 @@ impl Opening {
         folder.begin_state().map_err(unusable(dir.clone()))?;
         let state = dir.join("state");
         let store = Store::open(&state, options.cache_bytes).map_err(unusable(state.clone()))?;
-        Ok(Self { options, parts, folder, log, store: Arc::new(store), snapshots, poison })
+        let (store, changed) = (Arc::new(store), Arc::new(Notify::new()));
+        Ok(Self { options, parts, folder, log, store, snapshots, poison, changed })
     }
 
     fn core(&self, id: ShardId) -> Result<Arc<Core>, OpenError> {
@@ -231,17 +322,32 @@ impl Opening {
         }))
     }
 
-    fn end(self, shards: Vec<Arc<Shard>>, runtime: Runtime) -> Shards {
+    fn link(&self, door: &Door, runtime: &Runtime) -> Result<Arc<Link>, OpenError> {
+        let node = self.options.node;
+        let identity = Identity::new(&door.secret, node).map_err(|error| OpenError::Folder {
+            path: self.options.data_dir.clone(),
+            problem: error.to_string(),
+        })?;
+        let (address, handle) = (door.address.clone(), runtime.handle().clone());
+        Ok(Link::new(node, address, identity, handle, self.changed.clone()))
+    }
+
+    fn end(self, shards: Vec<Arc<Shard>>, link: Option<Arc<Link>>, runtime: Runtime) -> Shards {
         for shard in &shards {
             watch_growth(shard, self.options.snapshot_log_bytes);
         }
         watch_hold_ups(&shards, &self.log, self.options.snapshot_log_bytes);
         Shards {
+            node: self.options.node,
+            founds: self.options.founds,
             shards,
             log: self.log,
             store: self.store,
             poison: self.poison,
             folder: Mutex::new(Some(self.folder)),
+            link,
+            unmet: Mutex::default(),
+            pace: Mutex::default(),
             runtime: Mutex::new(Some(runtime)),
         }
     }
@@ -287,6 +393,9 @@ async fn prepare_shard(opening: Arc<Opening>, id: ShardId) -> Result<Prepared, O
         confirmations,
         snapshot_wanted: Arc::new(Notify::new()),
         stop: Notify::new(),
+        pulse: Pulse::default(),
+        changed: opening.changed.clone(),
+        handed_over: AtomicU64::default(),
     });
     let mut tries = Tries::default();
     restore::prepare(&shard.core, &mut tries)?;

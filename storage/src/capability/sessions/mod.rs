@@ -6,7 +6,7 @@ mod refresh;
 
 use serde::{Deserialize, Serialize};
 
-pub use end::{EndReason, Ended, Expire, LogOut, Revoke, RevokeOthers};
+pub use end::{EndAll, EndReason, Ended, Expire, LogOut, Revoke, RevokeOthers};
 pub(crate) use end::{end_all, forget};
 pub use hand_over::{HandOver, HandedOver};
 pub use refresh::{PREDECESSOR_GRACE, Refresh, RefreshToken, Renewed};
@@ -175,6 +175,8 @@ pub enum Command {
     RevokeOthers(RevokeOthers),
     /// End a session whose time is over.
     Expire(Expire),
+    /// End sessions of everybody, after a restore.
+    EndAll(EndAll),
     /// Leave a session where an application finds it by a code.
     HandOver(HandOver),
 }
@@ -186,6 +188,7 @@ pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, 
         Command::Revoke(command) => command.apply(step),
         Command::RevokeOthers(command) => command.apply(step),
         Command::Expire(command) => command.apply(step),
+        Command::EndAll(command) => command.apply(step),
         Command::HandOver(command) => command.apply(step),
     }
 }
