@@ -1,6 +1,7 @@
 //! The directory finds tenants, and with them everything else. One a node. A tenant whose shard another
 //! node leads is not found here: the refusal says where.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -33,6 +34,7 @@ use crate::stamps::Stamps;
 use crate::supervisor::{Supervisor, SupervisorMessage};
 use crate::tenant::{Shared, TenantRef};
 use crate::tokens::{TokenCache, VerifiedToken, key_of};
+use crate::upstream::{Configured, Upstream};
 
 /// How actors are set up.
 #[derive(Debug, Clone)]
@@ -47,12 +49,16 @@ pub struct Options {
     pub mail: mail::Options,
     /// How many mails of a kind an address gets.
     pub mail_limits: MailLimits,
+    /// Who vouches for users.
+    pub providers: BTreeMap<String, Configured>,
     /// How many live sessions a user may have.
     pub sessions_per_user: u32,
     /// After how long a signing key gives way to a new one.
     pub signing_key_ttl: Duration,
     /// How many sessions may have an actor at once.
     pub live_sessions: usize,
+    /// How long ago somebody may have logged in who changes the ways in without their password.
+    pub fresh_for: Duration,
     /// How many access tokens are remembered as verified.
     pub verified_tokens: usize,
     /// Whether calls to addresses that tenants choose may stay in the machine or its network.
@@ -96,9 +102,11 @@ impl Default for Options {
             issuer: "http://localhost:3000".into(),
             mail: mail::Options::default(),
             mail_limits: MailLimits::default(),
+            providers: BTreeMap::new(),
             sessions_per_user: 200,
             signing_key_ttl: Duration::from_secs(90 * 24 * 3600),
             live_sessions: 10_000,
+            fresh_for: Duration::from_secs(600),
             verified_tokens: 50_000,
             allow_private_addresses: false,
             phone_allowance: Allowance { most: 5, window_ms: 3_600_000 },
@@ -119,15 +127,17 @@ pub(crate) struct Node {
     pub key_uses: KeyUses,
     pub tokens: TokenCache,
     pub followed: Followed,
+    pub upstream: Upstream,
     pub defaults: Settings,
     pub issuer: String,
     pub mail: mail::Options,
     pub mail_limits: MailLimits,
     pub postman: RwLock<Option<ActorRef<PostmanMessage>>>,
     pub cluster_key: Key,
+    pub fresh_for: Duration,
     pub sessions_per_user: u32,
     pub signing_key_ttl: Duration,
-    pub outbound: Outbound,
+    pub outbound: Arc<Outbound>,
     pub phone_allowance: Allowance,
     pub places: Places,
     /// Turns for what reads a lot.
@@ -196,6 +206,8 @@ impl Directory {
             .map_err(|error| Refusal::unavailable(error.to_string()))?;
         let outbound = Outbound::new(options.allow_private_addresses)
             .map_err(|error| Refusal::unavailable(error.to_string()))?;
+        let outbound = Arc::new(outbound);
+        let upstream = Upstream::new(options.providers, outbound.clone(), clock.clone());
         let stamps = Arc::new(Stamps::new());
         let node = Arc::new(Node {
             shards: Homes::new(shards),
@@ -208,6 +220,7 @@ impl Directory {
             key_uses: KeyUses::default(),
             tokens: TokenCache::new(options.verified_tokens),
             followed: Followed::default(),
+            upstream,
             defaults: options.defaults,
             issuer: options.issuer,
             mail: options.mail,
@@ -215,6 +228,7 @@ impl Directory {
             postman: RwLock::default(),
             cluster_key,
             sessions_per_user: options.sessions_per_user,
+            fresh_for: options.fresh_for,
             signing_key_ttl: options.signing_key_ttl,
             outbound,
             phone_allowance: options.phone_allowance,

@@ -25,3 +25,4 @@ mod stamps;
 mod supervisor;
 pub mod tenant;
 pub mod tokens;
+pub mod upstream;

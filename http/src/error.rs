@@ -45,6 +45,8 @@ pub enum Code {
     MfaRequired,
     /// Two sources name different tenants.
     TenantMismatch,
+    /// The action wants to know anew who its caller is.
+    ReauthenticationRequired,
     /// The account is switched off.
     AccountSuspended,
     /// No such thing, or not the caller's.
@@ -59,12 +61,18 @@ pub enum Code {
     SlugTaken,
     /// Backups are encrypted to another recovery key, or to none.
     RecoveryKeyConflict,
+    /// The account at the provider, or another one there, is linked already.
+    IdentityAlreadyLinked,
+    /// Without it nobody would get in any more.
+    LastLoginMethod,
     /// The same idempotency key with another request.
     IdempotencyConflict,
     /// The body is larger than the server takes.
     PayloadTooLarge,
     /// The body is not JSON.
     UnsupportedMediaType,
+    /// The provider gave no address, and an account needs one.
+    EmailRequired,
     /// The password policy refuses it.
     WeakPassword,
     /// Too many wrong passwords.
@@ -79,7 +87,7 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 32] = [
         Self::ValidationError,
         Self::HeadersTooLarge,
         Self::RequestTimeout,
@@ -93,6 +101,7 @@ impl Code {
         Self::InsufficientPermissions,
         Self::MfaRequired,
         Self::TenantMismatch,
+        Self::ReauthenticationRequired,
         Self::AccountSuspended,
         Self::ResourceNotFound,
         Self::MethodNotAllowed,
@@ -100,6 +109,9 @@ impl Code {
         Self::AccountLinkRequired,
         Self::SlugTaken,
         Self::RecoveryKeyConflict,
+        Self::IdentityAlreadyLinked,
+        Self::LastLoginMethod,
+        Self::EmailRequired,
         Self::IdempotencyConflict,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
@@ -146,6 +158,10 @@ impl Code {
             Self::InvalidMfaCode => (S::UNAUTHORIZED, "invalid_mfa_code"),
             Self::MfaRequired => (S::FORBIDDEN, "mfa_required"),
             Self::AccountLinkRequired => (S::CONFLICT, "account_link_required"),
+            Self::IdentityAlreadyLinked => (S::CONFLICT, "identity_already_linked"),
+            Self::LastLoginMethod => (S::CONFLICT, "last_login_method"),
+            Self::EmailRequired => (S::UNPROCESSABLE_ENTITY, "email_required"),
+            Self::ReauthenticationRequired => (S::FORBIDDEN, "reauthentication_required"),
             Self::SessionRevoked => (S::UNAUTHORIZED, "session_revoked"),
             Self::SessionExpired => (S::UNAUTHORIZED, "session_expired"),
             Self::InsufficientPermissions => (S::FORBIDDEN, "insufficient_permissions"),

@@ -84,16 +84,6 @@ where
     }
 }
 
-/// Holds a value against the rules of its type.
-pub fn validate(value: &impl Validate<Context = ()>) -> Result<(), Error> {
-    value.validate().map_err(|report| {
-        let detail = |(path, error): &(garde::Path, garde::Error)| {
-            Detail::new(in_camel_case(&path.to_string()), error.message())
-        };
-        Error::invalid(report.iter().map(detail).collect())
-    })
-}
-
 /// The same where every field may be left out: no body at all is an empty object.
 pub struct OptionalJson<T>(pub T);
 
@@ -112,6 +102,16 @@ where
         Json::<T>::describe(schemas)
             .map(|body| RequestBodyBuilder::from(body).required(Some(Required::False)).build())
     }
+}
+
+/// Holds a value against the rules of its type.
+pub fn validate(value: &impl Validate<Context = ()>) -> Result<(), Error> {
+    value.validate().map_err(|report| {
+        let detail = |(path, error): &(garde::Path, garde::Error)| {
+            Detail::new(in_camel_case(&path.to_string()), error.message())
+        };
+        Error::invalid(report.iter().map(detail).collect())
+    })
 }
 
 /// A reference to the schema of `T`, which is added with all that it refers to.

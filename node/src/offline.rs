@@ -8,6 +8,7 @@ use janua_actors::clock::{SharedClock, SystemClock};
 use janua_actors::directory::Directory;
 use janua_storage::cluster_key;
 use janua_storage::engine::{Options, Parts, Shards, shards_of};
+use janua_storage::membership::home::Home;
 use zeroize::Zeroizing;
 
 use crate::config::Config;
@@ -26,7 +27,9 @@ impl Offline {
     pub async fn open(config: &Config, folder: &Path) -> Result<Self, Failure> {
         let wrapping = floors::wrapping(config)?;
         let shards = shards_of(folder).map_err(failed)?;
-        let options = Options { data_dir: folder.into(), shards, ..floors::storage(config) };
+        let home = Home::read(folder).map_err(failed)?;
+        let options = floors::storage(config, home.as_ref());
+        let options = Options { data_dir: folder.into(), shards, ..options };
         let shards = Arc::new(Shards::open(options, Parts::default()).await.map_err(failed)?);
         let clock: SharedClock = Arc::new(SystemClock::default());
         let opened = async {

@@ -26,7 +26,7 @@ use crate::serve::{self, floors};
 /// Where what was there before is kept.
 const BEFORE: &str = "before-recovery";
 /// What is replaced.
-const REPLACED: [&str; 5] = ["format", "clean", "log", "state", "snapshots"];
+const REPLACED: [&str; 6] = ["format", "clean", "log", "state", "snapshots", "node"];
 
 /// `janua cluster recover`
 #[derive(Debug, Args)]
@@ -58,7 +58,7 @@ pub fn run(command: &Recover) -> Result<(), Failure> {
         return Err(failed(format!("{} is in the way: move it elsewhere", before.display())));
     }
     let options =
-        Options { shards: shards_of(folder).map_err(failed)?, ..floors::storage(&config) };
+        Options { shards: shards_of(folder).map_err(failed)?, ..floors::storage(&config, None) };
     // What an earlier run has left half-way.
     drop(fs::remove_dir_all(folder.join(UNFINISHED)));
     block_on(async {

@@ -121,7 +121,7 @@ async fn make(
     let options = Options {
         data_dir: unfinished.clone(),
         shards: contents.cluster.shards,
-        ..floors::storage(config)
+        ..floors::storage(config, None)
     };
     let reached = unpack(&command.file, key, cut, &options).await.map_err(failed)?;
     keep_key(config, &unfinished, &Key::new(contents.cluster.key))?;

@@ -9,8 +9,11 @@ use crate::capability::mfa::Challenged;
 use crate::capability::oauth::{Arrival, Linked};
 use crate::capability::passkeys::Passkey;
 use crate::capability::sessions::{Renewed, SignedIn};
-use crate::capability::{email_verification, magic_links, mfa, oauth, passkeys, password_reset, passwords, phones, sessions, tenants, users, api_keys};
 use crate::capability::users::{Managed, Profile};
+use crate::capability::{
+    api_keys, email_verification, magic_links, mfa, oauth, passkeys, password_reset, passwords,
+    phones, sessions, tenants, users,
+};
 use crate::event::Origin;
 use crate::fault::Fault;
 use crate::idempotency::{Recorded, Ticket};

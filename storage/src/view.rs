@@ -18,7 +18,7 @@ use crate::codec;
 use crate::event::Event;
 use crate::fault::Fault;
 use crate::idempotency;
-use crate::ids::{MailId, SessionId, TenantId, TenantNumber, UserId, ApiKeyId};
+use crate::ids::{ApiKeyId, MailId, SessionId, TenantId, TenantNumber, UserId};
 use crate::keys::{self, Kind};
 use crate::one_time::OneTime;
 use crate::outbox::Mail;

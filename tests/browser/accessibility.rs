@@ -1,7 +1,7 @@
 //! The pages against axe-core, by day and in the dark, with and without faults (WCAG 2.2 AA).
 
 use janua_tests::Node;
-use janua_tests::browser::Browser;
+use janua_tests::chromium::Browser;
 use janua_tests::people::PASSWORD;
 use serde_json::json;
 

@@ -1,7 +1,7 @@
 //! What people do on the pages, in a real browser.
 
 use janua_tests::Node;
-use janua_tests::browser::{Browser, Key};
+use janua_tests::chromium::{Browser, Key};
 use janua_tests::people::PASSWORD;
 
 use crate::mail::link_to;

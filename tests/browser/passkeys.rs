@@ -1,6 +1,6 @@
 //! Passkeys on the pages, with Chromium's virtual authenticator.
 
-use janua_tests::browser::Browser;
+use janua_tests::chromium::Browser;
 use janua_tests::people::PASSWORD;
 use janua_tests::{Node, User};
 use serde_json::json;

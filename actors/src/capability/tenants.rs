@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 pub use self::anew::Anew;
 pub(crate) use self::directory::settle;
 pub use self::directory::{NewTenant, NewlyMade};
-use super::sessions::unexpected;
+use super::sessions::{text, unexpected};
 use crate::clock::Clock;
 use crate::context::Context;
 use crate::directory::{Directory, Node};
@@ -227,6 +227,13 @@ impl TenantRef {
         }
         let checked = self.0.node.outbound.check(url);
         checked.map(drop).map_err(|why| Refusal::field("settings.sms.webhookUrl", why))
+    }
+
+    /// A secret among the settings, opened.
+    pub(crate) fn opened_setting(&self, held: &Held, sealed: &str) -> Result<Secret, Refusal> {
+        let damaged = || Refusal::unavailable("a secret among the settings is damaged");
+        let bytes = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| damaged())?;
+        text(held.key.open(SETTING, &codec::decode(&bytes)?)?)
     }
 
     /// Signs with a new key from now on; the old one stays published until its last token has

@@ -17,8 +17,8 @@ use tokio::sync::oneshot;
 
 use self::eraser::Eraser;
 use self::sweeper::Sweeper;
-use crate::capability::api_keys::KeyUses;
 use self::texts::Texts;
+use crate::capability::api_keys::KeyUses;
 use crate::directory::Node;
 use crate::mail::Postman;
 use crate::refusal::Refusal;

@@ -1,10 +1,10 @@
 //! The endpoints, one file for each noun.
 
+pub mod api_keys;
+pub mod backups;
 pub mod cluster;
 pub mod email_verification;
 pub mod magic_links;
-pub mod api_keys;
-pub mod backups;
 pub mod mfa;
 pub mod oauth;
 pub mod outbox;

@@ -73,7 +73,10 @@ async fn show(call: Call, _: Empty) -> Result<Raw, Error> {
         .map(|session| Shown::of(&session, session.id == caller.session(), t))
         .collect();
     sessions.sort_by_key(|session| (!session.is_current, std::cmp::Reverse(session.last_active)));
-    let done = parameter(&call.query, "done").map(|_| t.session_ended);
+    let done = parameter(&call.query, "done").map(|what| match what.as_str() {
+        "linked" => t.link_done,
+        _ => t.session_ended,
+    });
     let lead = fill(t.account_lead, "email", &caller.live.user.profile.email);
     page.show(StatusCode::OK, &Account { page: &page.frame, lead, done, sessions })
 }
@@ -96,7 +99,7 @@ async fn act(call: Call, Form(form): Form<AccountForm>) -> Result<Raw, Error> {
             return Ok(Raw(response));
         }
     }
-    page.go_to_with(PATH, "done=1").map(Raw)
+    page.go_to_with(PATH, "done=ended").map(Raw)
 }
 
 impl Shown {

@@ -4,6 +4,8 @@
 //! (`Sec-Fetch-Site`, else `Origin`), and holds the same text as the browser's cookie. The cookie is
 //! `SameSite=Lax`, so a form of a foreign site comes without it.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use garde::Validate;
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, HeaderName};
@@ -56,9 +58,15 @@ pub fn guard(headers: &HeaderMap, cookie: Option<&str>, sent: &str) -> Result<()
     if given && is_our_own(headers) { Ok(()) } else { Err(stale()) }
 }
 
-fn stale() -> Error {
+/// The refusal of what was begun in another browser.
+pub fn stale() -> Error {
     let message = "The form was not given to this browser, or too long ago; open its page again";
     Error::new(Code::InsufficientPermissions, message)
+}
+
+/// What ties a way through another site to the browser with this cookie, without telling it.
+pub fn tie(cookie: &str) -> String {
+    URL_SAFE_NO_PAD.encode(&digest(&format!("tie {cookie}"))[..16])
 }
 
 /// Digests take as long to compare whatever they hold.

@@ -24,6 +24,7 @@ mod outcome;
 mod page;
 mod passkeys;
 mod password_reset;
+mod provider;
 mod reader;
 mod sign_in;
 mod sign_up;
@@ -35,6 +36,7 @@ mod visit;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
+use janua_actors::capability::oauth::HOSTED_PAGE;
 use utoipa::openapi::schema::Type;
 use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 
@@ -60,6 +62,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         verify::endpoints(),
         mfa::endpoints(),
         passkeys::endpoints(),
+        provider::endpoints(),
         account::endpoints(),
         notice::endpoints(),
         assets::endpoints(),
@@ -95,7 +98,12 @@ pub fn speak_for_browser(app: &App, door: Door, head: &mut Parts) {
         return;
     }
     let Ok((endpoint, _)) = app.router(door).find(&head.method, head.uri.path()) else { return };
-    let tenant = visit::parameter(head.uri.query().unwrap_or_default(), "tenant");
+    let query = head.uri.query().unwrap_or_default();
+    let tenant = visit::parameter(query, "tenant").or_else(|| {
+        // Whoever comes back from a provider brings the visit along in one parameter.
+        let state = visit::parameter(query, "state").filter(|_| endpoint.path == HOSTED_PAGE)?;
+        visit::parameter(provider::carried(&state).1, "tenant")
+    });
     if let Some(Ok(tenant)) = tenant.map(|tenant| HeaderValue::from_str(&tenant))
         && !head.headers.contains_key("x-tenant-id")
     {

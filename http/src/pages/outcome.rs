@@ -4,6 +4,7 @@ use http::header::REFRESH;
 use http::{HeaderValue, StatusCode};
 use janua_actors::capability::mfa::{Challenged, Entered};
 use janua_actors::capability::sessions::Tokens;
+use janua_actors::redirect::ReturnUrl;
 use janua_storage::capability::mfa::SecondFactor;
 use janua_storage::ids::{SessionId, UserId};
 use url::Url;
@@ -36,32 +37,52 @@ impl Page {
         session: SessionId,
         tokens: &Tokens,
     ) -> Result<Raw, Error> {
-        let Some(redirect) = &self.frame.visit.redirect else {
-            let mut response = self.go_to("/ui/account")?;
+        let links = self.frame.visit.provider.is_some();
+        let Some(redirect) = self.frame.visit.redirect.as_ref().filter(|_| !links) else {
+            // Whoever signs in to link a provider does that before they go on.
+            let mut response = self.go_to(if links { "/ui/link" } else { "/ui/account" })?;
             let now = call.app.services.clock.now();
             let seconds = tokens.expires.since(now).as_secs();
             Cookie::Session.set(&call.app, &mut response, &tokens.access_token, seconds);
             Cookie::SecondFactor.clear(&call.app, &mut response);
             return Ok(Raw(response));
         };
-        let host = Url::parse(redirect.as_str()).ok();
-        let host = host.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
-        let code = self.owner.hand_over(&call.context(), user, session).await?;
-        let end = self.frame.visit.end(&code).ok_or_else(Error::internal)?;
-        let Raw(mut response) = self.leave(&host, end)?;
+        let Raw(mut response) = self.hand_over(call, redirect, user, session).await?;
         Cookie::SecondFactor.clear(&call.app, &mut response);
         Ok(Raw(response))
+    }
+
+    /// Leads to the application, which takes the session over by a code.
+    pub async fn hand_over(
+        &self,
+        call: &Call,
+        redirect: &ReturnUrl,
+        user: UserId,
+        session: SessionId,
+    ) -> Result<Raw, Error> {
+        let code = self.owner.hand_over(&call.context(), user, session).await?;
+        let end = self.frame.visit.end(&code).ok_or_else(Error::internal)?;
+        let t = self.frame.t;
+        self.leave(t.leaving_title, t.leaving_lead, redirect.as_str(), end)
     }
 
     /// Leads the browser to another site. A form's answer that redirected there would be held
     /// against `form-action`, with every hop that follows; so this is a page of its own, which leads
     /// on at once and without a script (WCAG 2.2, technique G110).
-    pub fn leave(&self, host: &str, address: String) -> Result<Raw, Error> {
+    pub fn leave(
+        &self,
+        title: &str,
+        lead: &str,
+        site: &str,
+        address: String,
+    ) -> Result<Raw, Error> {
         let t = self.frame.t;
+        let host = Url::parse(site).ok();
+        let host = host.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
         let refresh = HeaderValue::try_from(format!("0;url={address}"));
         let link = Link { address, label: t.continue_.into() };
-        let lead = fill(t.leaving_lead, "host", host);
-        let page = Notice::new(&self.frame, t.leaving_title, [lead]).with(link);
+        let lead = fill(lead, "host", &host);
+        let page = Notice::new(&self.frame, title, [lead]).with(link);
         let Raw(mut response) = self.show(StatusCode::OK, &page)?;
         response.headers_mut().insert(REFRESH, refresh.map_err(|_| Error::internal())?);
         Ok(Raw(response))

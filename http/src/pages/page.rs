@@ -44,7 +44,7 @@ impl Page {
     /// The page at `path` that a request asks for.
     pub async fn of(call: &Call, path: &'static str) -> Result<Self, Error> {
         let owner = call.tenant()?.clone();
-        Self::of_tenant(call, owner, Some(path)).await
+        Self::of_tenant(call, owner, &call.query, Some(path)).await
     }
 
     /// The page that a mailed link opens. Its token names the tenant; what is no token belongs to
@@ -55,7 +55,13 @@ impl Page {
             Err(error) if error.code() == Code::InvalidToken => call.tenant()?.clone(),
             Err(error) => return Err(error),
         };
-        Self::of_tenant(call, owner, None).await
+        Self::of_tenant(call, owner, &call.query, None).await
+    }
+
+    /// The page that goes on with a visit that began elsewhere.
+    pub async fn of_visit(call: &Call, visit: &str) -> Result<Self, Error> {
+        let owner = call.tenant()?.clone();
+        Self::of_tenant(call, owner, visit, None).await
     }
 
     /// The page whose form was posted, if this browser was given it.
@@ -69,10 +75,11 @@ impl Page {
     async fn of_tenant(
         call: &Call,
         owner: TenantRef,
+        visit: &str,
         path: Option<&'static str>,
     ) -> Result<Self, Error> {
         let settings = owner.settings().await?;
-        let mut visit = Visit::of(&call.query, &settings)?;
+        let mut visit = Visit::of(visit, &settings)?;
         let is_default = call.app.settings.default_tenant.as_ref() == Some(owner.id());
         visit.tenant = Some(owner.id().clone()).filter(|_| !is_default);
         let language = Language::of(visit.language, &call.headers, &settings.mail.locale);
@@ -92,6 +99,16 @@ impl Page {
             registration_is_open: settings.registration == Registration::Open,
         };
         Ok(Self { owner, settings, frame, app: call.app.clone(), has_cookie })
+    }
+
+    /// What ties a way through another site to this browser.
+    pub fn tie(&self) -> String {
+        form::tie(&self.frame.form_token)
+    }
+
+    /// Refuses to go on where another browser has begun: somebody else would be signed in.
+    pub fn check_tie(&self, tie: &str) -> Result<(), Error> {
+        if self.has_cookie && self.tie() == tie { Ok(()) } else { Err(form::stale()) }
     }
 
     /// Takes in what was wrong; the error itself comes back where its visitor can do nothing

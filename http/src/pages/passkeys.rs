@@ -73,7 +73,7 @@ async fn log_in(call: Call, Form(form): Form<CredentialForm>) -> Result<Raw, Err
         Ok(entered) => page.entered(&call, entered).await,
         Err(error) => {
             let status = fails(&mut page, error)?;
-            sign_in::render(&page, status, "")
+            sign_in::render(&page, status, "").await
         }
     }
 }

@@ -4,6 +4,7 @@ use askama::Template;
 use garde::Validate;
 use http::StatusCode;
 use janua_actors::capability::mfa::Entered;
+use janua_actors::capability::oauth::Listed;
 use janua_actors::capability::passwords::Credentials;
 use janua_actors::context::DeviceInfo;
 use janua_actors::hashing::Plaintext;
@@ -12,7 +13,6 @@ use utoipa::ToSchema;
 
 use super::form::Form;
 use super::frame::Frame;
-use super::notice::Link;
 use super::page::{Page, check};
 use super::texts::fill;
 use crate::call::Call;
@@ -40,7 +40,13 @@ pub fn endpoints() -> Vec<Endpoint> {
 struct SignIn<'a> {
     page: &'a Frame,
     email: &'a str,
-    providers: Vec<Link>,
+    providers: Vec<Button>,
+}
+
+/// A form that is nothing but its button.
+struct Button {
+    label: String,
+    address: String,
 }
 
 /// What the form posts.
@@ -55,7 +61,7 @@ pub struct SignInForm {
 
 async fn show(call: Call, _: Empty) -> Result<Raw, Error> {
     let page = Page::of(&call, PATH).await?;
-    render(&page, StatusCode::OK, "")
+    render(&page, StatusCode::OK, "").await
 }
 
 async fn sign_in(call: Call, Form(form): Form<SignInForm>) -> Result<Raw, Error> {
@@ -64,7 +70,7 @@ async fn sign_in(call: Call, Form(form): Form<SignInForm>) -> Result<Raw, Error>
         Ok(entered) => page.entered(&call, entered).await,
         Err(error) => {
             let status = page.takes_fault(error)?;
-            render(&page, status, &form.email)
+            render(&page, status, &form.email).await
         }
     }
 }
@@ -83,28 +89,17 @@ async fn log_in(page: &Page, call: &Call, form: &SignInForm) -> Result<Entered, 
 }
 
 /// The page, as it is now.
-pub fn render(page: &Page, status: StatusCode, email: &str) -> Result<Raw, Error> {
-    page.show(status, &SignIn { page: &page.frame, email, providers: providers(page) })
+pub async fn render(page: &Page, status: StatusCode, email: &str) -> Result<Raw, Error> {
+    let providers = providers(page).await?;
+    page.show(status, &SignIn { page: &page.frame, email, providers })
 }
 
 /// The providers that the tenant has switched on.
-fn providers(page: &Page) -> Vec<Link> {
-    let enabled = page.settings.oauth.iter().filter(|(_, provider)| provider.enabled);
-    let link = |(name, _): (&String, _)| Link {
-        address: page.frame.visit.to(&format!("/auth/oauth/{name}")),
-        label: fill(page.frame.t.provider_sign_in, "provider", &display_name(name)),
+async fn providers(page: &Page) -> Result<Vec<Button>, Error> {
+    let listed = page.owner.providers().await?.into_iter().filter(|provider| provider.enabled);
+    let button = |provider: Listed| Button {
+        label: fill(page.frame.t.provider_sign_in, "provider", &provider.name),
+        address: page.frame.visit.about(&provider.id).to("/ui/provider"),
     };
-    enabled.map(link).collect()
-}
-
-/// A provider, as people know it.
-pub fn display_name(provider: &str) -> String {
-    match provider {
-        "github" => "GitHub".into(),
-        other => {
-            let mut letters = other.chars();
-            let first = letters.next().map(|first| first.to_uppercase().to_string());
-            format!("{}{}", first.unwrap_or_default(), letters.as_str())
-        }
-    }
+    Ok(listed.map(button).collect())
 }

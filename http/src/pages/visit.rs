@@ -12,7 +12,7 @@ use super::language::Language;
 use crate::error::{Detail, Error};
 
 /// The longest state that an application may have handed back to it.
-const LONGEST_STATE: usize = 1024;
+const LONGEST_STATE: usize = 512;
 
 /// A visit, as its address tells it.
 #[derive(Debug, Clone, Default)]
@@ -43,7 +43,7 @@ impl Visit {
         let redirect = redirect.map(|given| redirect::checked(settings, "redirect_uri", &given));
         let state = parameter(query, "state");
         if state.as_ref().is_some_and(|state| state.len() > LONGEST_STATE) {
-            let rule = "must have at most 1024 bytes";
+            let rule = "must have at most 512 bytes";
             return Err(Error::invalid(vec![Detail::new("state", rule)]));
         }
         Ok(Self {
@@ -77,6 +77,16 @@ impl Visit {
         let state = self.state.iter().map(|state| ("state", state.as_str()));
         let told = [("code", code.expose())].into_iter().chain(state);
         Some(self.redirect.as_ref()?.telling(told))
+    }
+
+    /// The same visit, about a provider.
+    pub fn about(&self, provider: &str) -> Self {
+        Self { provider: Some(provider.into()), ..self.clone() }
+    }
+
+    /// The visit in one text, from which another request goes on with it.
+    pub fn query(&self) -> String {
+        self.to("").trim_start_matches('?').to_owned()
     }
 
     fn address(&self, path: &str, language: Option<Language>) -> String {

@@ -1,11 +1,10 @@
 //! The configuration, as each floor wants it.
 
 use janua_actors::directory::{MailLimits, Options as Actors};
-use std::path::Path;
-use std::time::Duration;
 use janua_actors::hashing::Cost;
 use janua_actors::mail::{self, Relay};
 use janua_actors::settings::{AlgorithmName, Mail, Settings, Tokens, Webauthn};
+use janua_actors::upstream::Configured;
 use janua_http::limits::rate::Rate;
 use janua_http::settings::{Connections, Rates, Settings as Http, Sizes, Timeouts, TlsFiles};
 use janua_storage::capability::limits::{Bucket, Limit as PerAddress};
@@ -14,11 +13,14 @@ use janua_storage::cluster_key::Wrapping;
 use janua_storage::engine::Options as Storage;
 use janua_storage::seal::{Key, mac};
 use janua_storage::secret::Secret;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::membership::Identity;
 use super::start;
-use crate::config::{self, Config, Limit, Number, OrOff, SigningAlgorithm};
+use crate::config::{self, Config, Limit, Number, OrOff, SigningAlgorithm, WebUrl};
 use crate::failure::Failure;
 
 /// What wraps the cluster's key, now and before.
@@ -100,8 +102,10 @@ pub fn actors(config: &Config) -> Result<Actors, Failure> {
             parallelism: narrow(config.passwords.parallelism),
         },
         issuer: config.http.public_url.as_str().into(),
+        providers: providers(config),
         sessions_per_user: narrow(config.sessions.per_user),
         live_sessions: narrow(config.sessions.live_actors),
+        fresh_for: config.sessions.fresh.0,
         allow_private_addresses: config.webhooks.allow_private_addresses,
         phone_allowance: allowance(config.limits.phone_verification),
         geoip: config.geoip.database.clone(),
@@ -142,6 +146,22 @@ fn mail_limits(limits: &config::Limits) -> MailLimits {
         magic_link: of(Bucket::MagicLink, limits.magic_link),
         registration: of(Bucket::Registration, limits.email_verification),
     }
+}
+
+/// Who vouches for users.
+fn providers(config: &Config) -> BTreeMap<String, Configured> {
+    let text = |url: &WebUrl| url.as_str().to_owned();
+    let configured = config.oauth.iter().map(|(name, provider)| {
+        let configured = Configured {
+            client_id: provider.client_id.clone().unwrap_or_default(),
+            client_secret: secret(provider.client_secret.as_ref()),
+            issuer: provider.issuer.as_ref().map(text),
+            base_url: provider.base_url.as_ref().map(text),
+            redirect_uris: provider.redirect_uris.iter().map(text).collect(),
+        };
+        (name.clone(), configured)
+    });
+    configured.collect()
 }
 
 /// How clients are met.

@@ -180,6 +180,19 @@ impl From<SignedIn> for DeviceSession {
     }
 }
 
+impl LogIn {
+    /// Of somebody who has a session already.
+    pub(super) fn without_session(profile: Profile) -> Self {
+        Self {
+            user: profile.into(),
+            session: None,
+            requires_mfa: false,
+            temp_token: None,
+            mfa_methods: None,
+        }
+    }
+}
+
 impl From<Entered> for LogIn {
     fn from(entered: Entered) -> Self {
         match entered {

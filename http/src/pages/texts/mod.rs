@@ -34,8 +34,8 @@ macro_rules! texts {
 }
 
 texts! {
-    language error_prefix skip or back continue_ cancel
-    email password new_password first_name last_name code optional show_password hide_password
+    language error_prefix back continue_ cancel
+    email password new_password first_name last_name optional show_password
     sign_in sign_in_title sign_in_lead no_account forgot_password other_ways
     passkey_sign_in passkey_failed passkey_cancelled provider_sign_in
     sign_up sign_up_title have_account password_hint closed_title closed_lead
@@ -48,17 +48,18 @@ texts! {
     check_mail_title check_mail_lead
     mfa_title mfa_totp_lead mfa_totp mfa_backup_lead mfa_backup mfa_passkey_lead mfa_passkey
     mfa_use_totp mfa_use_backup mfa_use_passkey mfa_submit mfa_expired_title mfa_expired_lead
-    passkeys_title passkeys_lead passkey_name passkey_add passkey_added passkey_unsupported
+    passkeys_title passkeys_lead passkey_add passkey_added passkey_unsupported
     passkey_list passkey_none
-    link_title link_lead link_submit link_required_title link_required_lead link_done
-    account_title account_lead account_sessions this_device unknown_device signed_in_at
+    link_title link_lead link_required_title link_required_lead link_done provider_denied
+    provider_failed provider_taken departing_title departing_lead
+    account_title account_lead account_sessions this_device unknown_device
     last_active end_session end_others session_ended sign_out signed_out_title signed_out_lead
     leaving_title leaving_lead
     token_missing_title token_missing_lead
     problem_title stale_form not_found too_many unavailable broken bad_request
     fault_summary email_invalid email_missing email_taken password_missing password_short
     password_guessable name_invalid credentials_wrong locked suspended code_missing code_wrong
-    token_invalid token_used not_allowed sso_required start_again
+    token_invalid token_used not_allowed start_again
 }
 
 /// A text with what it names put in.
