@@ -6,4 +6,5 @@ mod journeys;
 mod mail;
 mod passkeys;
 mod policy;
+mod providers;
 mod second_factor;

@@ -251,7 +251,7 @@ impl Browser {
 
     /// What axe-core finds inaccessible about the page, by day and in the dark (WCAG 2.2, A and AA).
     pub async fn barriers(&self) -> Vec<String> {
-        let path = workspace().join("tests/browser/node_modules/axe-core/axe.min.js");
+        let path = workspace().join("target/peers/axe/node_modules/axe-core/axe.min.js");
         let axe = std::fs::read_to_string(&path)
             .unwrap_or_else(|error| panic!("{}: {error}: tests/run installs it", path.display()));
         self.client.execute(&axe, Vec::new()).await.expect("axe loads");

@@ -122,6 +122,15 @@ impl Visitor {
         refresh.unwrap_or_else(|| panic!("it leads nowhere: {}", self.page.text)).to_owned()
     }
 
+    /// The address of the first link to this page.
+    #[track_caller]
+    pub fn link(&self, path: &str) -> String {
+        let links = self.page.text.split("href=\"").skip(1);
+        let links = links.filter_map(|link| link.split('"').next()).map(unescaped);
+        let found = links.into_iter().find(|link| link.split('?').next() == Some(path));
+        found.unwrap_or_else(|| panic!("no link to {path}: {}", self.page.text))
+    }
+
     /// The address and the hidden fields of the form with this action.
     #[track_caller]
     fn form(&self, action: &str) -> (String, BTreeMap<String, String>) {
