@@ -18,10 +18,19 @@ pub type Schemas = Vec<(String, RefOr<Schema>)>;
 /// Describes a body in OpenAPI and adds the schemas that it names.
 pub type Describe = fn(&mut Schemas) -> Option<RequestBody>;
 
+/// The media type of most bodies.
+pub const JSON: &str = "application/json";
+
+/// The media type of what a form posts (URL Standard §5).
+pub const FORM: &str = "application/x-www-form-urlencoded";
+
 /// What a handler takes beside the call.
 pub trait Input: Sized + Send + 'static {
     /// Whether there is a body to read before.
     const TAKES_BODY: bool;
+
+    /// How that body must be written.
+    const MEDIA_TYPE: &'static str = JSON;
 
     /// Whether there is a body to be read by the handler, line by line.
     const TAKES_LINES: bool = false;
@@ -70,7 +79,7 @@ where
 
     fn describe(schemas: &mut Schemas) -> Option<RequestBody> {
         let content = ContentBuilder::new().schema(Some(reference::<T>(schemas))).build();
-        let body = RequestBodyBuilder::new().content("application/json", content);
+        let body = RequestBodyBuilder::new().content(JSON, content);
         Some(body.required(Some(Required::True)).build())
     }
 }
