@@ -1,20 +1,31 @@
 //! The directory finds tenants, and with them everything else. One a node. A tenant whose shard another
 //! node leads is not found here: the refusal says where.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use dashmap::DashMap;
+use janua_storage::capability::limits::{Bucket, Limit};
+use janua_storage::capability::phones::Allowance;
+use janua_storage::effect::Effect;
 use janua_storage::engine::Shards;
 use janua_storage::ids::{SessionId, TenantId, TenantNumber, UserId};
 use janua_storage::seal::Key;
 use janua_storage::view::View;
+use parking_lot::RwLock;
 use ractor::{Actor, ActorRef};
+use tokio::sync::Semaphore;
 
+use crate::capability::api_keys::KeyUses;
 use crate::clock::SharedClock;
 use crate::gateway::{Gateway, Links};
 use crate::hashing::{Cost, HashingPool};
 use crate::home::Homes;
+use crate::mail::{self, PostmanMessage};
+use crate::outbound::Outbound;
+use crate::places::{Place, Places};
 use crate::refusal::{Refusal, Vouched};
 use crate::routing::Followed;
 use crate::session::{Live, Registry, Touches};
@@ -23,6 +34,7 @@ use crate::stamps::Stamps;
 use crate::supervisor::{Supervisor, SupervisorMessage};
 use crate::tenant::{Shared, TenantRef};
 use crate::tokens::{TokenCache, VerifiedToken, key_of};
+use crate::upstream::{Configured, Upstream};
 
 /// How actors are set up.
 #[derive(Debug, Clone)]
@@ -33,14 +45,53 @@ pub struct Options {
     pub cost: Cost,
     /// `iss` of access tokens.
     pub issuer: String,
+    /// How mail leaves.
+    pub mail: mail::Options,
+    /// How many mails of a kind an address gets.
+    pub mail_limits: MailLimits,
+    /// Who vouches for users.
+    pub providers: BTreeMap<String, Configured>,
     /// How many live sessions a user may have.
     pub sessions_per_user: u32,
     /// After how long a signing key gives way to a new one.
     pub signing_key_ttl: Duration,
     /// How many sessions may have an actor at once.
     pub live_sessions: usize,
+    /// How long ago somebody may have logged in who changes the ways in without their password.
+    pub fresh_for: Duration,
     /// How many access tokens are remembered as verified.
     pub verified_tokens: usize,
+    /// Whether calls to addresses that tenants choose may stay in the machine or its network.
+    pub allow_private_addresses: bool,
+    /// How many codes may be sent to one phone number.
+    pub phone_allowance: Allowance,
+    /// A file of MaxMind's format that tells where addresses are.
+    pub geoip: Option<PathBuf>,
+}
+
+/// How many mails of a kind an address gets.
+#[derive(Debug, Clone)]
+pub struct MailLimits {
+    /// That let somebody set a new password.
+    pub password_reset: Limit,
+    /// That verify the address, asked for.
+    pub email_verification: Limit,
+    /// That let somebody in.
+    pub magic_link: Limit,
+    /// That follow a registration.
+    pub registration: Limit,
+}
+
+impl Default for MailLimits {
+    fn default() -> Self {
+        let an_hour = |bucket, count| Limit { bucket, count, window: Duration::from_secs(3600) };
+        Self {
+            password_reset: an_hour(Bucket::PasswordReset, 3),
+            email_verification: an_hour(Bucket::EmailVerification, 5),
+            magic_link: an_hour(Bucket::MagicLink, 5),
+            registration: an_hour(Bucket::Registration, 5),
+        }
+    }
 }
 
 impl Default for Options {
@@ -49,10 +100,17 @@ impl Default for Options {
             defaults: Settings::default(),
             cost: Cost::default(),
             issuer: "http://localhost:3000".into(),
+            mail: mail::Options::default(),
+            mail_limits: MailLimits::default(),
+            providers: BTreeMap::new(),
             sessions_per_user: 200,
             signing_key_ttl: Duration::from_secs(90 * 24 * 3600),
             live_sessions: 10_000,
+            fresh_for: Duration::from_secs(600),
             verified_tokens: 50_000,
+            allow_private_addresses: false,
+            phone_allowance: Allowance { most: 5, window_ms: 3_600_000 },
+            geoip: None,
         }
     }
 }
@@ -66,13 +124,42 @@ pub(crate) struct Node {
     pub stamps: Arc<Stamps>,
     pub sessions: Registry,
     pub touches: Touches,
+    pub key_uses: KeyUses,
     pub tokens: TokenCache,
     pub followed: Followed,
+    pub upstream: Upstream,
     pub defaults: Settings,
     pub issuer: String,
+    pub mail: mail::Options,
+    pub mail_limits: MailLimits,
+    pub postman: RwLock<Option<ActorRef<PostmanMessage>>>,
     pub cluster_key: Key,
+    pub fresh_for: Duration,
     pub sessions_per_user: u32,
     pub signing_key_ttl: Duration,
+    pub outbound: Arc<Outbound>,
+    pub phone_allowance: Allowance,
+    pub places: Places,
+    /// Turns for what reads a lot.
+    pub readings: Arc<Semaphore>,
+}
+
+/// How many of those read at once.
+const READINGS: usize = 2;
+
+impl Node {
+    /// Tells whoever has to know what a batch has changed.
+    fn heed(&self, effects: &[Effect]) {
+        self.stamps.heed(effects);
+        for effect in effects {
+            if let Effect::Mail(tenant, mail) = *effect
+                && let Some(postman) = &*self.postman.read()
+            {
+                // One that has stopped looks through the outboxes when it starts again.
+                let _ = postman.cast(PostmanMessage::Posted(tenant, mail));
+            }
+        }
+    }
 }
 
 /// Finds tenants and sessions. Cloning gives another handle on the same directory.
@@ -117,11 +204,11 @@ impl Directory {
     ) -> Result<Self, Refusal> {
         let hashing = HashingPool::start(options.cost, clock.clone())
             .map_err(|error| Refusal::unavailable(error.to_string()))?;
+        let outbound = Outbound::new(options.allow_private_addresses)
+            .map_err(|error| Refusal::unavailable(error.to_string()))?;
+        let outbound = Arc::new(outbound);
+        let upstream = Upstream::new(options.providers, outbound.clone(), clock.clone());
         let stamps = Arc::new(Stamps::new());
-        for shard in shards.iter() {
-            let stamps = stamps.clone();
-            shard.observe(Arc::new(move |effects| stamps.heed(effects)));
-        }
         let node = Arc::new(Node {
             shards: Homes::new(shards),
             gateway: OnceLock::new(),
@@ -130,14 +217,28 @@ impl Directory {
             stamps,
             sessions: Registry::new(options.live_sessions),
             touches: Touches::default(),
+            key_uses: KeyUses::default(),
             tokens: TokenCache::new(options.verified_tokens),
             followed: Followed::default(),
+            upstream,
             defaults: options.defaults,
             issuer: options.issuer,
+            mail: options.mail,
+            mail_limits: options.mail_limits,
+            postman: RwLock::default(),
             cluster_key,
             sessions_per_user: options.sessions_per_user,
+            fresh_for: options.fresh_for,
             signing_key_ttl: options.signing_key_ttl,
+            outbound,
+            phone_allowance: options.phone_allowance,
+            places: Places::new(options.geoip),
+            readings: Arc::new(Semaphore::new(READINGS)),
         });
+        for shard in node.shards.shards().iter() {
+            let node = node.clone();
+            shard.observe(Arc::new(move |effects| node.heed(effects)));
+        }
         let (supervisor, _) = Actor::spawn(None, Supervisor, node.clone())
             .await
             .map_err(|error| Refusal::unavailable(error.to_string()))?;
@@ -167,6 +268,11 @@ impl Directory {
 
     pub(crate) fn node(&self) -> &Arc<Node> {
         &self.0.node
+    }
+
+    /// Where an address is, if a database tells it.
+    pub fn place(&self, address: &str) -> Option<Place> {
+        self.0.node.places.find(address)
     }
 
     /// The clock of the node.
@@ -199,6 +305,16 @@ impl Directory {
         let record = View::new(&records, number).tenant()?;
         let shared = |id| Shared::new(id, number, self.0.node.clone());
         Ok(record.map(|record| TenantRef(shared(record.id))))
+    }
+
+    /// Lets go of a tenant that is gone.
+    pub(crate) fn forget_tenant(&self, id: &TenantId, number: TenantNumber) {
+        self.0.numbers.remove(id);
+        if let Some((_, tenant)) = self.0.tenants.remove(&number)
+            && let Some(actor) = tenant.0.actor.read().as_ref()
+        {
+            actor.stop(None);
+        }
     }
 
     /// The tenant with this public id.

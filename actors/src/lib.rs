@@ -1,6 +1,7 @@
 //! Actors decide. They hold nothing that storage cannot rebuild, take requests through bounded
 //! doors, and meet time and randomness in `clock` alone.
 
+pub mod backup;
 pub mod capability;
 pub mod clock;
 pub mod context;
@@ -10,6 +11,12 @@ pub mod gateway;
 pub mod hashing;
 mod home;
 mod idempotency;
+pub mod mail;
+mod outbound;
+pub mod permissions;
+pub mod phone;
+pub mod places;
+pub mod redirect;
 pub mod refusal;
 pub mod routing;
 pub mod session;
@@ -18,3 +25,4 @@ mod stamps;
 mod supervisor;
 pub mod tenant;
 pub mod tokens;
+pub mod upstream;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use janua_storage::capability::limits::Level;
 use janua_storage::command::Rejection;
 use janua_storage::engine::Unavailable;
 use janua_storage::fault::Fault;
@@ -9,6 +10,8 @@ use janua_storage::ids::ShardId;
 use janua_storage::moment::Moment;
 
 use crate::tokens::VerifiedToken;
+/// When to ask again for a mail that the outbox has no room for.
+const OUTBOX_AGAIN: Duration = Duration::from_secs(60);
 
 /// What is wrong with one field of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,11 +96,25 @@ pub enum Refusal {
     /// The address has an account that must be linked from inside.
     #[error("the account must be linked by its owner")]
     AccountLinkRequired,
+    /// The action wants to know anew who its caller is.
+    #[error("authentication is too long ago")]
+    ReauthenticationRequired,
+    /// The provider gave no address, and an account needs one.
+    #[error("the provider gave no e-mail address")]
+    EmailRequired,
+    /// The account at the provider is a way in to another account, or another one is to this.
+    #[error("the identity is linked already")]
+    IdentityAlreadyLinked,
+    /// Without it nobody would get in any more.
+    #[error("this is the last way to log in")]
+    LastLoginMethod,
     /// Too many of these for one address.
     #[error("rate limit exceeded")]
     LimitReached {
         /// When the next one is taken.
         retry_after: Duration,
+        /// What an answer shows of the limit, where it shows it.
+        level: Option<Level>,
     },
     /// Somebody ended the session.
     #[error("session revoked")]
@@ -117,6 +134,12 @@ pub enum Refusal {
     /// The idempotency key came with another request before.
     #[error("the idempotency key was used for another request")]
     IdempotencyConflict,
+    /// Another tenant has this id or slug.
+    #[error("id or slug is taken")]
+    SlugTaken,
+    /// Backups have no recovery key, or another one.
+    #[error("backups are encrypted to another recovery key, or to none")]
+    RecoveryKey,
     /// More work than fits is waiting already.
     #[error("too busy")]
     Overloaded {
@@ -177,13 +200,21 @@ impl Refusal {
             Rejection::TokenUsed => Self::TokenUsed,
             Rejection::InvalidMfaCode => Self::InvalidMfaCode,
             Rejection::AccountLinkRequired => Self::AccountLinkRequired,
+            Rejection::RegistrationClosed => Self::InsufficientPermissions,
+            Rejection::EmailRequired => Self::EmailRequired,
+            Rejection::IdentityAlreadyLinked => Self::IdentityAlreadyLinked,
+            Rejection::LastLoginMethod => Self::LastLoginMethod,
             Rejection::LimitReached { until } => {
-                Self::LimitReached { retry_after: until.since(now) }
+                Self::LimitReached { retry_after: until.since(now), level: None }
             }
+            Rejection::OutboxFull => Self::Overloaded { retry_after: OUTBOX_AGAIN },
             Rejection::SessionRevoked => Self::SessionRevoked,
             Rejection::SessionExpired => Self::SessionExpired,
             Rejection::IdempotencyConflict => Self::IdempotencyConflict,
+            Rejection::SlugTaken => Self::SlugTaken,
             Rejection::Stale => Self::unavailable("the record changed while it was being changed"),
+            Rejection::CredentialExists => Self::field("id", "is registered already"),
+            Rejection::TooMany => Self::field("id", "is one more than an account may have"),
             Rejection::AlreadyExists => Self::unavailable("an id was drawn twice"),
         }
     }

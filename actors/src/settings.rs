@@ -8,8 +8,11 @@ use janua_storage::capability::passwords::LockoutPolicy;
 use janua_storage::capability::tenants::Algorithm;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use url::{Host, Url};
+use url::Url;
 
+use crate::capability::passkeys;
+use crate::mail;
+use crate::redirect::is_listable;
 use crate::refusal::Refusal;
 
 /// The longest that an access token may last, seconds.
@@ -233,6 +236,7 @@ impl Settings {
         within("settings.lockout.attempts", self.lockout.attempts.into(), 0, 1000)?;
         within("settings.lockout.window", self.lockout.window, 1, YEAR)?;
         within("settings.lockout.duration", self.lockout.duration, 1, YEAR)?;
+        passkeys::check(&self.webauthn)?;
         if self.passwords.breach_check {
             return Err(Refusal::field("settings.passwords.breachCheck", "is not available yet"));
         }
@@ -240,7 +244,8 @@ impl Settings {
             let rule = "must be origins as browsers send them, such as https://app.example.com";
             return Err(Refusal::field("settings.allowedOrigins", rule));
         }
-        if !self.redirect_urls.iter().all(|url| is_redirect_url(url)) {
+        mail::check(&self.mail)?;
+        if !self.redirect_urls.iter().all(|url| is_listable(url)) {
             let rule =
                 "must be https URLs without user, query and fragment; http only for loopback";
             return Err(Refusal::field("settings.redirectUrls", rule));
@@ -253,25 +258,6 @@ impl Settings {
 fn is_origin(text: &str) -> bool {
     let of_web = |url: &Url| matches!(url.scheme(), "http" | "https");
     Url::parse(text).is_ok_and(|url| of_web(&url) && url.origin().ascii_serialization() == text)
-}
-
-/// Whether a login may lead back to it (RFC 9700 §2.1, RFC 8252 §7.3).
-fn is_redirect_url(text: &str) -> bool {
-    let Ok(url) = Url::parse(text) else { return false };
-    let plain = url.username().is_empty()
-        && url.password().is_none()
-        && url.query().is_none()
-        && url.fragment().is_none();
-    plain && (url.scheme() == "https" || url.scheme() == "http" && is_loopback(&url))
-}
-
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
 }
 
 /// Puts what `seal` makes of them in the place of the secrets in a patch.

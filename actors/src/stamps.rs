@@ -39,6 +39,7 @@ impl Stamps {
             match *effect {
                 Effect::User(tenant, user) => bump(self.slot((tenant, user))),
                 Effect::Tenant(tenant) => bump(self.slot(tenant)),
+                Effect::Mail(..) => {}
                 Effect::Everything => self.0.iter().for_each(bump),
             }
         }

@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
+use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
-use http::{HeaderMap, HeaderValue};
 use http_body_util::BodyExt;
 use hyper::body::Body;
+use janua_actors::gateway::{Pieces, Source};
+use tokio::sync::mpsc;
 
 use crate::error::{Code, Error};
 use crate::settings::Settings;
@@ -16,9 +18,22 @@ use crate::settings::Settings;
 const LINGER: Duration = Duration::from_secs(1);
 
 /// A body that arrives bit by bit.
-pub(crate) trait Stream: Body<Data = Bytes> + Unpin {}
+pub(crate) trait Stream: Body<Data = Bytes> + Unpin + Send {}
 
-impl<B: Body<Data = Bytes> + Unpin> Stream for B {}
+impl<B: Body<Data = Bytes> + Unpin + Send> Stream for B {}
+
+/// A body on its way to another node, piece by piece.
+pub(crate) struct Sending<'a, B>(pub &'a mut Payload<B>, pub &'a Settings);
+
+impl<B: Stream> Source for Sending<'_, B> {
+    async fn next(&mut self) -> (u8, Bytes) {
+        match self.0.next_piece(self.1).await {
+            Ok(Some(piece)) => (PIECE, piece),
+            Ok(None) => (END, Bytes::new()),
+            Err(fault) => (fault.code(), Bytes::new()),
+        }
+    }
+}
 
 /// Why a body was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +61,7 @@ impl Fault {
         [Self::TooLarge, Self::Late, Self::Broken].into_iter().find(|fault| fault.code() == code)
     }
 
-    fn error(self, most: usize) -> Error {
+    fn error(self, most: u64) -> Error {
         let (code, message) = match self {
             Self::TooLarge => {
                 (Code::PayloadTooLarge, format!("The body is larger than {most} bytes").into())
@@ -66,21 +81,26 @@ pub(crate) enum Payload<B> {
     Waiting(B),
     /// So it was.
     Read(Result<Bytes, Fault>),
+    /// Being read piece by piece; so many bytes may still come.
+    Running(B, u64),
+    /// Being read piece by piece at the node that received it.
+    Pulled(Pieces),
 }
+
+/// What a piece from another node begins with, when it is one, and when there are no more. Anything
+/// else is the code of a fault.
+const PIECE: u8 = 0;
+const END: u8 = 255;
 
 impl<B: Stream> Payload<B> {
     /// The whole body, when it is JSON, not too large, and arrives in time.
     pub async fn json(&mut self, headers: &HeaderMap, settings: &Settings) -> Result<Bytes, Error> {
-        let empty = match self {
-            Self::Waiting(body) => body.is_end_stream(),
-            Self::Read(read) => read.as_ref().is_ok_and(Bytes::is_empty),
-        };
-        if empty {
+        if self.is_empty() {
             return Ok(Bytes::new());
         }
         json_only(headers)?;
         let read = self.read(headers, settings).await;
-        read.map_err(|fault| fault.error(settings.sizes.body))
+        read.map_err(|fault| fault.error(settings.sizes.body as u64))
     }
 
     /// The whole body as it is, if it is `wanted`, when it is not too large, and arrives in time.
@@ -93,15 +113,96 @@ impl<B: Stream> Payload<B> {
         if wanted { self.read(headers, settings).await } else { Ok(Bytes::new()) }
     }
 
+    /// Whether it is known to hold nothing.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Waiting(body) => body.is_end_stream(),
+            Self::Read(read) => read.as_ref().is_ok_and(Bytes::is_empty),
+            Self::Running(..) | Self::Pulled(_) => false,
+        }
+    }
+
+    /// Whether all of it can still be had.
+    pub fn is_whole(&self) -> bool {
+        matches!(self, Self::Waiting(_) | Self::Read(_))
+    }
+
     async fn read(&mut self, headers: &HeaderMap, settings: &Settings) -> Result<Bytes, Fault> {
         let read = match self {
             Self::Read(read) => return read.clone(),
             Self::Waiting(body) => {
                 receive(headers, body, settings.sizes.body, settings.timeouts.body).await
             }
+            Self::Running(..) | Self::Pulled(_) => Err(Fault::Broken),
         };
         *self = Self::Read(read.clone());
         read
+    }
+
+    /// Hands over the body piece by piece, when it is one of lines, not too large, and goes on
+    /// arriving.
+    pub async fn hand_over(
+        &mut self,
+        headers: &HeaderMap,
+        settings: &Settings,
+        pieces: mpsc::Sender<Result<Bytes, Error>>,
+    ) {
+        if !self.is_empty()
+            && let Err(error) = lines_only(headers)
+        {
+            pieces.send(Err(error)).await.ok();
+            return;
+        }
+        loop {
+            let piece = self.next_piece(settings).await;
+            let piece = piece.map_err(|fault| fault.error(settings.sizes.import)).transpose();
+            let Some(piece) = piece else { return };
+            let is_last = piece.is_err();
+            // Whoever does not listen any more has answered already.
+            if pieces.send(piece).await.is_err() || is_last {
+                return;
+            }
+        }
+    }
+
+    async fn next_piece(&mut self, settings: &Settings) -> Result<Option<Bytes>, Fault> {
+        if let Self::Waiting(_) = self {
+            let over = Self::Read(Ok(Bytes::new()));
+            if let Self::Waiting(body) = std::mem::replace(self, over) {
+                *self = Self::Running(body, settings.sizes.import);
+            }
+        }
+        match self {
+            Self::Running(body, left) => next_frame(body, left, settings).await,
+            Self::Pulled(pieces) => match pieces.next().await {
+                Some(mut piece) if !piece.is_empty() => match piece.get_u8() {
+                    PIECE => Ok(Some(piece)),
+                    END => Ok(None),
+                    code => Err(Fault::from_code(code).unwrap_or(Fault::Broken)),
+                },
+                _ => Err(Fault::Broken),
+            },
+            Self::Read(read) => read.clone().map(|_| None),
+            Self::Waiting(_) => Ok(None),
+        }
+    }
+}
+
+async fn next_frame<B: Stream>(
+    body: &mut B,
+    left: &mut u64,
+    settings: &Settings,
+) -> Result<Option<Bytes>, Fault> {
+    loop {
+        let frame = tokio::time::timeout(settings.timeouts.body, body.frame()).await;
+        let Some(frame) = frame.map_err(|_| Fault::Late)? else { return Ok(None) };
+        let Ok(piece) = frame.map_err(|_| Fault::Broken)?.into_data() else { continue };
+        let Some(rest) = left.checked_sub(piece.len() as u64) else {
+            linger(body, usize::try_from(settings.sizes.import).unwrap_or(usize::MAX)).await;
+            return Err(Fault::TooLarge);
+        };
+        *left = rest;
+        return Ok(Some(piece));
     }
 }
 
@@ -158,15 +259,25 @@ async fn linger<B: Stream>(body: &mut B, most: usize) {
 }
 
 fn json_only(headers: &HeaderMap) -> Result<(), Error> {
-    let encoded = headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity");
-    if encoded || !headers.get(CONTENT_TYPE).is_some_and(is_json) {
-        let message = "Send the body as plain JSON, with Content-Type: application/json";
-        return Err(Error::new(Code::UnsupportedMediaType, message));
+    if is_plain(headers, &["application/json"]) {
+        return Ok(());
     }
-    Ok(())
+    let message = "Send the body as plain JSON, with Content-Type: application/json";
+    Err(Error::new(Code::UnsupportedMediaType, message))
 }
 
-fn is_json(content_type: &HeaderValue) -> bool {
-    let essence = content_type.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case("application/json")
+fn lines_only(headers: &HeaderMap) -> Result<(), Error> {
+    if is_plain(headers, &["application/x-ndjson", "application/ndjson", "application/jsonl"]) {
+        return Ok(());
+    }
+    let message = "Send one JSON object a line, with Content-Type: application/x-ndjson";
+    Err(Error::new(Code::UnsupportedMediaType, message))
+}
+
+/// Whether a body is of one of these types, and nothing has been done to it.
+fn is_plain(headers: &HeaderMap, types: &[&str]) -> bool {
+    let encoded = headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity");
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    !encoded && types.iter().any(|known| essence.eq_ignore_ascii_case(known))
 }

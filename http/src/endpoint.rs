@@ -15,6 +15,7 @@ use std::future::Future;
 use bytes::Bytes;
 use futures::future::{BoxFuture, FutureExt};
 use http::{Method, StatusCode};
+use utoipa::openapi::schema::Object;
 use utoipa::openapi::{RefOr, Schema};
 
 use crate::call::Call;
@@ -34,6 +35,9 @@ pub enum Access {
     Session,
     /// The operator of the cluster.
     Operator,
+    /// Whoever holds this permission of the catalogue: a server, by the scopes of its secret key; or
+    /// the operator, for the tenant that is named.
+    Permission(&'static str),
 }
 
 /// Which buckets a request is counted in.
@@ -78,6 +82,8 @@ pub struct Endpoint {
     pub contents: Vec<Content>,
     /// Whether and how it describes its body in OpenAPI.
     pub input: crate::input::Describe,
+    /// The parameters that it reads from the query.
+    pub query: fn() -> Option<Object>,
     /// How it describes its answer in OpenAPI.
     pub output: crate::output::Describe,
     /// Whether it reads a body.
@@ -85,6 +91,8 @@ pub struct Endpoint {
     /// Whether making a request twice does what making it once does, so that no record is needed of
     /// its having been made.
     pub repeats_safely: bool,
+    /// Whether it reads a body of lines, as it comes.
+    pub takes_lines: bool,
     pub(crate) metrics: RouteMetrics,
     handler: Handler,
 }
@@ -160,7 +168,7 @@ impl Endpoint {
     {
         let answer = move |call: Call, body: Bytes| {
             async move {
-                let input = I::decode(&body)?;
+                let input = I::decode(&call, &body)?;
                 let output = handler(call, input).await?;
                 output.respond()
             }
@@ -176,9 +184,11 @@ impl Endpoint {
             refusals: &[],
             contents: Vec::new(),
             input: I::describe,
+            query: I::query,
             output: O::describe,
             takes_body: I::TAKES_BODY,
             repeats_safely: false,
+            takes_lines: I::TAKES_LINES,
             metrics,
             handler: Box::new(answer),
         }
@@ -219,7 +229,7 @@ impl Endpoint {
         if self.limit != Limit::Free {
             codes.push(Code::RateLimitExceeded);
         }
-        if self.takes_body {
+        if self.takes_body || self.takes_lines {
             codes.extend([
                 Code::ValidationError,
                 Code::RequestTimeout,
@@ -250,6 +260,15 @@ impl Endpoint {
                 Code::AuthenticationRequired,
                 Code::InvalidToken,
                 Code::InsufficientPermissions,
+            ]),
+            Access::Permission(_) => codes.extend([
+                Code::TenantMismatch,
+                Code::AuthenticationRequired,
+                Code::InvalidToken,
+                Code::InsufficientPermissions,
+                Code::SessionExpired,
+                Code::SessionRevoked,
+                Code::AccountSuspended,
             ]),
         }
         codes.extend(self.refusals);

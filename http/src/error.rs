@@ -7,13 +7,14 @@ mod refusal;
 use std::borrow::Cow;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, Response, StatusCode};
-use http_body_util::Full;
+use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
 use crate::forwarding::Route;
+use crate::limits::Shown;
+use crate::output::Response;
+use crate::stream;
 
 /// The codes of the API. `ALL` lists them for the documents and the tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,6 +45,8 @@ pub enum Code {
     MfaRequired,
     /// Two sources name different tenants.
     TenantMismatch,
+    /// The action wants to know anew who its caller is.
+    ReauthenticationRequired,
     /// The account is switched off.
     AccountSuspended,
     /// No such thing, or not the caller's.
@@ -54,12 +57,22 @@ pub enum Code {
     EmailAlreadyExists,
     /// The address has an account that must be linked from inside.
     AccountLinkRequired,
+    /// Another tenant has this id or slug.
+    SlugTaken,
+    /// Backups are encrypted to another recovery key, or to none.
+    RecoveryKeyConflict,
+    /// The account at the provider, or another one there, is linked already.
+    IdentityAlreadyLinked,
+    /// Without it nobody would get in any more.
+    LastLoginMethod,
     /// The same idempotency key with another request.
     IdempotencyConflict,
     /// The body is larger than the server takes.
     PayloadTooLarge,
     /// The body is not JSON.
     UnsupportedMediaType,
+    /// The provider gave no address, and an account needs one.
+    EmailRequired,
     /// The password policy refuses it.
     WeakPassword,
     /// Too many wrong passwords.
@@ -74,7 +87,7 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 32] = [
         Self::ValidationError,
         Self::HeadersTooLarge,
         Self::RequestTimeout,
@@ -88,11 +101,17 @@ impl Code {
         Self::InsufficientPermissions,
         Self::MfaRequired,
         Self::TenantMismatch,
+        Self::ReauthenticationRequired,
         Self::AccountSuspended,
         Self::ResourceNotFound,
         Self::MethodNotAllowed,
         Self::EmailAlreadyExists,
         Self::AccountLinkRequired,
+        Self::SlugTaken,
+        Self::RecoveryKeyConflict,
+        Self::IdentityAlreadyLinked,
+        Self::LastLoginMethod,
+        Self::EmailRequired,
         Self::IdempotencyConflict,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
@@ -139,6 +158,10 @@ impl Code {
             Self::InvalidMfaCode => (S::UNAUTHORIZED, "invalid_mfa_code"),
             Self::MfaRequired => (S::FORBIDDEN, "mfa_required"),
             Self::AccountLinkRequired => (S::CONFLICT, "account_link_required"),
+            Self::IdentityAlreadyLinked => (S::CONFLICT, "identity_already_linked"),
+            Self::LastLoginMethod => (S::CONFLICT, "last_login_method"),
+            Self::EmailRequired => (S::UNPROCESSABLE_ENTITY, "email_required"),
+            Self::ReauthenticationRequired => (S::FORBIDDEN, "reauthentication_required"),
             Self::SessionRevoked => (S::UNAUTHORIZED, "session_revoked"),
             Self::SessionExpired => (S::UNAUTHORIZED, "session_expired"),
             Self::InsufficientPermissions => (S::FORBIDDEN, "insufficient_permissions"),
@@ -147,6 +170,8 @@ impl Code {
             Self::ResourceNotFound => (S::NOT_FOUND, "resource_not_found"),
             Self::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::EmailAlreadyExists => (S::CONFLICT, "email_already_exists"),
+            Self::SlugTaken => (S::CONFLICT, "slug_taken"),
+            Self::RecoveryKeyConflict => (S::CONFLICT, "recovery_key_conflict"),
             Self::IdempotencyConflict => (S::CONFLICT, "idempotency_conflict"),
             Self::PayloadTooLarge => (S::PAYLOAD_TOO_LARGE, "payload_too_large"),
             Self::UnsupportedMediaType => (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
@@ -186,6 +211,7 @@ struct Parts {
     details: Vec<Detail>,
     retry_after: Option<Duration>,
     allow: Option<HeaderValue>,
+    shown: Option<Shown>,
     closes: bool,
     route: Option<Route>,
 }
@@ -199,6 +225,7 @@ impl Error {
             details: Vec::new(),
             retry_after: None,
             allow: None,
+            shown: None,
             closes: false,
             route: None,
         }))
@@ -209,6 +236,14 @@ impl Error {
         let mut error = Self::new(Code::ValidationError, "Invalid input data");
         error.0.details = details;
         error
+    }
+
+    /// The same, about fields of an object that is itself a field.
+    pub fn within(mut self, field: &str) -> Self {
+        for detail in &mut self.0.details {
+            detail.field = format!("{field}.{}", detail.field);
+        }
+        self
     }
 
     /// 401, when nobody is signed in where somebody must be.
@@ -276,6 +311,12 @@ impl Error {
         self
     }
 
+    /// With the bucket that it was counted in, beside the caller's.
+    pub fn counted(mut self, shown: Option<Shown>) -> Self {
+        self.0.shown = shown;
+        self
+    }
+
     /// With the end of the connection, because the rest of the request is not worth reading.
     pub fn closing(mut self) -> Self {
         self.0.closes = true;
@@ -298,8 +339,16 @@ impl Error {
         self.0.code
     }
 
+    /// What is wrong, in one line.
+    pub fn in_one_line(&self) -> String {
+        let details = self.0.details.iter();
+        let details: Vec<_> =
+            details.map(|detail| format!("{}: {}", detail.field, detail.message)).collect();
+        if details.is_empty() { self.0.message.to_string() } else { details.join("; ") }
+    }
+
     /// The answer, in the envelope.
-    pub fn into_response(self) -> Response<Full<Bytes>> {
+    pub fn into_response(self) -> Response {
         let parts = *self.0;
         let retry_after = parts.retry_after.map(whole_seconds);
         let envelope = Envelope {
@@ -313,8 +362,11 @@ impl Error {
         };
         // Strings and numbers alone: this cannot fail, and an empty body would still be a no.
         let body = serde_json::to_vec(&envelope).unwrap_or_default();
-        let mut response = Response::new(Full::from(body));
+        let mut response = Response::new(stream::Body::from(body));
         *response.status_mut() = parts.code.status();
+        if let Some(shown) = parts.shown {
+            response.extensions_mut().insert(shown);
+        }
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(challenge) = parts.code.challenge() {

@@ -1,12 +1,14 @@
-//! What a handler reads from a request's body.
+//! What a handler reads from a request.
 
 use garde::Validate;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
+use utoipa::openapi::schema::Object;
 use utoipa::openapi::{Ref, RefOr, Required, Schema};
 
+use crate::call::Call;
 use crate::error::{Detail, Error};
 use crate::json;
 
@@ -18,14 +20,22 @@ pub type Describe = fn(&mut Schemas) -> Option<RequestBody>;
 
 /// What a handler takes beside the call.
 pub trait Input: Sized + Send + 'static {
-    /// Whether there is a body to read.
+    /// Whether there is a body to read before.
     const TAKES_BODY: bool;
 
-    /// The value that the body holds.
-    fn decode(body: &[u8]) -> Result<Self, Error>;
+    /// Whether there is a body to be read by the handler, line by line.
+    const TAKES_LINES: bool = false;
+
+    /// The value that the request holds.
+    fn decode(call: &Call, body: &[u8]) -> Result<Self, Error>;
 
     /// See [`Describe`].
     fn describe(schemas: &mut Schemas) -> Option<RequestBody>;
+
+    /// The parameters that it reads from the query, as the properties of an object.
+    fn query() -> Option<Object> {
+        None
+    }
 }
 
 /// No body; one that comes is not read.
@@ -34,7 +44,7 @@ pub struct Empty;
 impl Input for Empty {
     const TAKES_BODY: bool = false;
 
-    fn decode(_: &[u8]) -> Result<Self, Error> {
+    fn decode(_: &Call, _: &[u8]) -> Result<Self, Error> {
         Ok(Self)
     }
 
@@ -52,14 +62,9 @@ where
 {
     const TAKES_BODY: bool = true;
 
-    fn decode(body: &[u8]) -> Result<Self, Error> {
+    fn decode(_: &Call, body: &[u8]) -> Result<Self, Error> {
         let value: T = json::decode(body)?;
-        value.validate().map_err(|report| {
-            let detail = |(path, error): &(garde::Path, garde::Error)| {
-                Detail::new(in_camel_case(&path.to_string()), error.message())
-            };
-            Error::invalid(report.iter().map(detail).collect())
-        })?;
+        validate(&value)?;
         Ok(Self(value))
     }
 
@@ -70,12 +75,45 @@ where
     }
 }
 
+/// The same where every field may be left out: no body at all is an empty object.
+pub struct OptionalJson<T>(pub T);
+
+impl<T> Input for OptionalJson<T>
+where
+    T: DeserializeOwned + Validate<Context = ()> + ToSchema + Send + 'static,
+{
+    const TAKES_BODY: bool = true;
+
+    fn decode(call: &Call, body: &[u8]) -> Result<Self, Error> {
+        let Json(value) = Json::decode(call, if body.is_empty() { b"{}" } else { body })?;
+        Ok(Self(value))
+    }
+
+    fn describe(schemas: &mut Schemas) -> Option<RequestBody> {
+        Json::<T>::describe(schemas)
+            .map(|body| RequestBodyBuilder::from(body).required(Some(Required::False)).build())
+    }
+}
+
+/// Holds a value against the rules of its type.
+pub fn validate(value: &impl Validate<Context = ()>) -> Result<(), Error> {
+    value.validate().map_err(|report| {
+        let detail = |(path, error): &(garde::Path, garde::Error)| {
+            Detail::new(in_camel_case(&path.to_string()), error.message())
+        };
+        Error::invalid(report.iter().map(detail).collect())
+    })
+}
+
 /// A reference to the schema of `T`, which is added with all that it refers to.
 pub fn reference<T: ToSchema>(schemas: &mut Schemas) -> RefOr<Schema> {
     schemas.push((T::name().into_owned(), T::schema()));
     T::schemas(schemas);
     Ref::from_schema_name(T::name()).into()
 }
+
+/// Names of fields that are not what camel case makes of them.
+const IRREGULAR: [(&str, &str); 2] = [("clientDataJson", "clientDataJSON"), ("r#", "")];
 
 /// garde speaks of Rust's fields, the client of JSON's.
 fn in_camel_case(path: &str) -> String {
@@ -91,7 +129,7 @@ fn in_camel_case(path: &str) -> String {
             _ => text.push(character),
         }
     }
-    text
+    IRREGULAR.iter().fold(text, |text, (made, meant)| text.replace(made, meant))
 }
 
 #[cfg(test)]
@@ -102,5 +140,7 @@ mod tests {
     fn fields_are_named_as_the_client_knows_them() {
         assert_eq!(in_camel_case("device_info.user_agent"), "deviceInfo.userAgent");
         assert_eq!(in_camel_case("email"), "email");
+        assert_eq!(in_camel_case("response.client_data_json"), "response.clientDataJSON");
+        assert_eq!(in_camel_case("r#type"), "type");
     }
 }

@@ -86,7 +86,7 @@ fn malformed(why: &str) -> Error {
 
 /// A type error, naming the field. serde's own text may quote the value, and the value may be a
 /// secret, so only what was expected is kept of it.
-fn explain(error: serde_path_to_error::Error<serde_json::Error>) -> Error {
+pub(crate) fn explain<E: fmt::Display>(error: serde_path_to_error::Error<E>) -> Error {
     let path = error.path().to_string();
     let text = error.inner().to_string();
     let text = text.split(" at line ").next().unwrap_or_default();
@@ -100,6 +100,8 @@ fn explain(error: serde_path_to_error::Error<serde_json::Error>) -> Error {
         Some(expected) if expected.starts_with("struct ") || expected == "a map" => {
             "expected an object".into()
         }
+        Some("u8" | "u16" | "u32" | "u64") => "expected a whole number".into(),
+        Some("a boolean") => "expected true or false".into(),
         Some(expected) => format!("expected {expected}"),
         None => "is not of the expected form".into(),
     };

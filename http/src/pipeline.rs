@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use hyper::body::Body;
 use janua_actors::refusal::Vouched;
 use janua_actors::tenant::TenantRef;
 use janua_storage::ids::TenantNumber;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::app::{App, Door};
@@ -25,11 +28,15 @@ use crate::caller::{self, Caller, Credential};
 use crate::endpoint::{Access, Endpoint, Limit};
 use crate::error::{Code, Error};
 use crate::forwarding::{self, Journey, Route};
+use crate::limits::counted::nearest;
 use crate::limits::key::Network;
 use crate::limits::{Shown, Who};
 use crate::observe::{Finished, Present};
 use crate::output::Response;
 use crate::{access, cors, forwarded, headers, idempotency, observe, request_id};
+
+/// How many pieces of a body wait for their handler.
+const PIECES: usize = 4;
 
 /// What the way in leaves for the way back, and one try for the next.
 #[derive(Default)]
@@ -62,6 +69,11 @@ impl Trail<'_> {
         self.admitted |= not_here.admitted;
     }
 
+    /// Whether the body is one of lines, read as it comes.
+    pub fn takes_lines(&self) -> bool {
+        self.endpoint.is_some_and(|endpoint| endpoint.takes_lines)
+    }
+
     /// What was found out need not be found out again.
     pub fn learn(&mut self, vouched: Vouched) {
         self.vouched.token = vouched.token.or(self.vouched.token);
@@ -72,7 +84,7 @@ impl Trail<'_> {
 /// The answer to a request that came from `peer` through `door`.
 pub async fn answer<B>(app: &Arc<App>, door: Door, peer: IpAddr, request: Request<B>) -> Response
 where
-    B: Body<Data = Bytes> + Unpin,
+    B: Body<Data = Bytes> + Unpin + Send,
 {
     let started = Instant::now();
     let _present = Present::in_gauge(&app.in_flight);
@@ -87,7 +99,7 @@ where
         headers: head.headers.into(),
     };
     let (mut body, mut trail) = (Payload::Waiting(body), Trail::default());
-    let deadline = started + app.settings.timeouts.request;
+    let deadline = started + patience(app, &asked);
     let mut response = match attempt(app, &asked, &mut body, &mut trail, deadline).await {
         Ok(response) => response,
         Err(route) => {
@@ -144,9 +156,11 @@ pub(crate) async fn attempt<'a, B: Stream>(
 /// Which node answers, and what is left of the limit that the request was counted in.
 pub(crate) fn dress(app: &App, asked: &Asked, trail: &Trail<'_>, response: &mut Response) {
     let uncounted = || app.limits.peek(&anonymous(Network::of(asked.client)));
+    let of_address = response.extensions_mut().remove::<Shown>();
+    let shown = nearest(trail.counted.unwrap_or_else(uncounted), of_address);
     let headers = response.headers_mut();
     headers.insert(headers::NODE, app.node.clone());
-    headers::rate_limit(headers, trail.counted.unwrap_or_else(uncounted));
+    headers::rate_limit(headers, shown);
 }
 
 async fn handle<'a, B: Stream>(
@@ -170,22 +184,55 @@ async fn handle<'a, B: Stream>(
     trail.vouched.operator |= matches!(caller.credential, Credential::Operator);
     access::check(endpoint.access, &caller)?;
 
-    let body = if endpoint.takes_body {
+    let whole = if endpoint.takes_body {
         body.json(&asked.headers, &app.settings).await?
     } else {
         Bytes::new()
     };
     let call = Call {
         app: Arc::clone(app),
-        idempotency: idempotency::of(asked, endpoint, &caller, &body)?,
+        idempotency: idempotency::of(asked, endpoint, &caller, &whole)?,
         caller,
+        query: asked.uri.query().unwrap_or_default().to_owned(),
         headers: asked.headers.clone(),
         parameters,
         client: asked.client,
         request_id: asked.request_id.clone(),
+        pieces: Mutex::default(),
     };
     trail.admitted = true;
-    endpoint.handle(call, body).await
+    if endpoint.takes_lines {
+        handle_lines(endpoint, call, body).await
+    } else {
+        endpoint.handle(call, whole).await
+    }
+}
+
+/// Lets the handler read the body while it arrives.
+async fn handle_lines<B: Stream>(
+    endpoint: &Endpoint,
+    call: Call,
+    body: &mut Payload<B>,
+) -> Result<Response, Error> {
+    let (sender, pieces) = mpsc::channel(PIECES);
+    *call.pieces.lock() = Some(pieces);
+    let (app, headers) = (call.app.clone(), call.headers.clone());
+    let mut arriving = pin!(body.hand_over(&headers, &app.settings, sender));
+    let mut handling = endpoint.handle(call, Bytes::new());
+    tokio::select! {
+        answer = &mut handling => answer,
+        () = &mut arriving => handling.await,
+    }
+}
+
+/// How long a request may take.
+fn patience(app: &App, asked: &Asked) -> Duration {
+    let endpoint = app.router(asked.door).find(&asked.method, asked.uri.path());
+    let timeouts = &app.settings.timeouts;
+    match endpoint {
+        Ok((endpoint, _)) if endpoint.takes_lines => timeouts.import,
+        _ => timeouts.request,
+    }
 }
 
 /// Counts a request, unless another node has. Whoever could not be recognised is counted too:
@@ -203,7 +250,7 @@ fn count(
     let network = Network::of(asked.client);
     let who = match resolved {
         Ok(caller) => {
-            let of_a_tenant = matches!(endpoint.access, Access::Public | Access::Session);
+            let of_a_tenant = !matches!(endpoint.access, Access::Service | Access::Operator);
             if caller.tenant.is_none() && of_a_tenant && endpoint.limit != Limit::Free {
                 // Its bucket is the default tenant's, and is kept by the node that leads that.
                 app.directory()?.led_here(TenantNumber::DEFAULT)?;

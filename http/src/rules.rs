@@ -2,6 +2,8 @@
 //! for the actors to say.
 
 use janua_actors::email::{EmailAddress, InvalidEmail};
+use janua_actors::phone::PhoneNumber;
+use janua_storage::moment::Moment;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
@@ -9,6 +11,7 @@ use crate::error::{Detail, Error};
 
 const LONGEST_NAME: usize = 100;
 const LONGEST_PASSWORD: usize = 4096;
+const LONGEST_CODE: usize = 64;
 const LONGEST_URL: usize = 2048;
 const LARGEST_METADATA: usize = 16 * 1024;
 
@@ -21,6 +24,11 @@ fn no(message: &str) -> Verdict {
 /// There is something in it.
 pub fn present(text: &str, _: &()) -> Verdict {
     if text.is_empty() { no("is required") } else { Ok(()) }
+}
+
+/// It is there.
+pub fn there<T>(field: &Option<T>, _: &()) -> Verdict {
+    if field.is_some() { Ok(()) } else { no("is required") }
 }
 
 /// An e-mail address (RFC 5321, RFC 6531).
@@ -44,6 +52,12 @@ pub fn password(text: &str, _: &()) -> Verdict {
     if text.chars().count() <= LONGEST_PASSWORD { Ok(()) } else { no("is too long") }
 }
 
+/// A code of a second factor, however it is typed.
+pub fn code(text: &str, _: &()) -> Verdict {
+    present(text, &())?;
+    if text.len() <= LONGEST_CODE { Ok(()) } else { no("is too long") }
+}
+
 /// A person's name, or a part of one.
 pub fn name(text: &str, _: &()) -> Verdict {
     if text.chars().count() > LONGEST_NAME {
@@ -52,13 +66,25 @@ pub fn name(text: &str, _: &()) -> Verdict {
     if text.contains(char::is_control) { no("must be plain text") } else { Ok(()) }
 }
 
-/// A phone number: `+`, then 7 to 15 digits that do not begin with zero (ITU-T E.164).
+/// A name in addresses: a label of a host name (RFC 1035 §2.3.1, with a digit first as well).
+pub fn slug(text: &str, _: &()) -> Verdict {
+    let formed = (1..=63).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    if formed { Ok(()) } else { no("must be at most 63 lower-case letters, digits and dashes") }
+}
+
+/// A phone number (ITU-T E.164) of a country that there is.
 pub fn phone_number(text: &str, _: &()) -> Verdict {
-    let digits = text.strip_prefix('+').unwrap_or_default();
-    let formed = (7..=15).contains(&digits.len())
-        && digits.bytes().all(|digit| digit.is_ascii_digit())
-        && !digits.starts_with('0');
-    if formed { Ok(()) } else { no("must be in E.164 form, like +14155550123") }
+    text.parse::<PhoneNumber>().map(drop).map_err(garde::Error::new)
+}
+
+/// A time as in RFC 3339.
+pub fn moment(text: &str, _: &()) -> Verdict {
+    text.parse::<Moment>().map(drop).map_err(|_| garde::Error::new("must be a time as in RFC 3339"))
 }
 
 /// The address of a picture that a browser may load.
@@ -128,7 +154,7 @@ mod tests {
         for good in ["+1234567890", "+9876543210", "+4915112345678"] {
             assert!(phone_number(good, &()).is_ok(), "{good}");
         }
-        for bad in ["", "1234567890", "+0123456789", "+12", "+1234567890123456", "+12 345 6789"] {
+        for bad in ["", "1234567890", "+0123456789", "+12", "+1234567890123456", "+9991234567"] {
             assert!(phone_number(bad, &()).is_err(), "{bad}");
         }
     }

@@ -90,6 +90,8 @@ impl Default for Rates {
 pub struct Sizes {
     /// The body, in bytes.
     pub body: usize,
+    /// A body of lines, which is never whole in memory, in bytes.
+    pub import: u64,
     /// Request line and headers together, in bytes.
     pub head: usize,
     /// The number of headers.
@@ -98,7 +100,7 @@ pub struct Sizes {
 
 impl Default for Sizes {
     fn default() -> Self {
-        Self { body: 1024 * 1024, head: 16 * 1024, headers: 64 }
+        Self { body: 1024 * 1024, import: 256 * 1024 * 1024, head: 16 * 1024, headers: 64 }
     }
 }
 
@@ -112,6 +114,8 @@ pub struct Timeouts {
     /// From the head to the answer; more than the body may take, or a late body looks like a late
     /// server.
     pub request: Duration,
+    /// The same, where the body is one of lines.
+    pub import: Duration,
     /// How long a connection may stay without a request.
     pub idle: Duration,
     /// How long requests in flight may take once the server stops.
@@ -126,6 +130,7 @@ impl Default for Timeouts {
             head: Duration::from_secs(10),
             body: Duration::from_secs(10),
             request: Duration::from_secs(15),
+            import: Duration::from_secs(600),
             idle: Duration::from_secs(75),
             drain: Duration::from_secs(15),
             tls_reload: Duration::from_secs(5),

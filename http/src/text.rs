@@ -10,6 +10,14 @@ pub fn of<T: Display, S: Serializer>(value: &T, json: S) -> Result<S::Ok, S::Err
     json.collect_str(value)
 }
 
+/// The same, where there is one.
+pub fn of_some<T: Display, S: Serializer>(value: &Option<T>, json: S) -> Result<S::Ok, S::Error> {
+    match value {
+        Some(value) => json.collect_str(value),
+        None => json.serialize_none(),
+    }
+}
+
 /// A secret in clear, for the client that it was made for.
 pub fn exposed<S: Serializer>(secret: &Secret, json: S) -> Result<S::Ok, S::Error> {
     json.serialize_str(secret.expose())

@@ -68,6 +68,36 @@ pub fn open(
     }
 }
 
+/// Wraps the cluster's key anew, if it is there and lies bare or as it was wrapped before. One that
+/// opens under neither is left as it is: opening it tells what is wrong.
+pub fn rewrap(
+    data_dir: &Path,
+    wrapping: Option<&Key>,
+    previous: Option<&Key>,
+    nonce: [u8; 12],
+) -> Result<(), ClusterKeyError> {
+    let path = data_dir.join(FILE);
+    let Ok(bytes) = fs::read(&path).map(Zeroizing::new) else { return Ok(()) };
+    let is_bare = matches!(codec::decode(&bytes), Ok(Stored::Bare(_)));
+    let as_wanted = unwrap(&path, &bytes, wrapping).is_ok() && is_bare == wrapping.is_none();
+    match unwrap(&path, &bytes, previous).or_else(|_| unwrap(&path, &bytes, None)) {
+        Ok(key) if !as_wanted && (!is_bare || wrapping.is_some()) => {
+            keep(data_dir, &key, wrapping, nonce)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a cluster's key into a data folder, in place of one that is there.
+pub fn keep(
+    data_dir: &Path,
+    key: &Key,
+    wrapping: Option<&Key>,
+    nonce: [u8; 12],
+) -> Result<(), ClusterKeyError> {
+    put(&data_dir.join(FILE), key.expose(), wrapping, nonce)
+}
+
 fn unwrap(path: &Path, bytes: &[u8], wrapping: Option<&Key>) -> Result<Key, ClusterKeyError> {
     let locked = |problem: &str| ClusterKeyError::Locked {
         path: path.to_owned(),
@@ -94,29 +124,17 @@ fn create(
     let (mut bytes, mut nonce) = ([0; 32], [0; 12]);
     bytes.copy_from_slice(&random[..32]);
     nonce.copy_from_slice(&random[32..]);
-    let key = Key::new(bytes);
-    keep(path, wrapping, &key, nonce)?;
-    Ok(key)
+    put(path, &bytes, wrapping, nonce)?;
+    Ok(Key::new(bytes))
 }
 
-/// Keeps the key of a cluster that this node has joined.
-pub fn adopt(
-    data_dir: &Path,
-    wrapping: Option<&Key>,
-    key: &Key,
-    nonce: [u8; 12],
-) -> Result<(), ClusterKeyError> {
-    keep(&data_dir.join(FILE), wrapping, key, nonce)
-}
-
-fn keep(
+fn put(
     path: &Path,
+    bytes: &[u8; 32],
     wrapping: Option<&Key>,
-    key: &Key,
     nonce: [u8; 12],
 ) -> Result<(), ClusterKeyError> {
     let problem = |problem: String| ClusterKeyError::File { path: path.to_owned(), problem };
-    let bytes = key.expose();
     let stored = match wrapping {
         Some(wrapping) => Stored::Wrapped(
             wrapping.seal(nonce, CONTEXT, bytes).map_err(|fault| problem(fault.to_string()))?,
@@ -158,5 +176,27 @@ mod tests {
             let refused = open(folder.path(), other, true, &again);
             assert!(matches!(refused, Err(ClusterKeyError::Locked { .. })));
         }
+    }
+
+    #[test]
+    fn a_key_is_wrapped_anew_when_its_wrapping_changes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let random = Zeroizing::new([7; 44]);
+        let (old, new) = (Key::new([1; 32]), Key::new([2; 32]));
+        let opens = |wrapping: Option<&Key>| open(folder.path(), wrapping, false, &random);
+        let rewraps = |wrapping: Option<&Key>, previous: Option<&Key>| {
+            rewrap(folder.path(), wrapping, previous, [3; 12]).expect("a file that can be written");
+        };
+        let made = open(folder.path(), None, true, &random).expect("a bare key");
+        rewraps(Some(&old), None);
+        assert!(opens(Some(&old)).expect("the key") == made);
+        assert!(opens(None).is_err(), "it lies bare no more");
+        rewraps(Some(&new), None);
+        assert!(opens(Some(&new)).is_err(), "nobody has shown what it was wrapped by");
+        rewraps(Some(&new), Some(&old));
+        assert!(opens(Some(&new)).expect("the key") == made);
+        assert!(opens(Some(&old)).is_err(), "the old wrapping opens nothing any more");
+        rewraps(None, None);
+        assert!(opens(Some(&new)).expect("the key") == made, "it stays as it is");
     }
 }

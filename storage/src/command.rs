@@ -3,15 +3,23 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::capability::cluster;
+use crate::capability::api_keys::ApiKey;
 use crate::capability::mfa::Challenged;
+use crate::capability::oauth::{Arrival, Linked};
+use crate::capability::passkeys::Passkey;
 use crate::capability::sessions::{Renewed, SignedIn};
-use crate::capability::users::Profile;
-use crate::capability::{cluster, oauth, passwords, sessions, tenants, users};
+use crate::capability::users::{Managed, Profile};
+use crate::capability::{
+    api_keys, email_verification, magic_links, mfa, oauth, passkeys, password_reset, passwords,
+    phones, sessions, tenants, users,
+};
 use crate::event::Origin;
 use crate::fault::Fault;
 use crate::idempotency::{Recorded, Ticket};
 use crate::ids::TenantNumber;
 use crate::moment::Moment;
+use crate::outbox::{self, Mailed};
 use crate::sweep;
 
 /// A command with everything that `apply` may not find out for itself.
@@ -46,6 +54,22 @@ pub enum Command {
     Sweep(sweep::Command),
     /// Other providers, and the codes that become sessions.
     Oauth(oauth::Command),
+    /// Phone numbers and the codes that show who holds them.
+    Phones(phones::Command),
+    /// What was sent, or given up.
+    Outbox(outbox::Command),
+    /// Showing that one reads mail at one's address.
+    EmailVerification(email_verification::Command),
+    /// A new password for who has forgotten the old one.
+    PasswordReset(password_reset::Command),
+    /// Logging in by a mailed link.
+    MagicLinks(magic_links::Command),
+    /// Second factors.
+    Mfa(mfa::Command),
+    /// Passkeys.
+    Passkeys(passkeys::Command),
+    /// API keys.
+    ApiKeys(api_keys::Command),
     /// The nodes of the cluster.
     Cluster(cluster::Command),
 }
@@ -76,6 +100,25 @@ pub enum Reply {
     Recorded(Box<Recorded>),
     /// The first factor was right, and a second one is asked for.
     Challenged(Box<Challenged>),
+    /// A user, as administrators see them.
+    Managed(Box<Managed>),
+    /// Which accounts were taken in; the others' addresses were taken.
+    Imported(Vec<bool>),
+    /// A mail is on its way, if there is anybody to send it to.
+    Mailed(Box<Mailed>),
+    /// Somebody was let in for whom a provider vouches.
+    Arrived(Box<Arrival>),
+    /// An account at a provider has become a way in.
+    Linked(Box<Linked>),
+    /// The account of the address must be linked from inside; what a stranger may have set up in it
+    /// has ended.
+    LinkRequired,
+    /// The passkey as it is now.
+    Passkey(Box<Passkey>),
+    /// The tenant with this number.
+    Tenant(TenantNumber),
+    /// An API key as it is now.
+    ApiKey(Box<ApiKey>),
     /// A node of the cluster.
     Node(Box<cluster::Node>),
 }
@@ -119,6 +162,22 @@ pub enum Rejection {
         /// When the next one is taken.
         until: Moment,
     },
+    /// The outbox is full.
+    OutboxFull,
+    /// The tenant takes no newcomers.
+    RegistrationClosed,
+    /// The provider gave no address, and an account needs one.
+    EmailRequired,
+    /// The account at the provider is a way in to another account, or another one is to this.
+    IdentityAlreadyLinked,
+    /// Without it nobody would get in any more.
+    LastLoginMethod,
+    /// An authenticator's credential belongs to an account already.
+    CredentialExists,
+    /// The account has as many of these as it may.
+    TooMany,
+    /// Another tenant has this id or slug.
+    SlugTaken,
 }
 
 impl Rejection {
@@ -130,7 +189,14 @@ impl Rejection {
             | Self::EmailAlreadyExists
             | Self::AccountSuspended
             | Self::AccountLinkRequired
-            | Self::AlreadyExists => true,
+            | Self::RegistrationClosed
+            | Self::EmailRequired
+            | Self::IdentityAlreadyLinked
+            | Self::LastLoginMethod
+            | Self::AlreadyExists
+            | Self::CredentialExists
+            | Self::TooMany
+            | Self::SlugTaken => true,
             Self::InvalidCredentials
             | Self::AccountLocked { .. }
             | Self::InvalidToken
@@ -140,6 +206,7 @@ impl Rejection {
             | Self::TokenUsed
             | Self::InvalidMfaCode
             | Self::LimitReached { .. }
+            | Self::OutboxFull
             | Self::Stale => false,
         }
     }

@@ -1,7 +1,7 @@
 //! Effects: what actors do because a batch was written. The shard reports them after the batch is
 //! in place and before any caller hears the reply.
 
-use crate::ids::{TenantNumber, UserId};
+use crate::ids::{MailId, TenantNumber, UserId};
 
 /// One thing that changed and that an actor may hold in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,6 +10,8 @@ pub enum Effect {
     User(TenantNumber, UserId),
     /// The tenant's settings, keys or API keys.
     Tenant(TenantNumber),
+    /// A mail was put into the outbox.
+    Mail(TenantNumber, MailId),
     /// Anything at all: the records of the shard were replaced, by a snapshot of its leader.
     Everything,
 }

@@ -32,6 +32,11 @@ macro_rules! ids {
                 &self.0
             }
 
+            /// Its random bits, without its moment.
+            pub fn random(&self) -> &[u8] {
+                &self.0[6..]
+            }
+
             /// The id that `as_bytes` gave.
             pub const fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(bytes)
@@ -71,8 +76,16 @@ ids! {
     ApiKeyId = "key_";
     /// An event, in the audit log and in webhooks.
     EventId = "evt_";
+    /// A passkey.
+    CredentialId = "cred_";
     /// One HTTP request.
     RequestId = "req_";
+    /// A text message.
+    MessageId = "msg_";
+    /// A mail in the outbox.
+    MailId = "mail_";
+    /// A magic link, as those who asked for it know it.
+    MagicLinkId = "ml_";
 }
 
 fn write_id(f: &mut fmt::Formatter<'_>, prefix: &str, bytes: [u8; 16]) -> fmt::Result {
@@ -146,6 +159,12 @@ impl TenantId {
     /// The tenant that founding creates.
     pub fn default_tenant() -> Self {
         Self("default".into())
+    }
+
+    /// An id of this moment, from 80 random bits.
+    pub fn new(unix_ms: u64, random: u128) -> Self {
+        let id = Ulid::from_parts(unix_ms, random).to_string();
+        Self(format!("ten_{}", id.to_ascii_lowercase()))
     }
 
     /// The text form.

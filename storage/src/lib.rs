@@ -1,6 +1,7 @@
 //! Records, commands and the Raft shards below them: **storage records, actors decide, http
 //! translates, node wires.**
 
+pub mod backup;
 pub mod capability;
 pub mod cluster_key;
 pub mod codec;
@@ -15,6 +16,7 @@ pub mod keys;
 pub mod membership;
 pub mod moment;
 pub mod one_time;
+pub mod outbox;
 pub mod records;
 pub mod seal;
 pub mod secret;

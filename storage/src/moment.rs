@@ -1,10 +1,12 @@
 //! Points in time: Unix milliseconds inside, RFC 3339 in UTC outside.
 
 use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
 /// Unix milliseconds. Written as `2025-01-15T10:30:00Z`: whole seconds, UTC.
@@ -30,6 +32,21 @@ impl Moment {
     }
 }
 
+/// A text that is no point in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a time as in RFC 3339")]
+pub struct InvalidMoment;
+
+impl FromStr for Moment {
+    type Err = InvalidMoment;
+
+    fn from_str(text: &str) -> Result<Self, InvalidMoment> {
+        let time = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| InvalidMoment)?;
+        let ms = time.unix_timestamp_nanos() / 1_000_000;
+        u64::try_from(ms).map(Self).map_err(|_| InvalidMoment)
+    }
+}
+
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let form = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
@@ -50,5 +67,7 @@ mod tests {
     fn a_moment_reads_as_rfc_3339() {
         assert_eq!(Moment(1_736_937_000_999).to_string(), "2025-01-15T10:30:00Z");
         assert_eq!(Moment(0).to_string(), "1970-01-01T00:00:00Z");
+        assert_eq!("2025-01-15T11:30:00.999+01:00".parse(), Ok(Moment(1_736_937_000_999)));
+        assert_eq!("2025-01-15".parse::<Moment>(), Err(InvalidMoment));
     }
 }

@@ -6,8 +6,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::capability::email_verification::Verification;
+use crate::capability::magic_links::MagicLink;
 use crate::capability::mfa::Pending;
-use crate::capability::oauth::Exchange;
+use crate::capability::oauth::{Exchange, Flow, Linking};
+use crate::capability::passkeys::Ceremony;
+use crate::capability::password_reset::Reset;
 use crate::command::{Rejection, Stop};
 use crate::fault::Fault;
 use crate::keys::{self, Kind};
@@ -33,6 +37,18 @@ pub enum Content {
     Pending(Pending),
     /// A login that a page picks up by its code.
     Exchange(Exchange),
+    /// Shows that somebody reads mail at an address.
+    Verification(Verification),
+    /// Lets somebody set a new password.
+    Reset(Reset),
+    /// Logs in without a password.
+    MagicLink(MagicLink),
+    /// A browser on its way through a provider.
+    Flow(Box<Flow>),
+    /// A link to a provider that its page completes by its code.
+    Linking(Box<Linking>),
+    /// What an authenticator was asked to sign.
+    Ceremony(Ceremony),
 }
 
 impl OneTime {
@@ -64,6 +80,22 @@ impl OneTime {
     pub(crate) fn spend(mut self, step: &mut Step<'_, '_>, hash: &SecretHash) -> Result<(), Fault> {
         self.used = Some(step.now);
         self.save(step, hash)
+    }
+
+    /// Takes the mark of use back from what `is_it` recognises, unless its time is over.
+    pub(crate) fn unspend(
+        step: &mut Step<'_, '_>,
+        hash: &SecretHash,
+        is_it: impl Fn(&Content) -> bool,
+    ) -> Result<(), Fault> {
+        let found: Option<Self> = step.get(&keys::by_hash(step.tenant, Kind::OneTime, hash))?;
+        match found {
+            Some(mut found) if is_it(&found.content) => {
+                found.used = None;
+                found.save(step, hash)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Writes it back, changed.

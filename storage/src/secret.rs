@@ -18,7 +18,12 @@ pub struct SecretHash(pub [u8; 32]);
 impl SecretHash {
     /// The hash of a secret's text.
     pub fn of(secret: &str) -> Self {
-        Self(Sha256::digest(secret.as_bytes()).into())
+        Self::of_bytes(secret.as_bytes())
+    }
+
+    /// The hash of what is no text.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
     }
 }
 
@@ -47,6 +52,8 @@ pub enum Purpose {
     ResetToken,
     /// Logs in without a password.
     MagicLink,
+    /// Comes back with a browser that was sent to a provider (RFC 6749 §10.12).
+    State,
     /// Turned into a session by the page that a browser was redirected to (RFC 6749 §1.3.1).
     Code,
 }
@@ -63,6 +70,7 @@ impl Purpose {
             Self::EmailToken => "evt",
             Self::ResetToken => "rst",
             Self::MagicLink => "ml",
+            Self::State => "state",
             Self::Code => "code",
         }
     }

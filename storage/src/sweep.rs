@@ -4,7 +4,9 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::capability::limits::Counter;
 use crate::capability::passwords::Lockout;
+use crate::capability::phones::{PhoneCode, Sends, TextMessage};
 use crate::capability::sessions::{self, Ended, Expire, Session};
 use crate::capability::tenants::SigningKey;
 use crate::codec;
@@ -15,11 +17,24 @@ use crate::ids::SessionId;
 use crate::keys::{self, Kind};
 use crate::moment::Moment;
 use crate::one_time::OneTime;
+use crate::outbox::{self, Mail};
 use crate::state_machine::Step;
 
 /// The kinds of record that expire.
-pub const KINDS: [Kind; 6] =
-    [Kind::Session, Kind::Ended, Kind::Lockout, Kind::Idempotency, Kind::SigningKey, Kind::OneTime];
+pub const KINDS: [Kind; 12] = [
+    Kind::Session,
+    Kind::Ended,
+    Kind::Lockout,
+    Kind::Idempotency,
+    Kind::SigningKey,
+    Kind::OneTime,
+    Kind::PhoneCode,
+    Kind::PhoneSends,
+    Kind::TextMessage,
+    Kind::Mail,
+    Kind::Counter,
+    Kind::MfaGuesses,
+];
 
 /// How many spent tokens one command removes, so that no other waits long behind it.
 const SPENT_AT_ONCE: usize = 500;
@@ -36,10 +51,15 @@ pub fn expiry(kind: Kind, value: &[u8]) -> Result<Option<Moment>, Fault> {
     Ok(match kind {
         Kind::Session => Some(codec::decode::<Session>(value)?.expires),
         Kind::Ended => Some(codec::decode::<Ended>(value)?.expires),
-        Kind::Lockout => Some(codec::decode::<Lockout>(value)?.expires),
+        Kind::Lockout | Kind::MfaGuesses => Some(codec::decode::<Lockout>(value)?.expires),
         Kind::Idempotency => Some(codec::decode::<idempotency::Record>(value)?.expires),
         Kind::SigningKey => codec::decode::<SigningKey>(value)?.retires,
         Kind::OneTime => Some(codec::decode::<OneTime>(value)?.expires),
+        Kind::PhoneCode => Some(codec::decode::<PhoneCode>(value)?.expires),
+        Kind::PhoneSends => Some(codec::decode::<Sends>(value)?.expires),
+        Kind::TextMessage => Some(codec::decode::<TextMessage>(value)?.expires),
+        Kind::Mail => Some(codec::decode::<Mail>(value)?.expires),
+        Kind::Counter => Some(codec::decode::<Counter>(value)?.expires()),
         _ => None,
     })
 }
@@ -62,8 +82,15 @@ fn remove(step: &mut Step<'_, '_>, key: Vec<u8>, spent: &mut usize) -> Result<bo
     match kind {
         Kind::Session => expire_session(step, &key),
         Kind::Ended => forget_session(step, &key, spent),
-        Kind::Lockout => delete_if(step, key, |record: &Lockout| Some(record.expires)),
+        Kind::Lockout | Kind::MfaGuesses => {
+            delete_if(step, key, |record: &Lockout| Some(record.expires))
+        }
         Kind::OneTime => delete_if(step, key, |record: &OneTime| Some(record.expires)),
+        Kind::PhoneCode => delete_if(step, key, |record: &PhoneCode| Some(record.expires)),
+        Kind::PhoneSends => delete_if(step, key, |record: &Sends| Some(record.expires)),
+        Kind::TextMessage => delete_if(step, key, |record: &TextMessage| Some(record.expires)),
+        Kind::Mail => outbox::expire(step, &key),
+        Kind::Counter => delete_if(step, key, |record: &Counter| Some(record.expires())),
         Kind::SigningKey => {
             let retired = delete_if(step, key, |record: &SigningKey| record.retires)?;
             if retired {

@@ -4,16 +4,24 @@ use std::ops::ControlFlow;
 
 use serde::de::DeserializeOwned;
 
-use crate::capability::api_keys::ApiKey;
+use crate::capability::api_keys::{ApiKey, Usage};
+use crate::capability::audit::Epoch;
+use crate::capability::mfa::Factors;
+use crate::capability::oauth::Identity;
+use crate::capability::passkeys::{Passkey, Place};
 use crate::capability::passwords::Lockout;
+use crate::capability::phones::{PhoneCode, TextMessage};
 use crate::capability::sessions::{Ended, RefreshToken, Session};
-use crate::capability::tenants::{Cluster, SigningKey, Tenant};
-use crate::capability::users::User;
+use crate::capability::tenants::{Cluster, SigningKey, Tenant, Unsettled};
+use crate::capability::users::{Forgetting, User};
 use crate::codec;
+use crate::event::Event;
 use crate::fault::Fault;
 use crate::idempotency;
-use crate::ids::{SessionId, TenantId, TenantNumber, UserId};
+use crate::ids::{ApiKeyId, MailId, SessionId, TenantId, TenantNumber, UserId};
 use crate::keys::{self, Kind};
+use crate::one_time::OneTime;
+use crate::outbox::Mail;
 use crate::records::Records;
 use crate::secret::SecretHash;
 
@@ -45,6 +53,30 @@ impl<'a> View<'a> {
         self.get(&keys::by_hash(self.tenant, Kind::ApiKey, hash))
     }
 
+    /// The API key with this id.
+    pub fn api_key_by_id(&self, id: ApiKeyId) -> Result<Option<ApiKey>, Fault> {
+        match self.get(&keys::api_key(self.tenant, id))? {
+            Some(hash) => self.api_key(&hash),
+            None => Ok(None),
+        }
+    }
+
+    /// All API keys, oldest first.
+    pub fn api_keys(&self) -> Result<Vec<ApiKey>, Fault> {
+        let hashes: Vec<SecretHash> = self.list(&keys::range(self.tenant, Kind::ApiKeyById))?;
+        hashes.iter().filter_map(|hash| self.api_key(hash).transpose()).collect()
+    }
+
+    /// How an API key looks and when it was last used.
+    pub fn api_key_usage(&self, id: ApiKeyId) -> Result<Option<Usage>, Fault> {
+        self.get(&keys::api_key_use(self.tenant, id))
+    }
+
+    /// The epoch of the audit chain.
+    pub fn audit_epoch(&self) -> Result<Epoch, Fault> {
+        Ok(self.get(&keys::single(self.tenant, Kind::AuditEpoch))?.unwrap_or_default())
+    }
+
     /// A user.
     pub fn user(&self, id: UserId) -> Result<Option<User>, Fault> {
         self.get(&keys::user(self.tenant, id))
@@ -58,9 +90,73 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Visits the users in the order of their ids, which is that of their coming.
+    pub fn users(
+        &self,
+        after: Option<UserId>,
+        mut visit: impl FnMut(User) -> ControlFlow<()>,
+    ) -> Result<(), Fault> {
+        let after = after.map(|id| keys::user(self.tenant, id));
+        self.visit(&keys::range(self.tenant, Kind::User), after.as_deref(), &mut visit)
+    }
+
+    /// Visits the events after a sequence, those of one command together.
+    pub fn events(
+        &self,
+        after: u64,
+        mut visit: impl FnMut(Vec<Event>) -> ControlFlow<()>,
+    ) -> Result<(), Fault> {
+        let start = keys::events(self.tenant, after);
+        self.visit(&keys::range(self.tenant, Kind::Events), Some(&start), &mut visit)
+    }
+
+    /// Who is being forgotten.
+    pub fn forgettings(&self) -> Result<Vec<Forgetting>, Fault> {
+        self.list(&keys::range(self.tenant, Kind::Forgetting))
+    }
+
+    /// Visits the text messages on their way, oldest first.
+    pub fn text_messages(
+        &self,
+        mut visit: impl FnMut(TextMessage) -> ControlFlow<()>,
+    ) -> Result<(), Fault> {
+        self.visit(&keys::range(self.tenant, Kind::TextMessage), None, &mut visit)
+    }
+
+    /// The code that was sent to a user's number.
+    pub fn phone_code(&self, user: UserId) -> Result<Option<PhoneCode>, Fault> {
+        self.get(&keys::phone_code(self.tenant, user))
+    }
+
     /// The wrong guesses at a normalised address.
     pub fn lockout(&self, address: &str) -> Result<Option<Lockout>, Fault> {
         self.get(&keys::lockout(self.tenant, address))
+    }
+
+    /// The second factors of a user, passkeys aside.
+    pub fn factors(&self, user: UserId) -> Result<Factors, Fault> {
+        Ok(self.get(&keys::mfa(self.tenant, user))?.unwrap_or_default())
+    }
+
+    /// The passkeys of a user, oldest first.
+    pub fn passkeys(&self, user: UserId) -> Result<Vec<Passkey>, Fault> {
+        self.list(&keys::passkeys_of(self.tenant, user))
+    }
+
+    /// The passkey that its authenticator calls so.
+    pub fn passkey_by_credential(&self, credential: &[u8]) -> Result<Option<Passkey>, Fault> {
+        let hash = Passkey::hash_of(credential);
+        let place: Option<Place> =
+            self.get(&keys::by_hash(self.tenant, Kind::PasskeyByCredential, &hash))?;
+        match place {
+            Some(Place { user, id }) => self.get(&keys::passkey(self.tenant, user, id)),
+            None => Ok(None),
+        }
+    }
+
+    /// What is good once under this hash, used or not.
+    pub fn one_time(&self, hash: &SecretHash) -> Result<Option<OneTime>, Fault> {
+        self.get(&keys::by_hash(self.tenant, Kind::OneTime, hash))
     }
 
     /// A live session.
@@ -83,9 +179,24 @@ impl<'a> View<'a> {
         self.get(&keys::by_hash(self.tenant, Kind::RefreshToken, hash))
     }
 
+    /// The accounts at providers that are ways in to a user's account.
+    pub fn identities(&self, user: UserId) -> Result<Vec<Identity>, Fault> {
+        self.list(&keys::identities_of(self.tenant, user))
+    }
+
     /// The first answer to an idempotency key.
     pub fn idempotency(&self, digest: &[u8; 32]) -> Result<Option<idempotency::Record>, Fault> {
         self.get(&keys::idempotency(self.tenant, digest))
+    }
+
+    /// The mails that wait to be sent, or those that are kept to be read, oldest first.
+    pub fn mails(&self, kept: bool) -> Result<Vec<Mail>, Fault> {
+        self.list(&keys::mails(self.tenant, kept))
+    }
+
+    /// A mail that waits to be sent, or is kept to be read.
+    pub fn mail(&self, kept: bool, id: MailId) -> Result<Option<Mail>, Fault> {
+        self.get(&keys::mail(self.tenant, kept, id))
     }
 
     /// The cluster, in the view of its own records.
@@ -108,16 +219,59 @@ impl<'a> View<'a> {
         self.list(&keys::range(self.tenant, Kind::Directory))
     }
 
+    /// All tenants, in the view of the cluster's records.
+    pub fn directory(&self) -> Result<Vec<(TenantId, TenantNumber)>, Fault> {
+        let prefix = keys::range(self.tenant, Kind::Directory);
+        let mut found = Vec::new();
+        self.records.scan(&prefix, None, &mut |key, value| {
+            let id = std::str::from_utf8(&key[prefix.len()..]).ok();
+            found.push((id.and_then(|id| id.parse().ok()), codec::decode(value)));
+            ControlFlow::Continue(())
+        })?;
+        let entries = found.into_iter().map(|(id, number)| {
+            let unnamed = || Fault::Damaged("a tenant in the directory has no id".into());
+            Ok((id.ok_or_else(unnamed)?, number?))
+        });
+        entries.collect()
+    }
+
+    /// The tenants that are coming or going, in the view of the cluster's records.
+    pub fn unsettled(&self) -> Result<Vec<Unsettled>, Fault> {
+        self.list(&keys::range(self.tenant, Kind::Unsettled))
+    }
+
+    /// To whom backups are encrypted, in the view of the cluster's records.
+    pub fn recovery_key(&self) -> Result<Option<[u8; 32]>, Fault> {
+        self.get(&keys::single(self.tenant, Kind::RecoveryKey))
+    }
+
     fn get<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, Fault> {
         self.records.get(key)?.map(|bytes| codec::decode(&bytes)).transpose()
     }
 
     fn list<T: DeserializeOwned>(&self, prefix: &[u8]) -> Result<Vec<T>, Fault> {
         let mut found = Vec::new();
-        self.records.scan(prefix, None, &mut |_, value| {
-            found.push(codec::decode(value));
+        self.visit(prefix, None, &mut |record| {
+            found.push(record);
             ControlFlow::Continue(())
         })?;
-        found.into_iter().collect()
+        Ok(found)
+    }
+
+    fn visit<T: DeserializeOwned>(
+        &self,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        visit: &mut dyn FnMut(T) -> ControlFlow<()>,
+    ) -> Result<(), Fault> {
+        let mut damage = None;
+        self.records.scan(prefix, after, &mut |_, value| match codec::decode(value) {
+            Ok(record) => visit(record),
+            Err(fault) => {
+                damage = Some(fault);
+                ControlFlow::Break(())
+            }
+        })?;
+        damage.map_or(Ok(()), Err)
     }
 }

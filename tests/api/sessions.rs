@@ -1,10 +1,13 @@
 //! Refreshing, listing and ending sessions; what access tokens say and who signs them.
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine};
+use janua_tests::node::answer;
+use janua_tests::places::database;
 use janua_tests::response::{has_exactly, unix_seconds};
 use janua_tests::{Node, wait};
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 /// What a token says, its signature unchecked.
@@ -276,4 +279,41 @@ async fn a_session_ends_for_good_when_its_time_has_come() {
     assert_eq!(ended.await.status, 401);
     assert_eq!(alice.session.me().await.status, 401);
     alice.logs_in().await;
+}
+
+#[tokio::test]
+async fn a_session_tells_where_its_address_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("places.mmdb");
+    let france = ("81.2.69.0", 24, "FR", "IDF", "Paris");
+    let spain = ("2a02:9000::", 24, "ES", "MD", "Madrid");
+    std::fs::write(&file, database(&[france, spain])).unwrap();
+    let node = Node::with("geoip.database", file.display())
+        .with("http.trusted_proxies", "127.0.0.1/32")
+        .start()
+        .await;
+    let alice = node.register("alice").await;
+    for address in ["81.2.69.160", "2a02:9000::7", "192.168.1.1", "8.8.8.8"] {
+        let login = node.api.request(Method::POST, "/auth/login");
+        let login = login.header("X-Forwarded-For", address);
+        answer(login.json(&json!({ "email": alice.email, "password": alice.password })))
+            .await
+            .is_yes(200);
+    }
+    let places = async || {
+        let sessions = alice.session.list().await;
+        sessions.into_iter().map(|session| session["location"].clone()).collect::<Vec<_>>()
+    };
+    let paris = json!({ "country": "FR", "city": "Paris", "region": "IDF" });
+    let madrid = json!({ "country": "ES", "city": "Madrid", "region": "MD" });
+    let nowhere = json!(null);
+    let expected = [&nowhere, &paris, &madrid, &nowhere, &nowhere].map(Clone::clone);
+    assert_eq!(places().await, expected);
+    let moved = ("81.2.69.0", 24, "GB", "ENG", "London");
+    std::fs::write(&file, database(&[moved])).unwrap();
+    let london = json!({ "country": "GB", "city": "London", "region": "ENG" });
+    wait::until("the new file is read", async || (places().await[1] == london).then_some(())).await;
+    std::fs::write(&file, b"no database").unwrap();
+    std::fs::remove_file(&file).unwrap();
+    wait::until("there is no file", async || places().await[1].is_null().then_some(())).await;
 }

@@ -13,7 +13,11 @@ async fn code(
     change: impl Fn(RequestBuilder) -> RequestBuilder,
 ) -> Option<(u16, String)> {
     let method = Method::from_bytes(endpoint.method.as_str().as_bytes()).expect("a method");
-    let path = endpoint.path.replace("{tenantId}", "default").replace("{sessionId}", "nobodys");
+    let path = endpoint
+        .path
+        .replace("{tenantId}", "default")
+        .replace("{sessionId}", "nobodys")
+        .replace("{keyId}", "nobodys");
     let request = node.api.request(method, &path.replace("{file}", "start.js"));
     let request = if endpoint.takes_body { request.json(&json!({})) } else { request };
     let answer = answer(change(request)).await;
@@ -23,11 +27,12 @@ async fn code(
 #[tokio::test]
 async fn what_any_request_can_get_wrong_is_documented() {
     let node = Node::with("tenancy.default_tenant", "").start().await;
-    let operator = node.keys().operator;
+    let keys = node.keys();
     let (mut met, mut undocumented) = (0, Vec::new());
     for endpoint in janua_http::api::endpoints() {
         let signs = |request: RequestBuilder| match endpoint.access {
-            Access::Operator => request.bearer_auth(&operator),
+            Access::Operator => request.bearer_auth(&keys.operator),
+            Access::Permission(_) => request.header("X-API-Key", &keys.secret),
             _ => request,
         };
         let answers = [

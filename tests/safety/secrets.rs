@@ -5,7 +5,7 @@ use std::fs;
 use janua_tests::folders::files;
 use janua_tests::node::answer;
 use janua_tests::people::PASSWORD;
-use janua_tests::{Node, Response, User};
+use janua_tests::{App, Node, Response, User};
 use reqwest::Method;
 use serde_json::json;
 
@@ -56,6 +56,26 @@ async fn lives(node: &Node, alice: &User) -> (Vec<String>, Vec<Response>) {
     (tokens.concat(), errors)
 }
 
+/// Second factors: the seed of an app, backup codes, a temporary token, and codes shown in vain.
+async fn has_second_factors(node: &Node) -> (Vec<String>, Vec<Response>) {
+    let bob = node.register("bob").await;
+    let seed = bob.asks_for_a_seed().await.text_of("secret");
+    let mut app = App::with_secret(&seed);
+    let code = json!({ "code": app.code().await });
+    let enabled = bob.session.post("/users/me/mfa/totp/verify", code).await.is_yes(200);
+    let codes = enabled.data()["backupCodes"].as_array().expect("a list");
+    let codes: Vec<String> =
+        codes.iter().map(|code| code.as_str().expect("a text").into()).collect();
+    let token = bob.shows_a_password().await;
+    node.api.shows_backup_code(&token, &codes[0]).await.is_yes(200);
+    let errors = vec![
+        node.api.shows_backup_code(&token, &codes[1]).await,
+        node.api.shows(&token, "passkey", "credential", json!([codes[2]])).await,
+        bob.session.post("/users/me/mfa/totp/verify", json!({ "code": codes[3] })).await,
+    ];
+    (codes.into_iter().chain([seed, token]).collect(), errors)
+}
+
 #[track_caller]
 fn holds_none(what: &str, text: &str, secrets: &[String]) {
     for secret in secrets {
@@ -71,7 +91,10 @@ async fn nothing_that_is_shown_or_kept_holds_a_secret() {
         "trace,openraft=trace,raft_engine=trace,sled=trace,ractor=trace,hyper=trace,h2=trace";
     let node = Node::with("log.level", level).start().await;
     let alice = node.register("alice").await;
-    let (tokens, errors) = lives(&node, &alice).await;
+    let (mut tokens, mut errors) = lives(&node, &alice).await;
+    let (of_factors, refused) = has_second_factors(&node).await;
+    tokens.extend(of_factors);
+    errors.extend(refused);
     let secrets = secrets(&node, &alice, &tokens);
     for error in &errors {
         assert!(error.status >= 400, "{}", error.text);

@@ -13,21 +13,38 @@
 
 pub mod at_once;
 pub mod audit;
+pub mod authenticator;
+pub mod browser;
 pub mod chance;
+pub mod command;
 pub mod cluster;
 pub mod diary;
+pub mod factors;
 pub mod folders;
+pub mod history;
+pub mod mails;
+pub mod issuer;
 pub mod node;
+pub mod oidc_provider;
 pub mod people;
+pub mod places;
 pub mod process;
 pub mod program;
 pub mod reference;
 pub mod response;
+pub mod server;
 pub mod shell;
+pub mod sink;
+pub mod smtp;
 pub mod wait;
+pub mod workload;
 
 pub use at_once::at_once;
+pub use authenticator::Authenticator;
+pub use browser::Browser;
 pub use chance::Chance;
+pub use factors::App;
 pub use node::{Node, Setup};
 pub use people::{Session, User};
 pub use response::Response;
+pub use sink::Sink;

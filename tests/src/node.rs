@@ -16,13 +16,16 @@ use crate::wait;
 
 /// What tests change about a node. Passwords are hashed quickly and limits are out of the way, but
 /// counting, unless a test sets them.
-const TEST_SETTINGS: [(&str, &str); 7] = [
+const TEST_SETTINGS: [(&str, &str); 10] = [
     ("http.listen", "127.0.0.1:0"),
     ("cluster.listen", "127.0.0.1:0"),
     ("passwords.memory_kib", "64"),
     ("passwords.iterations", "1"),
     ("limits.authentication", "1000000/min"),
     ("limits.api", "1000000/hour"),
+    ("limits.password_reset", "1000000/hour"),
+    ("limits.email_verification", "1000000/hour"),
+    ("limits.magic_link", "1000000/hour"),
     ("log.level", "info"),
 ];
 
@@ -227,6 +230,23 @@ impl Node {
         self.kill_9();
         *self.process() = self.setup.run(self.log.clone());
         self.becomes_ready().await;
+    }
+
+    /// A request of a server of the tenant's, by the secret key.
+    pub fn server(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.api.request(method, path).header("X-API-Key", self.keys().secret)
+    }
+
+    /// Tries to change the default tenant's settings.
+    pub async fn configuration(&self, settings: Value) -> Response {
+        let request = self.api.request(Method::PATCH, "/admin/tenants/default");
+        let request = request.bearer_auth(self.keys().operator);
+        answer(request.json(&json!({ "settings": settings }))).await
+    }
+
+    /// Changes the default tenant's settings.
+    pub async fn configure(&self, settings: Value) {
+        self.configuration(settings).await.is_yes(200);
     }
 
     /// Registers somebody with a password of their own.

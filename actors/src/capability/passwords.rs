@@ -194,7 +194,7 @@ impl Rules {
         Self::of(settings, &profile.email, [&profile.first_name, &profile.last_name])
     }
 
-    fn of(settings: &Passwords, email: &str, names: [&Option<String>; 2]) -> Self {
+    pub fn of(settings: &Passwords, email: &str, names: [&Option<String>; 2]) -> Self {
         let local_part = email.rsplit_once('@').map_or(email, |(local, _)| local).to_owned();
         Self {
             shortest: settings.min_length as usize,

@@ -123,12 +123,22 @@ impl State {
         while let Some(part) = frame::next(&mut batch) {
             let Some(part) = inbound.whole(part) else { continue };
             let answer = match part.kind {
-                Kind::Request | Kind::Hash | Kind::Write => {
+                Kind::Request | Kind::Stream | Kind::Hash | Kind::Write => {
                     inbound.work_on(&self.gateway, part);
                     continue;
                 }
                 Kind::Cancel => {
                     inbound.let_go(part.call);
+                    continue;
+                }
+                Kind::Piece => {
+                    inbound.pass_on(part);
+                    continue;
+                }
+                Kind::Grant => {
+                    if let Some(link) = &link {
+                        link.grants.add(part.call, part.within_ms);
+                    }
                     continue;
                 }
                 Kind::Beat => continue,

@@ -32,10 +32,16 @@ pub enum Kind {
     Beat = 6,
     /// Nobody waits any longer for the answer to this call: let go of it.
     Cancel = 7,
+    /// Answer this request, whose body comes in pieces.
+    Stream = 8,
+    /// A piece of the body of this call.
+    Piece = 9,
+    /// So many more pieces may be sent.
+    Grant = 10,
 }
 
 impl Kind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 11] = [
         Self::Request,
         Self::Hash,
         Self::Write,
@@ -44,6 +50,9 @@ impl Kind {
         Self::Broken,
         Self::Beat,
         Self::Cancel,
+        Self::Stream,
+        Self::Piece,
+        Self::Grant,
     ];
 }
 
@@ -53,7 +62,7 @@ pub(super) struct Frame {
     pub kind: Kind,
     /// The call that it belongs to.
     pub call: u64,
-    /// For how long its sender waits for an answer.
+    /// For how long its sender waits for an answer, or how many pieces it grants.
     pub within_ms: u32,
     /// What it says, in two pieces that need not be copied together.
     pub head: Bytes,

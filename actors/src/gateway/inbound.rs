@@ -6,11 +6,14 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
+use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::Gateway;
 use super::frame::{Frame, Kind, Part, Unfinished};
 use super::link::MOST_CALLS;
+use super::pieces::Pieces;
 
 /// What one peer asks.
 pub(super) struct Inbound {
@@ -23,6 +26,8 @@ pub(super) struct Inbound {
     /// Each task gives the number of its call.
     tasks: JoinSet<u64>,
     calls: HashMap<u64, AbortHandle>,
+    /// Where the pieces of a call's body go.
+    bodies: HashMap<u64, mpsc::UnboundedSender<Bytes>>,
 }
 
 impl Inbound {
@@ -34,6 +39,7 @@ impl Inbound {
             unfinished: Unfinished::default(),
             tasks: JoinSet::new(),
             calls: HashMap::new(),
+            bodies: HashMap::new(),
         }
     }
 
@@ -56,8 +62,17 @@ impl Inbound {
         self.unfinished.join(part)
     }
 
+    /// A piece of a body, to whoever reads it; as many as that one has asked for.
+    pub fn pass_on(&mut self, part: Part) {
+        if let Some(body) = self.bodies.get(&part.call) {
+            // Whoever has answered already reads no more.
+            let _ = body.send(part.bytes);
+        }
+    }
+
     /// Nobody waits for the answer.
     pub fn let_go(&mut self, call: u64) {
+        self.bodies.remove(&call);
         if let Some(task) = self.calls.remove(&call) {
             task.abort();
         }
@@ -67,14 +82,22 @@ impl Inbound {
     pub fn work_on(&mut self, gateway: &Gateway, part: Part) {
         while let Some(done) = self.tasks.try_join_next() {
             // One that was aborted has been taken out before.
-            done.ok().and_then(|call| self.calls.remove(&call));
+            if let Ok(call) = done {
+                self.calls.remove(&call);
+                self.bodies.remove(&call);
+            }
         }
         let (gateway, peer, call) = (gateway.clone(), self.peer, part.call);
+        let pieces = (part.kind == Kind::Stream).then(|| {
+            let (sender, arriving) = mpsc::unbounded_channel();
+            self.bodies.insert(call, sender);
+            Pieces::new(gateway.clone(), (peer, call), arriving)
+        });
         let busy = self.calls.len() >= MOST_CALLS;
         let task = self.tasks.spawn(async move {
             let frame = match busy {
                 true => Frame::bare(Kind::Busy, call),
-                false => match gateway.work(peer, part).await {
+                false => match gateway.work(peer, part, pieces).await {
                     Some((head, body)) => Frame { head, body, ..Frame::bare(Kind::Reply, call) },
                     None => Frame::bare(Kind::Broken, call),
                 },

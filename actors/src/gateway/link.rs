@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use super::GatewayMessage;
 use super::frame::{self, Frame, Kind};
+use super::pieces::Grants;
 
 /// Calls to one peer that may be under way.
 pub(super) const MOST_CALLS: usize = 2048;
@@ -52,6 +53,8 @@ pub(super) struct Link {
     pending: Mutex<Option<HashMap<u64, oneshot::Sender<Answer>>>>,
     calls: Semaphore,
     bytes: AtomicUsize,
+    /// What the peer asks for of bodies that are sent in pieces.
+    pub grants: Grants,
     since: Instant,
     heard_ms: AtomicU64,
     meters: Meters,
@@ -97,6 +100,7 @@ impl Link {
             pending: Mutex::new(Some(HashMap::new())),
             calls: Semaphore::new(MOST_CALLS),
             bytes: AtomicUsize::new(0),
+            grants: Grants::default(),
             since: Instant::now(),
             heard_ms: AtomicU64::new(0),
             meters: Meters::of(name),
@@ -188,10 +192,10 @@ impl Link {
 impl Meters {
     fn count(&self, kind: Kind) {
         match kind {
-            Kind::Request => self.requests.increment(1),
+            Kind::Request | Kind::Stream => self.requests.increment(1),
             Kind::Hash => self.hashes.increment(1),
             Kind::Write => self.writes.increment(1),
-            Kind::Reply | Kind::Busy | Kind::Broken | Kind::Beat | Kind::Cancel => {}
+            _ => {}
         }
     }
 }

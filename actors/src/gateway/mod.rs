@@ -11,6 +11,7 @@ mod inbound;
 mod link;
 mod members;
 mod origin;
+mod pieces;
 mod sessions;
 mod write;
 
@@ -35,6 +36,7 @@ use tokio::task::AbortHandle;
 pub use actor::GatewayMessage;
 pub use link::Lost;
 pub use members::MemberLinks;
+pub use pieces::{Pieces, Source};
 pub use sessions::{Links, Peer, Stream};
 
 pub(crate) use origin::Origin;
@@ -48,8 +50,14 @@ use crate::refusal::Refusal;
 
 /// Answers requests that other nodes have received.
 pub trait Worker: Send + Sync + 'static {
-    /// The answer, in two pieces, to a request whose client waits `within` so long.
-    fn work(&self, request: Bytes, within: Duration) -> BoxFuture<'static, (Bytes, Bytes)>;
+    /// The answer, head and body, to a request whose client waits for `within`. Where its body comes
+    /// in `pieces`, they are read as they are wanted.
+    fn work(
+        &self,
+        request: Bytes,
+        pieces: Option<Pieces>,
+        within: Duration,
+    ) -> BoxFuture<'static, (Bytes, Bytes)>;
 }
 
 /// Calls other nodes, and has their calls answered. Cloning gives another handle on the same one.
@@ -141,8 +149,7 @@ impl Gateway {
     /// A new operation id, if there are other nodes that may have to make the same request again.
     pub fn operation(&self) -> Option<Operation> {
         let (node, incarnation) = (self.0.node, self.0.incarnation);
-        let number = || self.0.next_call.fetch_add(1, Ordering::Relaxed);
-        self.has_peers().then(|| Operation { node, incarnation, number: number() })
+        self.has_peers().then(|| Operation { node, incarnation, number: self.next_call() })
     }
 
     /// Who leads a shard, as others say.
@@ -178,6 +185,19 @@ impl Gateway {
         self.call(peer, Kind::Request, head, body, within).await
     }
 
+    /// Has another node answer a request whose body it reads as it comes. None of it is asked for
+    /// before that node has found that it is the one to answer.
+    pub async fn forward_pieces(
+        &self,
+        peer: u64,
+        head: Bytes,
+        source: &mut impl Source,
+        within: Duration,
+    ) -> Result<Bytes, Lost> {
+        let link = self.link(peer).ok_or(Lost::Unreachable)?;
+        link.call_in_pieces(self.next_call(), head, source, within).await
+    }
+
     async fn call(
         &self,
         peer: u64,
@@ -187,8 +207,11 @@ impl Gateway {
         within: Duration,
     ) -> Result<Bytes, Lost> {
         let link = self.link(peer).ok_or(Lost::Unreachable)?;
-        let call = self.0.next_call.fetch_add(1, Ordering::Relaxed);
-        link.call((kind, call), head, body, within).await
+        link.call((kind, self.next_call()), head, body, within).await
+    }
+
+    fn next_call(&self) -> u64 {
+        self.0.next_call.fetch_add(1, Ordering::Relaxed)
     }
 
     fn link(&self, peer: u64) -> Option<Arc<Link>> {
@@ -207,12 +230,12 @@ impl Gateway {
     }
 
     /// What a peer's call comes to; nothing when it could not be worked on to its end.
-    async fn work(&self, peer: u64, part: Part) -> Option<(Bytes, Bytes)> {
+    async fn work(&self, peer: u64, part: Part, pieces: Option<Pieces>) -> Option<(Bytes, Bytes)> {
         let within = Duration::from_millis(part.within_ms.into());
         let work = async {
             match part.kind {
-                Kind::Request => {
-                    let work = self.0.worker.get()?.work(part.bytes, within);
+                Kind::Request | Kind::Stream => {
+                    let work = self.0.worker.get()?.work(part.bytes, pieces, within);
                     Some(Origin::new(self.clone(), peer, within).scope(work).await)
                 }
                 Kind::Hash => hashing::work(&self.0.local.upgrade()?, &part.bytes).await,

@@ -97,7 +97,12 @@ impl Drop for Begun {
 struct Echo(Arc<Backwards>);
 
 impl Worker for Echo {
-    fn work(&self, request: Bytes, _: Duration) -> BoxFuture<'static, (Bytes, Bytes)> {
+    fn work(
+        &self,
+        request: Bytes,
+        pieces: Option<Pieces>,
+        _: Duration,
+    ) -> BoxFuture<'static, (Bytes, Bytes)> {
         let backwards = self.0.clone();
         Box::pin(async move {
             backwards.asked.fetch_add(1, Ordering::SeqCst);
@@ -105,6 +110,12 @@ impl Worker for Echo {
             let mut begun = Begun(Some(backwards.clone()));
             drop(backwards.let_go.acquire().await);
             begun.0 = None;
+            let mut request = request.to_vec();
+            if let Some(mut pieces) = pieces {
+                while let Some(piece) = pieces.next().await.filter(|piece| piece[0] == b'+') {
+                    request.extend_from_slice(&piece);
+                }
+            }
             let answer: Vec<u8> = request.iter().rev().copied().collect();
             (answer.into(), Bytes::from_static(b"."))
         })
@@ -243,4 +254,36 @@ async fn comes_to(count: &AtomicUsize, wanted: usize) {
         }
     };
     tokio::time::timeout(Duration::from_secs(10), reached).await.expect("in time");
+}
+
+/// A hundred numbers.
+struct Numbers<'a>(&'a AtomicUsize);
+
+impl Source for Numbers<'_> {
+    async fn next(&mut self) -> (u8, Bytes) {
+        match self.0.fetch_add(1, Ordering::SeqCst) {
+            number @ 0..100 => (b'+', Bytes::from(number.to_string())),
+            _ => (b'.', Bytes::new()),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_in_pieces_is_sent_as_it_is_asked_for() {
+    let pair = pair().await;
+    let sent = AtomicUsize::new(0);
+    let mut numbers = Numbers(&sent);
+    pair.worker.let_go.forget_permits(Semaphore::MAX_PERMITS);
+    let head = Bytes::from_static(b"head");
+    let mut under_way = Box::pin(pair.near.forward_pieces(2, head, &mut numbers, LONG));
+    assert!(futures::poll!(&mut under_way).is_pending());
+    comes_to(&pair.worker.asked, 1).await;
+    assert!(futures::poll!(&mut under_way).is_pending());
+    assert_eq!(sent.load(Ordering::SeqCst), 0, "nothing is sent that nobody reads");
+    pair.worker.let_go.add_permits(1);
+    let answer = under_way.await.expect("an answer");
+    let all: String = (0..100).map(|number: u8| format!("+{number}")).collect();
+    let backwards: String = format!("head{all}").chars().rev().collect();
+    assert_eq!(answer, format!("{backwards}."));
+    assert!(sent.load(Ordering::SeqCst) < 110, "and little more than was read");
 }

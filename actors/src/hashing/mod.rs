@@ -2,15 +2,20 @@
 //! else, behind a queue that is as short as a client is patient.
 
 mod pool;
+mod stored;
+#[cfg(test)]
+mod stored_tests;
 
 use argon2::password_hash::phc::{Output, PasswordHash, Salt};
 use argon2::{Algorithm, Argon2, Params, Version};
 use janua_storage::capability::passwords::Password;
-use subtle::ConstantTimeEq;
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
+use self::stored::Stored;
+
 pub use pool::HashingPool;
+pub use stored::{Unusable, check};
 
 /// Cost of Argon2id (RFC 9106 §3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,7 +122,8 @@ impl Cost {
     ) -> Result<String, HashingError> {
         let params = self.params()?;
         let mut output = Zeroizing::new([0; 32]);
-        fill(&params, Version::V0x13, password, salt, &mut *output, memory)?;
+        let kind = (Algorithm::Argon2id, Version::V0x13);
+        fill(&params, kind, password, salt, &mut *output, memory)?;
         let hash = PasswordHash {
             algorithm: Algorithm::Argon2id.ident(),
             version: Some(Version::V0x13.into()),
@@ -141,32 +147,28 @@ impl Cost {
             self.hash(password, salt, memory)?;
             return Ok(Verified { matches: false, rehashed: None });
         };
-        let hash = PasswordHash::new(&stored.phc).map_err(HashingError::new)?;
-        let params = Params::try_from(&hash).map_err(HashingError::new)?;
-        let (Some(old_salt), Some(expected)) = (hash.salt, hash.hash) else {
-            return Err(HashingError::new("a stored hash without salt or output"));
-        };
-        let version = hash.version.and_then(|v| Version::try_from(v).ok()).unwrap_or_default();
-        let mut output = Zeroizing::new(vec![0; expected.len()]);
-        fill(&params, version, password, old_salt.as_ref(), &mut output, memory)?;
-        let matches = bool::from(output.as_slice().ct_eq(expected.as_ref()));
-        let outdated = (params.m_cost(), params.t_cost(), params.p_cost())
-            != (self.memory_kib, self.iterations, self.parallelism);
-        let rehashed =
-            if matches && outdated { Some(self.hash(password, salt, memory)?) } else { None };
+        let hash = Stored::parse(&stored.phc);
+        let hash = hash.ok_or_else(|| HashingError::new("a stored hash of no known form"))?;
+        let matches = hash.is(password, memory)?;
+        if hash.is_current(&self.params()?) {
+            return Ok(Verified { matches, rehashed: None });
+        }
+        // What another hash took says nothing of what ours take.
+        memory.fills += 2;
+        let rehashed = matches.then(|| self.hash(password, salt, memory)).transpose()?;
         Ok(Verified { matches, rehashed })
     }
 }
 
 fn fill(
     params: &Params,
-    version: Version,
+    (algorithm, version): (Algorithm, Version),
     password: &Plaintext,
     salt: &[u8],
     output: &mut [u8],
     memory: &mut Memory,
 ) -> Result<(), HashingError> {
-    Argon2::new(Algorithm::Argon2id, version, params.clone())
+    Argon2::new(algorithm, version, params.clone())
         .hash_password_into_with_memory(
             password.expose().as_bytes(),
             salt,

@@ -1,8 +1,10 @@
 //! The root of the tree. Tenants' actors are restarted when they fail, at once at first, more slowly
 //! when they keep failing; sessions' actors sleep and wake below them.
 
+mod eraser;
 mod fence;
 mod sweeper;
+mod texts;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,8 +15,12 @@ use janua_storage::moment::Moment;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::oneshot;
 
+use self::eraser::Eraser;
 use self::sweeper::Sweeper;
+use self::texts::Texts;
+use crate::capability::api_keys::KeyUses;
 use crate::directory::Node;
+use crate::mail::Postman;
 use crate::refusal::Refusal;
 use crate::session::Touches;
 use crate::tenant::{Shared, TenantActor};
@@ -38,6 +44,8 @@ pub(crate) enum SupervisorMessage {
     Fence(ShardId),
     /// Look after what is quiet and what has expired.
     KeepHouse,
+    /// Start the postman again.
+    RestartPostman,
 }
 
 /// It never leaves the node.
@@ -51,6 +59,31 @@ pub(crate) struct State {
     watched: HashMap<ActorId, Arc<Shared>>,
     failures: HashMap<TenantNumber, (u32, Moment)>,
     sweeper: Arc<tokio::sync::Mutex<Sweeper>>,
+    errands: Arc<tokio::sync::Mutex<Errands>>,
+}
+
+/// What the leader of a shard does for it in the background, beside sweeping.
+struct Errands {
+    node: Arc<Node>,
+    texts: Texts,
+    eraser: Eraser,
+}
+
+impl Errands {
+    fn new(node: Arc<Node>) -> Self {
+        Self { texts: Texts::new(node.clone()), eraser: Eraser::new(node.clone()), node }
+    }
+
+    async fn run(&self) {
+        self.node.places.look_at_file();
+        match sweeper::tenants(&self.node) {
+            Ok(tenants) => {
+                self.texts.send_due(&tenants).await;
+                self.eraser.erase(&tenants).await;
+            }
+            Err(refusal) => tracing::debug!(%refusal, "no errands"),
+        }
+    }
 }
 
 impl Supervisor {
@@ -76,10 +109,12 @@ impl Actor for Supervisor {
         myself: ActorRef<SupervisorMessage>,
         node: Arc<Node>,
     ) -> Result<State, ActorProcessingErr> {
+        start_postman(&node, &myself).await?;
         myself.send_interval(HOUSEKEEPING, || SupervisorMessage::KeepHouse);
         node.shards.iter().for_each(|home| fence::follow(home, myself.clone()));
         Ok(State {
             sweeper: Arc::new(tokio::sync::Mutex::new(Sweeper::new(node.clone()))),
+            errands: Arc::new(tokio::sync::Mutex::new(Errands::new(node.clone()))),
             node,
             watched: HashMap::new(),
             failures: HashMap::new(),
@@ -101,6 +136,7 @@ impl Actor for Supervisor {
             }
             SupervisorMessage::Restart(tenant) => state.start(tenant, &myself).await?,
             SupervisorMessage::Fence(shard) => state.fence(shard),
+            SupervisorMessage::RestartPostman => start_postman(&state.node, &myself).await?,
             SupervisorMessage::KeepHouse => {
                 let awake = state.node.sessions.passivate(state.node.clock.now());
                 #[expect(clippy::cast_precision_loss, reason = "a gauge of thousands")]
@@ -110,7 +146,14 @@ impl Actor for Supervisor {
                     // A round that takes longer than the pause is not overtaken by the next.
                     if let Ok(mut sweeper) = sweeper.try_lock() {
                         Touches::write_down(&node).await;
+                        KeyUses::write_down(&node).await;
                         sweeper.sweep().await;
+                    }
+                });
+                let errands = state.errands.clone();
+                ractor::concurrency::spawn(async move {
+                    if let Ok(errands) = errands.try_lock() {
+                        errands.run().await;
                     }
                 });
             }
@@ -124,16 +167,27 @@ impl Actor for Supervisor {
         event: SupervisionEvent,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        if let SupervisionEvent::ActorFailed(actor, error) = event
-            && let Some(tenant) = state.watched.remove(&actor.get_id())
-        {
+        let SupervisionEvent::ActorFailed(actor, error) = event else { return Ok(()) };
+        if let Some(tenant) = state.watched.remove(&actor.get_id()) {
             metrics::counter!("janua_actor_failures_total", "actor" => "tenant").increment(1);
             tracing::error!(tenant = %tenant.id, %error, "a tenant's actor failed");
             let wait = state.wait_before_restart(tenant.number);
             myself.send_after(wait, move || SupervisorMessage::Restart(tenant));
+        } else {
+            metrics::counter!("janua_actor_failures_total", "actor" => "postman").increment(1);
+            tracing::error!(%error, "the postman failed");
+            myself.send_after(LONGEST_WAIT, || SupervisorMessage::RestartPostman);
         }
         Ok(())
     }
+}
+
+async fn start_postman(
+    node: &Arc<Node>,
+    myself: &ActorRef<SupervisorMessage>,
+) -> Result<(), ActorProcessingErr> {
+    Actor::spawn_linked(None, Postman, node.clone(), myself.get_cell()).await?;
+    Ok(())
 }
 
 impl State {

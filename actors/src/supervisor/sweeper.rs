@@ -14,6 +14,7 @@ use janua_storage::records::Records;
 use janua_storage::sweep;
 use janua_storage::view::View;
 
+use crate::capability::tenants;
 use crate::directory::Node;
 use crate::refusal::Refusal;
 use crate::tenant::{Shared, TenantRef};
@@ -43,11 +44,17 @@ impl Sweeper {
 
     /// One round over all tenants whose shard this node leads.
     pub async fn sweep(&mut self) {
-        let tenants = match self.tenants() {
+        let tenants = match tenants(&self.node) {
             Ok(tenants) => tenants,
             Err(refusal) => return tracing::debug!(%refusal, "no sweep"),
         };
         let looks_at_keys = self.rounds.is_multiple_of(KEY_ROUNDS);
+        if looks_at_keys
+            && self.node.shards.of(TenantNumber::CLUSTER).is_leader()
+            && let Err(refusal) = tenants::settle(&self.node).await
+        {
+            tracing::warn!(%refusal, "a tenant is still half-way");
+        }
         self.rounds = self.rounds.wrapping_add(1);
         for tenant in tenants {
             if !self.node.shards.of(tenant).is_leader() {
@@ -79,12 +86,6 @@ impl Sweeper {
             && self.node.clock.now().since(begun) < TURN
         {}
         Ok(())
-    }
-
-    fn tenants(&self) -> Result<Vec<TenantNumber>, Refusal> {
-        // A tenant that this replica has not heard of yet is swept in a later round.
-        let records = self.node.shards.of(TenantNumber::CLUSTER).follow()?;
-        Ok(View::new(&records, TenantNumber::CLUSTER).tenant_numbers()?)
     }
 
     /// One look; how many removals it proposed.
@@ -125,4 +126,11 @@ impl Sweeper {
         outcome.map_err(|rejection| Refusal::from_rejection(rejection, now))?;
         Ok(proposed)
     }
+}
+
+/// Every tenant of the cluster.
+pub(super) fn tenants(node: &Node) -> Result<Vec<TenantNumber>, Refusal> {
+    // A tenant that this replica has not heard of yet has its turn in a later round.
+    let records = node.shards.of(TenantNumber::CLUSTER).follow()?;
+    Ok(View::new(&records, TenantNumber::CLUSTER).tenant_numbers()?)
 }

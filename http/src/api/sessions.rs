@@ -2,6 +2,7 @@
 
 use garde::Validate;
 use janua_actors::capability::sessions::Tokens;
+use janua_actors::places::Place;
 use janua_storage::capability::sessions;
 use janua_storage::ids::{DeviceId, SessionId};
 use janua_storage::moment::Moment;
@@ -73,8 +74,7 @@ async fn list(call: Call, _: Empty) -> Result<Data<Sessions>, Error> {
     let caller = call.session()?;
     let sessions = caller.tenant.sessions(caller).await?;
     let current = caller.session();
-    let sessions = sessions.into_iter().map(|session| Session::of(session, current)).collect();
-    Ok(Data(Sessions { sessions }))
+    Sessions::of(&call, sessions, Some(current)).map(Data)
 }
 
 async fn revoke_others(call: Call, _: Empty) -> Result<Data<Revoked>, Error> {
@@ -114,7 +114,8 @@ impl From<Tokens> for SessionTokens {
 /// The sessions of a user.
 #[derive(Serialize, ToSchema)]
 pub struct Sessions {
-    sessions: Vec<Session>,
+    /// Oldest first.
+    pub sessions: Vec<Session>,
 }
 
 /// A live session.
@@ -142,15 +143,36 @@ pub struct Session {
     expires_at: Moment,
 }
 
+impl Sessions {
+    /// The same as their user sees them; `current` is the one that calls, if it is one of them.
+    pub fn of(
+        call: &Call,
+        sessions: Vec<sessions::Session>,
+        current: Option<SessionId>,
+    ) -> Result<Self, Error> {
+        let places = call.app.directory()?;
+        let place = |address: &Option<String>| places.place(address.as_deref()?);
+        let session = |session: sessions::Session| {
+            let location = place(&session.origin.ip_address).map(Location::from);
+            Session::of(session, location, current)
+        };
+        Ok(Self { sessions: sessions.into_iter().map(session).collect() })
+    }
+}
+
 impl Session {
-    fn of(session: sessions::Session, current: SessionId) -> Self {
+    fn of(
+        session: sessions::Session,
+        location: Option<Location>,
+        current: Option<SessionId>,
+    ) -> Self {
         Self {
+            is_current: Some(session.id) == current,
             id: session.id,
             device_id: session.device,
             user_agent: session.origin.user_agent,
             ip_address: session.origin.ip_address,
-            location: None,
-            is_current: session.id == current,
+            location,
             created_at: session.created,
             last_active_at: session.last_active,
             expires_at: session.expires,
@@ -161,14 +183,26 @@ impl Session {
 /// Where an address is, when a database of addresses is configured.
 #[derive(Serialize, ToSchema)]
 pub struct Location {
+    /// ISO 3166-1 alpha-2.
+    #[schema(example = "US")]
     country: Option<String>,
+    #[schema(example = "San Francisco")]
     city: Option<String>,
+    /// The subdivision's part of ISO 3166-2.
+    #[schema(example = "CA")]
     region: Option<String>,
+}
+
+impl From<Place> for Location {
+    fn from(place: Place) -> Self {
+        Self { country: place.country, city: place.city, region: place.region }
+    }
 }
 
 /// How many sessions were ended.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Revoked {
-    revoked_count: u32,
+    /// How many.
+    pub revoked_count: u32,
 }

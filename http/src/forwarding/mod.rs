@@ -29,7 +29,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::app::App;
 use crate::asked::Asked;
-use crate::body::{Payload, Stream};
+use crate::body::{Payload, Sending, Stream};
 use crate::error::Error;
 use crate::idempotency;
 use crate::output::Response;
@@ -97,6 +97,9 @@ impl<B: Stream> Journey<'_, '_, B> {
                 }
                 unsettled = true;
             }
+            if !self.body.is_whole() {
+                break Err(unknown());
+            }
             match self.again(&tried, pause).await {
                 Ok(Ok(response)) => break Ok(response),
                 Ok(Err(next)) => tried = next,
@@ -158,9 +161,18 @@ impl<B: Stream> Journey<'_, '_, B> {
             node = gateway.name_of(peer),
             "a request goes to another node"
         );
+        let (lines, settings) =
+            (self.trail.takes_lines() && !self.body.is_empty(), &self.app.settings);
         let replied = tokio::select! {
             biased;
-            replied = gateway.forward(peer, head, body, left) => replied,
+            replied = async {
+                if lines {
+                    let mut body = Sending(self.body, settings);
+                    gateway.forward_pieces(peer, head, &mut body, left).await
+                } else {
+                    gateway.forward(peer, head, body, left).await
+                }
+            } => replied,
             () = async {
                 directory.moved_from(shard, peer).await;
                 sleep(GRACE).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http_body_util::{BodyExt, Full};
-use janua_actors::gateway::Worker;
+use janua_actors::gateway::{Pieces, Worker};
 use tokio::time::Instant;
 
 use super::Route;
@@ -26,7 +26,12 @@ impl Colleague {
 }
 
 impl Worker for Colleague {
-    fn work(&self, request: Bytes, within: Duration) -> BoxFuture<'static, (Bytes, Bytes)> {
+    fn work(
+        &self,
+        request: Bytes,
+        pieces: Option<Pieces>,
+        within: Duration,
+    ) -> BoxFuture<'static, (Bytes, Bytes)> {
         let app = self.0.upgrade();
         Box::pin(async move {
             let deadline = Instant::now() + within;
@@ -35,14 +40,22 @@ impl Worker for Colleague {
             let (Some(app), Some(request)) = (app, codec::read_request(request)) else {
                 return (Bytes::new(), Bytes::new());
             };
-            answer(&app, request, deadline).await
+            answer(&app, request, pieces, deadline).await
         })
     }
 }
 
-async fn answer(app: &Arc<App>, request: codec::Request, deadline: Instant) -> (Bytes, Bytes) {
+async fn answer(
+    app: &Arc<App>,
+    request: codec::Request,
+    pieces: Option<Pieces>,
+    deadline: Instant,
+) -> (Bytes, Bytes) {
     let mut trail = Trail::of_forwarded(&request);
-    let mut body = Payload::<Full<Bytes>>::Read(request.body);
+    let mut body: Payload<Full<Bytes>> = match pieces {
+        Some(pieces) => Payload::Pulled(pieces),
+        None => Payload::Read(request.body),
+    };
     let answered = pipeline::attempt(app, &request.asked, &mut body, &mut trail, deadline).await;
     match answered {
         Ok(response) => {

@@ -1,6 +1,7 @@
 //! How often a client may call. Each bucket holds a burst and refills evenly; what a request is
 //! counted in stands in its endpoint's declaration.
 
+pub mod counted;
 pub mod key;
 mod meter;
 pub mod rate;

@@ -48,10 +48,8 @@ fn document<'a>(endpoints: impl Iterator<Item = &'a Endpoint>, public_url: &str)
         .schemas_from_iter(schemas)
         .security_scheme("accessToken", bearer("The access token of a session", Some("JWT")))
         .security_scheme("operatorToken", bearer("The operator token, jop_…", None))
-        .security_scheme(
-            "apiKey",
-            SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-API-Key"))),
-        );
+        .security_scheme("apiKey", api_key("A publishable or secret key, jpk_… or jsk_…"))
+        .security_scheme("secretKey", api_key("A secret key, jsk_…, whose scopes cover it"));
     OpenApiBuilder::new()
         .info(
             InfoBuilder::new()
@@ -80,10 +78,14 @@ fn operation(endpoint: &Endpoint, schemas: &mut Schemas) -> Operation {
         .operation_id(Some(operation_id(endpoint)))
         .tag(tag(endpoint.path))
         .summary(Some(endpoint.summary))
+        .description(needed(endpoint.access))
         .request_body((endpoint.input)(schemas))
         .response(status.as_str(), answer);
     for name in path_parameters(endpoint.path) {
         operation = operation.parameter(parameter(name, ParameterIn::Path, text()));
+    }
+    for (name, schema) in (endpoint.query)().into_iter().flat_map(|query| query.properties) {
+        operation = operation.parameter(in_query(&name, schema));
     }
     if endpoint.access != Access::Service && endpoint.access != Access::Operator {
         let id = text().pattern(Some("^[a-z0-9_-]{1,64}$"));
@@ -97,6 +99,13 @@ fn operation(endpoint: &Endpoint, schemas: &mut Schemas) -> Operation {
         operation = operation.security(requirement);
     }
     refusals(endpoint, operation, schemas).build()
+}
+
+fn needed(access: Access) -> Option<String> {
+    match access {
+        Access::Permission(permission) => Some(format!("Needs the permission `{permission}`.")),
+        _ => None,
+    }
 }
 
 /// One response for each status, its codes listed in the description.
@@ -130,6 +139,7 @@ fn securities(access: Access) -> Vec<SecurityRequirement> {
         Access::Public => vec![scheme("apiKey"), SecurityRequirement::default()],
         Access::Session => vec![scheme("accessToken")],
         Access::Operator => vec![scheme("operatorToken")],
+        Access::Permission(_) => vec![scheme("secretKey"), scheme("operatorToken")],
     }
 }
 
@@ -143,6 +153,15 @@ fn parameter(name: &str, place: ParameterIn, schema: ObjectBuilder) -> Parameter
         .name(name)
         .parameter_in(place)
         .required(required)
+        .schema(Some(schema))
+        .build()
+}
+
+fn in_query(name: &str, schema: RefOr<Schema>) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Query)
+        .required(Required::False)
         .schema(Some(schema))
         .build()
 }
@@ -165,6 +184,7 @@ fn tag(path: &str) -> &str {
     match path.split('/').nth(1).unwrap_or_default() {
         known @ ("auth" | "users" | "sessions" | "admin") => known,
         "tenants" | ".well-known" => "keys",
+        "api-keys" => "api-keys",
         _ => "service",
     }
 }
@@ -187,6 +207,11 @@ fn bearer(description: &str, format: Option<&str>) -> SecurityScheme {
         None => scheme,
     };
     SecurityScheme::Http(scheme.build())
+}
+
+fn api_key(description: &str) -> SecurityScheme {
+    let key = ApiKeyValue::with_description("X-API-Key", description);
+    SecurityScheme::ApiKey(ApiKey::Header(key))
 }
 
 fn error() -> RefOr<Schema> {

@@ -1,6 +1,8 @@
 //! What no single value can tell: keys that need each other, texts with a form of their own, and
 //! what start-up should warn about.
 
+use janua_actors::mail::{Relay, is_sender};
+use janua_actors::redirect::is_listable;
 use janua_storage::ids::TenantId;
 use tracing_subscriber::EnvFilter;
 
@@ -90,6 +92,7 @@ fn secrets(config: &Config, layers: &mut Layers) {
         ("bootstrap.operator_token", "jop_", &bootstrap.operator_token),
         ("cluster.secret", "", &config.cluster.secret),
         ("storage.key_secret", "", &config.storage.key_secret),
+        ("storage.previous_key_secret", "", &config.storage.previous_key_secret),
     ] {
         let good = secret.as_ref().is_none_or(|secret| is_secret(secret, prefix));
         let beginning =
@@ -101,6 +104,13 @@ fn secrets(config: &Config, layers: &mut Layers) {
         one,
         "storage.key_file",
         "only one of storage.key_file and storage.key_secret may be given",
+    );
+    let storage = &config.storage;
+    let one = storage.previous_key_file.is_none() || storage.previous_key_secret.is_none();
+    layers.require(
+        one,
+        "storage.previous_key_file",
+        "only one of storage.previous_key_file and storage.previous_key_secret may be given",
     );
 }
 
@@ -125,17 +135,17 @@ fn tokens_and_passwords(config: &Config, layers: &mut Layers) {
 }
 
 fn mail_and_passkeys(config: &Config, layers: &mut Layers) {
-    let smtp = config.mail.smtp_url.as_ref().is_none_or(|url| {
-        let url = url::Url::parse(url.expose());
-        url.is_ok_and(|url| matches!(url.scheme(), "smtp" | "smtps") && url.has_host())
-    });
-    layers.require(smtp, "mail.smtp_url", "must be smtp:// or smtps:// with a host, or empty");
-    let address =
-        config.mail.from.trim_end_matches('>').rsplit(['<', ' ']).next().unwrap_or_default();
-    let from =
-        address.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
+    if let Some(Err(problem)) =
+        config.mail.smtp_url.as_ref().map(|url| Relay::new(url.expose(), None))
+    {
+        layers.require(
+            false,
+            "mail.smtp_url",
+            format!("must be smtp:// or smtps:// with a host, or empty, but {problem}"),
+        );
+    }
     layers.require(
-        from,
+        is_sender(&config.mail.from),
         "mail.from",
         "must be an address, or a name and an address such as Janua <no-reply@example.com>",
     );
@@ -165,6 +175,18 @@ fn oauth(config: &Config, layers: &mut Layers) {
             known || provider.issuer.is_some(),
             &key("issuer"),
             "must be given for every provider but google, github and microsoft",
+        );
+        let own = matches!(name.as_str(), "github" | "microsoft") && provider.issuer.is_none();
+        layers.require(
+            own || provider.base_url.is_none(),
+            &key("base_url"),
+            "may be given for github and microsoft only, and not beside an issuer",
+        );
+        let listable = |uri: &WebUrl| is_listable(uri.as_str());
+        layers.require(
+            provider.redirect_uris.iter().all(listable),
+            &key("redirect_uris"),
+            "must be https, or http for loopback",
         );
     }
 }
@@ -200,6 +222,9 @@ pub fn warnings(config: &Config) -> Vec<String> {
     if config.storage.key_file.is_none() && config.storage.key_secret.is_none() {
         let folder = config.node.data_dir.display();
         warnings.push(format!("the cluster key lies in the data folder ({folder}): whoever copies the folder can read every sealed secret; set storage.key_file or storage.key_secret to wrap it"));
+    }
+    if config.mail.smtp_url.is_none() && !config.http.public_url.is_loopback() {
+        warnings.push("no mail is sent: mails are kept for GET /admin/outbox until mail.smtp_url names a server".into());
     }
     warnings
 }

@@ -67,6 +67,7 @@ sections! {
         tls_certificate: Option<PathBuf>,
         tls_key: Option<PathBuf>,
         max_body_bytes: Bytes,
+        max_import_bytes: Bytes,
         max_header_bytes: Number<8192, 1_048_576>,
         max_headers: Number<16, 1024>,
         max_connections: Number<1, 1_000_000>,
@@ -75,6 +76,7 @@ sections! {
         header_timeout: Span,
         body_timeout: Span,
         request_timeout: Span,
+        import_timeout: Span,
         idle_timeout: Span,
         shutdown_timeout: Span,
     }
@@ -93,6 +95,8 @@ sections! {
         snapshot_log_bytes: Bytes,
         key_file: Option<PathBuf>,
         key_secret: Option<Secret>,
+        previous_key_file: Option<PathBuf>,
+        previous_key_secret: Option<Secret>,
     }
     /// Whose requests they are.
     tenancy: Tenancy {
@@ -114,6 +118,7 @@ sections! {
     sessions: Sessions {
         per_user: Number<1, 10_000>,
         live_actors: Number<1, 10_000_000>,
+        fresh: Span,
     }
     /// Argon2id and who may use the cores for it.
     passwords: Passwords {
@@ -130,6 +135,7 @@ sections! {
     /// Mails.
     mail: Mail {
         smtp_url: Option<Secret>,
+        smtp_ca: Option<PathBuf>,
         from: String,
         link_base_url: Option<WebUrl>,
     }
@@ -149,6 +155,7 @@ sections! {
         magic_link: OrOff<Limit>,
         api: OrOff<Limit>,
         webhook_delivery: OrOff<Limit>,
+        phone_verification: OrOff<Limit>,
     }
     /// What the node says of itself.
     log: Log {
@@ -166,6 +173,8 @@ pub struct OauthProvider {
     pub client_secret: Option<Secret>,
     /// Found by OpenID Connect discovery.
     pub issuer: Option<WebUrl>,
+    /// Where a GitHub Enterprise Server or another Microsoft cloud is.
+    pub base_url: Option<WebUrl>,
     /// Where the provider may send the browser back to.
     pub redirect_uris: Vec<WebUrl>,
 }
@@ -177,6 +186,7 @@ impl OauthProvider {
             client_id: layers.take(&key("client_id")),
             client_secret: layers.take(&key("client_secret")),
             issuer: layers.take(&key("issuer")),
+            base_url: layers.take(&key("base_url")),
             redirect_uris: layers.take(&key("redirect_uris")),
         };
         (name, provider)

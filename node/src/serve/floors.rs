@@ -1,44 +1,69 @@
 //! The configuration, as each floor wants it.
 
-use janua_actors::directory::Options as Actors;
+use janua_actors::directory::{MailLimits, Options as Actors};
 use janua_actors::hashing::Cost;
+use janua_actors::mail::{self, Relay};
 use janua_actors::settings::{AlgorithmName, Mail, Settings, Tokens, Webauthn};
+use janua_actors::upstream::Configured;
 use janua_http::limits::rate::Rate;
 use janua_http::settings::{Connections, Rates, Settings as Http, Sizes, Timeouts, TlsFiles};
+use janua_storage::capability::cluster::FOUNDER;
+use janua_storage::capability::limits::{Bucket, Limit as PerAddress};
+use janua_storage::capability::phones::Allowance;
 use janua_storage::engine::Options as Storage;
+use janua_storage::membership::home::Home;
 use janua_storage::seal::{Key, mac};
 use janua_storage::secret::Secret;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
 use zeroize::Zeroizing;
 
-use super::membership::Identity;
 use super::start;
-use crate::config::{self, Config, Limit, Number, OrOff, SigningAlgorithm};
+use crate::config::{self, Config, Limit, Number, OrOff, SigningAlgorithm, WebUrl};
 use crate::failure::Failure;
 
 /// What wraps the cluster's key, if anything does.
 pub fn wrapping_key(config: &Config) -> Result<Option<Key>, Failure> {
     let storage = &config.storage;
-    let material = match (&storage.key_file, &storage.key_secret) {
+    wrapping("key", storage.key_file.as_deref(), storage.key_secret.as_ref())
+}
+
+/// What wrapped it before, if that is given.
+pub fn previous_wrapping_key(config: &Config) -> Result<Option<Key>, Failure> {
+    let storage = &config.storage;
+    let (file, secret) = (&storage.previous_key_file, &storage.previous_key_secret);
+    wrapping("previous_key", file.as_deref(), secret.as_ref())
+}
+
+fn wrapping(
+    name: &str,
+    file: Option<&Path>,
+    secret: Option<&config::Secret>,
+) -> Result<Option<Key>, Failure> {
+    let material = match (file, secret) {
         (Some(path), _) => Zeroizing::new(std::fs::read(path).map_err(|error| {
-            start(format!("storage.key_file {} cannot be read: {error}", path.display()))
+            start(format!("storage.{name}_file {} cannot be read: {error}", path.display()))
         })?),
         (None, Some(secret)) => Zeroizing::new(secret.expose().as_bytes().to_vec()),
         (None, None) => return Ok(None),
     };
     if material.len() < 16 {
-        return Err(start("storage.key_file or storage.key_secret holds fewer than 16 bytes"));
+        return Err(start(format!(
+            "storage.{name}_file or storage.{name}_secret holds fewer than 16 bytes"
+        )));
     }
     Ok(Some(Key::new(mac(&material, b"janua wrapping key"))))
 }
 
-/// Where state lies.
-pub fn storage(config: &Config, identity: &Identity) -> Storage {
-    let home = identity.home.as_ref().filter(|_| !config.cluster.join.is_empty());
+/// Where state lies, on a node whose folder says `home`; one that says nothing founds.
+pub fn storage(config: &Config, home: Option<&Home>) -> Storage {
+    let joined = home.filter(|_| !config.cluster.join.is_empty());
     Storage {
-        node: identity.node(),
-        founds: identity.home.is_none(),
+        node: home.map_or(FOUNDER, |home| home.node),
+        founds: home.is_none(),
         // Whoever joins takes what the cluster has.
-        shards: home.map_or_else(|| narrow(config.cluster.shards), |home| home.shards),
+        shards: joined.map_or_else(|| narrow(config.cluster.shards), |home| home.shards),
         cache_bytes: config.storage.cache_bytes.0,
         snapshot_log_bytes: config.storage.snapshot_log_bytes.0,
         ..Storage::new(&config.node.data_dir)
@@ -51,7 +76,7 @@ pub fn replicas(config: &Config) -> usize {
 }
 
 /// How actors decide.
-pub fn actors(config: &Config) -> Actors {
+pub fn actors(config: &Config) -> Result<Actors, Failure> {
     let tokens = &config.tokens;
     let webauthn = &config.webauthn;
     let defaults = Settings {
@@ -69,7 +94,7 @@ pub fn actors(config: &Config) -> Actors {
         mail: Mail { from: config.mail.from.clone(), ..Mail::default() },
         ..Settings::default()
     };
-    Actors {
+    Ok(Actors {
         defaults,
         cost: Cost {
             memory_kib: narrow(config.passwords.memory_kib),
@@ -77,10 +102,68 @@ pub fn actors(config: &Config) -> Actors {
             parallelism: narrow(config.passwords.parallelism),
         },
         issuer: config.http.public_url.as_str().into(),
+        providers: providers(config),
         sessions_per_user: narrow(config.sessions.per_user),
         live_sessions: narrow(config.sessions.live_actors),
+        fresh_for: config.sessions.fresh.0,
+        allow_private_addresses: config.webhooks.allow_private_addresses,
+        phone_allowance: allowance(config.limits.phone_verification),
+        geoip: config.geoip.database.clone(),
+        mail: mail(config)?,
+        mail_limits: mail_limits(&config.limits),
         ..Actors::default()
+    })
+}
+
+/// How mail leaves.
+fn mail(config: &Config) -> Result<mail::Options, Failure> {
+    let config::Mail { smtp_url, smtp_ca, link_base_url, .. } = &config.mail;
+    let authority = smtp_ca.as_ref().map(|path| {
+        std::fs::read(path).map_err(|error| {
+            start(format!("mail.smtp_ca {} cannot be read: {error}", path.display()))
+        })
+    });
+    let authority = authority.transpose()?;
+    let relay = smtp_url.as_ref().map(|url| Relay::new(url.expose(), authority.as_deref()));
+    let relay = relay
+        .transpose()
+        .map_err(|error| start(format!("mail.smtp_url, mail.smtp_ca: {error}")))?;
+    let public_url = &config.http.public_url;
+    Ok(mail::Options {
+        logs_links: relay.is_none() && public_url.is_loopback(),
+        relay,
+        link_base_url: link_base_url.as_ref().unwrap_or(public_url).as_str().into(),
+    })
+}
+
+/// How many mails of a kind an address gets.
+fn mail_limits(limits: &config::Limits) -> MailLimits {
+    let of = |bucket, limit: OrOff<Limit>| match limit {
+        OrOff::On(limit) => PerAddress { bucket, count: limit.count, window: limit.per },
+        OrOff::Off => PerAddress { bucket, count: 0, window: Duration::ZERO },
+    };
+    MailLimits {
+        password_reset: of(Bucket::PasswordReset, limits.password_reset),
+        email_verification: of(Bucket::EmailVerification, limits.email_verification),
+        magic_link: of(Bucket::MagicLink, limits.magic_link),
+        registration: of(Bucket::Registration, limits.email_verification),
     }
+}
+
+/// Who vouches for users.
+fn providers(config: &Config) -> BTreeMap<String, Configured> {
+    let text = |url: &WebUrl| url.as_str().to_owned();
+    let configured = config.oauth.iter().map(|(name, provider)| {
+        let configured = Configured {
+            client_id: provider.client_id.clone().unwrap_or_default(),
+            client_secret: secret(provider.client_secret.as_ref()),
+            issuer: provider.issuer.as_ref().map(text),
+            base_url: provider.base_url.as_ref().map(text),
+            redirect_uris: provider.redirect_uris.iter().map(text).collect(),
+        };
+        (name.clone(), configured)
+    });
+    configured.collect()
 }
 
 /// How clients are met.
@@ -108,6 +191,7 @@ pub fn http(config: &Config) -> Result<Http, Failure> {
         },
         sizes: Sizes {
             body: narrow(http.max_body_bytes),
+            import: http.max_import_bytes.0,
             head: narrow(http.max_header_bytes),
             headers: narrow(http.max_headers),
         },
@@ -115,6 +199,7 @@ pub fn http(config: &Config) -> Result<Http, Failure> {
             head: http.header_timeout.0,
             body: http.body_timeout.0,
             request: http.request_timeout.0,
+            import: http.import_timeout.0,
             idle: http.idle_timeout.0,
             drain: http.shutdown_timeout.0,
             ..Timeouts::default()
@@ -130,6 +215,16 @@ pub fn http(config: &Config) -> Result<Http, Failure> {
 /// A secret of the configuration as the other floors hold it.
 pub fn secret(configured: Option<&config::Secret>) -> Option<Secret> {
     configured.map(|secret| Secret::given(secret.expose()))
+}
+
+fn allowance(limit: OrOff<Limit>) -> Allowance {
+    match limit {
+        OrOff::On(limit) => {
+            let window_ms = u64::try_from(limit.per.as_millis()).unwrap_or(u64::MAX);
+            Allowance { most: limit.count, window_ms }
+        }
+        OrOff::Off => Allowance { most: 0, window_ms: 0 },
+    }
 }
 
 fn rate(limit: OrOff<Limit>) -> Rate {

@@ -2,7 +2,7 @@
 //! again in the opposite order.
 
 mod descriptors;
-mod floors;
+pub mod floors;
 mod membership;
 
 use std::fs::DirBuilder;
@@ -33,6 +33,7 @@ use crate::cli::Serve;
 use crate::config::{self, Config};
 use crate::failure::Failure;
 use crate::output::{Founded, Output};
+use crate::restore::UNFINISHED;
 use crate::{shutdown, telemetry};
 
 /// Runs a node until a signal asks it to stop.
@@ -120,10 +121,20 @@ async fn open(
     output: Output,
 ) -> Result<Opened, Failure> {
     let wrapping = floors::wrapping_key(config)?;
-    make_private(&config.node.data_dir)?;
+    let folder = &config.node.data_dir;
+    make_private(folder)?;
+    if folder.join(UNFINISHED).exists() {
+        let folder = folder.display();
+        return Err(start(format!(
+            "a restore into {folder} has not come to its end: empty the folder and restore again, or run `janua cluster recover` again if that was interrupted"
+        )));
+    }
+    let previous = floors::previous_wrapping_key(config)?;
+    cluster_key::rewrap(folder, wrapping.as_ref(), previous.as_ref(), clock.random())
+        .map_err(start)?;
     let http_address = gate.http_address.clone();
     let identity = gate.identify(config, wrapping.as_ref(), &clock).await?;
-    let options = floors::storage(config, &identity);
+    let options = floors::storage(config, identity.home.as_ref());
     let parts = Parts { door: Some(identity.door), ..Parts::default() };
     let shards = Shards::open(options, parts).await.map_err(start)?;
     let shards = storage.get_or_init(|| Arc::new(shards)).clone();
@@ -164,7 +175,7 @@ async fn hand_over(asked: impl Future<Output = ()>, storage: Arc<OnceLock<Arc<Sh
 }
 
 /// Makes the data folder, if it is not there, for this user alone.
-fn make_private(folder: &Path) -> Result<(), Failure> {
+pub fn make_private(folder: &Path) -> Result<(), Failure> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(|error| start(format!("data folder {} cannot be used: {error}", folder.display())))
 }
@@ -184,7 +195,7 @@ async fn start_actors(
     // The records tell, not the folder: a crash may have come between making it and founding.
     let fresh = founds && !is_founded(shards).await.map_err(start)?;
     let key = cluster_key::open(&config.node.data_dir, wrapping, fresh, &random).map_err(start)?;
-    let options = floors::actors(config);
+    let options = floors::actors(config)?;
     let directory = Directory::start(shards.clone(), key.clone(), clock.clone(), options)
         .await
         .map_err(start)?;

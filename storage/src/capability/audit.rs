@@ -1,6 +1,8 @@
 //! The audit chain: every event of a tenant, each bound to all before it, personal values by digest
 //! alone, so that they can be erased and the chain still verifies.
 
+mod export;
+
 use std::ops::ControlFlow;
 
 use base64::Engine;
@@ -17,7 +19,10 @@ use crate::keys::{self, Kind};
 use crate::moment::Moment;
 use crate::records::Records;
 use crate::seal;
+use crate::state_machine::Step;
 use crate::transaction::Transaction;
+
+pub use export::{ExportProblem, ExportVerifier, hash_text, to_line};
 
 /// The end of a tenant's chain.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +31,22 @@ pub struct Head {
     pub sequence: u64,
     /// Hash of the last event; 32 zero bytes before the first.
     pub hash: [u8; 32],
+}
+
+/// The epoch of a tenant's chain: it changes when the chain goes on from a state that may not be the
+/// last one, so that two heads of one sequence can be told apart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// 1, 2, 3 …
+    pub number: u32,
+    /// Since when.
+    pub opened: Moment,
+}
+
+impl Default for Epoch {
+    fn default() -> Self {
+        Self { number: 1, opened: Moment::default() }
+    }
 }
 
 /// What a walk of the chain found.
@@ -70,6 +91,46 @@ pub(crate) fn append(
     transaction.put(head_key, &head)
 }
 
+/// Erases the personal values of those events in one record that `concerns` points out, with the
+/// salt of their digests. What stays verifies as before (RFC 8785 digests in their place).
+pub(crate) fn erase(
+    step: &mut Step<'_, '_>,
+    first: u64,
+    concerns: &dyn Fn(&Event) -> bool,
+) -> Result<(), Fault> {
+    let key = keys::events(step.tenant, first);
+    let Some(mut events) = step.get::<Vec<Event>>(&key)? else { return Ok(()) };
+    for event in events.iter_mut().filter(|event| concerns(event)) {
+        event.erase();
+    }
+    step.put(key, &events)
+}
+
+impl Event {
+    fn erase(&mut self) {
+        let Some(salt) = self.salt.take() else { return };
+        let details = self.details.iter_mut().filter_map(|(_, detail)| match detail {
+            Detail::Personal(value) => Some(value),
+            _ => None,
+        });
+        let origin = [&mut self.ip_address, &mut self.user_agent];
+        for value in origin.into_iter().flatten().chain(details) {
+            *value = Personal::Erased(digest(&salt, value));
+        }
+    }
+}
+
+/// What enters the chain in the place of a personal value.
+fn digest(salt: &[u8; 16], value: &Personal) -> [u8; 32] {
+    match value {
+        Personal::Kept(text) => {
+            let canonical = Value::String(text.clone()).to_string();
+            seal::mac(salt, canonical.as_bytes())
+        }
+        Personal::Erased(digest) => *digest,
+    }
+}
+
 /// Walks the whole chain of a tenant.
 pub fn verify(records: &dyn Records, tenant: TenantNumber) -> Result<Verification, Fault> {
     let mut reached = Head::default();
@@ -108,6 +169,30 @@ pub fn verify(records: &dyn Records, tenant: TenantNumber) -> Result<Verificatio
         first_invalid = Some(reached.sequence + 1);
     }
     Ok(Verification { checked: reached.sequence, first_invalid, head })
+}
+
+/// Every event of a tenant as a line of an export.
+pub fn export(
+    records: &dyn Records,
+    tenant: TenantNumber,
+    mut line: impl FnMut(String),
+) -> Result<(), Fault> {
+    let mut fault = None;
+    records.scan(
+        &keys::range(tenant, Kind::Events),
+        None,
+        &mut |_, value| match codec::decode::<Vec<Event>>(value) {
+            Ok(events) => {
+                events.iter().for_each(|event| line(to_line(event)));
+                ControlFlow::Continue(())
+            }
+            Err(damage) => {
+                fault = Some(damage);
+                ControlFlow::Break(())
+            }
+        },
+    )?;
+    fault.map_or(Ok(()), Err)
 }
 
 /// The event as `/audit/events` shows it, `hashChain` and `verified` left out.
@@ -149,16 +234,8 @@ fn sixteen(bytes: &[u8]) -> [u8; 16] {
 /// by digest.
 fn chain_hash(previous: &[u8; 32], event: &Event) -> Result<[u8; 32], Fault> {
     let salt = event.salt.unwrap_or_default();
-    let digested = render(event, &|value| {
-        let digest = match value {
-            Personal::Kept(text) => {
-                let canonical = Value::String(text.clone()).to_string();
-                seal::mac(&salt, canonical.as_bytes())
-            }
-            Personal::Erased(digest) => *digest,
-        };
-        json!({ "digest": URL_SAFE_NO_PAD.encode(digest) })
-    });
+    let digested =
+        render(event, &|value| json!({ "digest": URL_SAFE_NO_PAD.encode(digest(&salt, value)) }));
     let canonical = serde_json_canonicalizer::to_vec(&digested)
         .map_err(|error| Fault::Damaged(format!("an event without canonical form: {error}")))?;
     Ok(Sha256::new().chain_update(previous).chain_update(&canonical).finalize().into())
@@ -241,6 +318,50 @@ mod tests {
         assert_eq!(verify(&memory, TENANT).expect("a walk").first_invalid, Some(2));
     }
 
+    fn lines(memory: &Memory) -> Vec<String> {
+        let mut lines = Vec::new();
+        export(memory, TENANT, |line| lines.push(line)).expect("an export");
+        lines
+    }
+
+    fn verified(lines: &[String]) -> Result<u64, ExportProblem> {
+        let mut verifier = ExportVerifier::default();
+        lines.iter().try_for_each(|line| verifier.take(line))?;
+        Ok(verifier.checked())
+    }
+
+    #[test]
+    fn an_export_verifies_by_itself_until_a_line_is_changed() {
+        let lines = lines(&chain_of_three());
+        assert_eq!(verified(&lines), Ok(3));
+        assert_eq!(verified(&lines[1..]), Ok(2), "a part verifies as well");
+        let gap = ExportProblem::Gap { expected: 2, found: 3 };
+        assert_eq!(verified(&[lines[0].clone(), lines[2].clone()]), Err(gap));
+        for (from, to) in [
+            ("a@example", "b@example"),
+            ("192.0.2.1", "192.0.2.2"),
+            ("user.created", "user.deleted"),
+        ] {
+            let mut changed = lines.clone();
+            changed[0] = changed[0].replace(from, to);
+            assert_eq!(verified(&changed), Err(ExportProblem::Changed(1)), "{from}");
+        }
+        assert!(matches!(verified(&["{}".into()]), Err(ExportProblem::Malformed(_))));
+    }
+
+    #[test]
+    fn an_export_verifies_after_values_were_erased() {
+        let mut memory = chain_of_three();
+        change(&mut memory, 1, |events| {
+            let salt = events[0].salt.take().expect("a salt");
+            let erase =
+                |text: &str| Personal::Erased(seal::mac(&salt, format!("{text:?}").as_bytes()));
+            events[0].ip_address = Some(erase("192.0.2.1"));
+            events[0].details[0].1 = Detail::Personal(erase("a@example.com"));
+        });
+        assert_eq!(verified(&lines(&memory)), Ok(3));
+    }
+
     #[test]
     fn a_cut_tail_shows() {
         let mut memory = chain_of_three();
@@ -252,11 +373,13 @@ mod tests {
     fn erasing_a_value_and_its_salt_leaves_the_chain_whole() {
         let mut memory = chain_of_three();
         change(&mut memory, 1, |events| {
-            let salt = events[0].salt.take().expect("a salt");
-            let erase =
+            let salt = events[0].salt.expect("a salt");
+            let erased =
                 |text: &str| Personal::Erased(seal::mac(&salt, format!("{text:?}").as_bytes()));
-            events[0].ip_address = Some(erase("192.0.2.1"));
-            events[0].details[0].1 = Detail::Personal(erase("a@example.com"));
+            events[0].erase();
+            assert_eq!(events[0].ip_address, Some(erased("192.0.2.1")));
+            assert_eq!(events[0].details[0].1, Detail::Personal(erased("a@example.com")));
+            assert_eq!(events[0].salt, None);
         });
         assert_eq!(verify(&memory, TENANT).expect("a walk").first_invalid, None);
     }

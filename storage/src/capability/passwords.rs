@@ -143,6 +143,23 @@ impl Lockout {
     pub fn closed(&self, now: Moment) -> Option<Moment> {
         self.locked_until.filter(|until| *until > now)
     }
+
+    /// What is known after one more wrong guess at the moment `now`; it may close what was guessed
+    /// at.
+    pub(crate) fn with_one_more(before: Option<Self>, policy: &LockoutPolicy, now: Moment) -> Self {
+        // A lock that is over has settled what came before it.
+        let before = before.filter(|old| old.locked_until.is_none());
+        let mut failures = before.map_or_else(Vec::new, |old| old.failures);
+        failures.retain(|at| now.since(*at) < policy.window);
+        // Never more than it is closed for.
+        failures.truncate(policy.attempts.saturating_sub(1) as usize);
+        failures.push(now);
+        if policy.attempts == 0 || failures.len() < policy.attempts as usize {
+            return Self { failures, locked_until: None, expires: now.after(policy.window) };
+        }
+        let until = now.after(policy.duration);
+        Self { failures: Vec::new(), locked_until: Some(until), expires: until }
+    }
 }
 
 impl User {
@@ -152,6 +169,19 @@ impl User {
             Some(password) if password.generation == verified => Ok(()),
             _ => Err(Rejection::InvalidCredentials),
         }
+    }
+
+    /// The same where nobody can show a password that has none.
+    pub(crate) fn password_is_still(&self, verified: Option<u32>) -> Result<(), Rejection> {
+        if self.password_generation() == verified {
+            return Ok(());
+        }
+        Err(Rejection::InvalidCredentials)
+    }
+
+    /// Which of their passwords this is, when they have one.
+    pub(crate) fn password_generation(&self) -> Option<u32> {
+        self.password.as_ref().map(|password| password.generation)
     }
 }
 
@@ -210,27 +240,14 @@ fn right_password(
 impl Fail {
     fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
         let before = refuse_if_locked(step, &self.email)?;
-        let now = step.now;
-        // A lock that is over has settled what came before it.
-        let before = before.filter(|old| old.locked_until.is_none());
-        let mut failures = before.map_or_else(Vec::new, |old| old.failures);
-        failures.retain(|at| now.since(*at) < self.policy.window);
-        // Never more than an address is closed for.
-        failures.truncate(self.policy.attempts.saturating_sub(1) as usize);
-        failures.push(now);
-        let mut lockout =
-            Lockout { failures, locked_until: None, expires: now.after(self.policy.window) };
+        let lockout = Lockout::with_one_more(before, &self.policy, step.now);
         step.record(
             Draft::new(EventKind::LoginFailed, self.user)
                 .with("method", "password")
                 .with("success", false)
                 .with_personal("email", &self.email),
         );
-        if self.policy.attempts > 0 && lockout.failures.len() >= self.policy.attempts as usize {
-            let until = now.after(self.policy.duration);
-            lockout.failures.clear();
-            lockout.locked_until = Some(until);
-            lockout.expires = until;
+        if let Some(until) = lockout.locked_until {
             step.record(
                 Draft::new(EventKind::AccountLocked, self.user)
                     .with("until", until.to_string().as_str())

@@ -5,15 +5,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::capability::audit::{self, Circumstances};
-use crate::capability::{cluster, oauth, passwords, sessions, tenants, users};
+use crate::capability::{email_verification, magic_links, mfa, oauth, passkeys, password_reset, passwords, phones, sessions, tenants, users, api_keys, cluster};
 use crate::command::{Command, Outcome, Proposal, Reply, Stop};
 use crate::effect::Effect;
-use crate::event::Draft;
+use crate::event::{Draft, EventKind};
 use crate::fault::Fault;
 use crate::idempotency;
-use crate::ids::{TenantNumber, UserId};
+use crate::ids::{MailId, TenantNumber, UserId};
 use crate::keys::{self, Kind};
 use crate::moment::Moment;
+use crate::outbox;
 use crate::sweep;
 use crate::transaction::Transaction;
 
@@ -60,6 +61,14 @@ fn run(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, Stop> {
         Command::Tenants(command) => tenants::apply(step, command),
         Command::Sweep(command) => sweep::apply(step, command),
         Command::Oauth(command) => oauth::apply(step, command),
+        Command::Phones(command) => phones::apply(step, command),
+        Command::Outbox(command) => outbox::apply(step, command),
+        Command::EmailVerification(command) => email_verification::apply(step, command),
+        Command::PasswordReset(command) => password_reset::apply(step, command),
+        Command::MagicLinks(command) => magic_links::apply(step, command),
+        Command::Mfa(command) => mfa::apply(step, command),
+        Command::Passkeys(command) => passkeys::apply(step, command),
+        Command::ApiKeys(command) => api_keys::apply(step, command),
         Command::Cluster(command) => cluster::apply(step, command),
     }
 }
@@ -112,6 +121,19 @@ impl<'t> Step<'_, 't> {
         self.drafts.push(draft);
     }
 
+    /// Sequence of the last event, those of this command so far included.
+    pub fn last_sequence(&self) -> Result<u64, Fault> {
+        let head = self.get::<audit::Head>(&keys::single(self.tenant, Kind::AuditHead))?;
+        Ok(head.unwrap_or_default().sequence + self.drafts.len() as u64)
+    }
+
+    /// Adds to what the last event of this kind says, if the command has recorded one.
+    pub fn elaborate(&mut self, kind: EventKind, name: &str, text: &str) {
+        if let Some(draft) = self.drafts.iter_mut().rev().find(|draft| draft.kind == kind) {
+            draft.details.push((name.into(), text.into()));
+        }
+    }
+
     /// Whoever holds this user or a session of theirs in memory must look again.
     pub fn user_changed(&mut self, user: UserId) {
         self.transaction.effect(Effect::User(self.tenant, user));
@@ -120,6 +142,11 @@ impl<'t> Step<'_, 't> {
     /// Whoever holds this tenant's settings or keys in memory must look again.
     pub fn tenant_changed(&mut self) {
         self.transaction.effect(Effect::Tenant(self.tenant));
+    }
+
+    /// Whoever sends mail has something to do.
+    pub fn mail_posted(&mut self, mail: MailId) {
+        self.transaction.effect(Effect::Mail(self.tenant, mail));
     }
 }
 

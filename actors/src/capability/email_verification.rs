@@ -1,0 +1,84 @@
+//! Showing that one reads mail at one's address.
+
+use std::time::Duration;
+
+use janua_storage::capability::email_verification::{self, Confirm, Send};
+use janua_storage::command::Command;
+use janua_storage::outbox::{Letter, Mailing};
+use janua_storage::secret::{Purpose, Secret};
+
+use crate::context::Context;
+use crate::directory::Caller;
+use crate::idempotency::Attempt;
+use crate::mail::{Message, Occasion, Sent, sent};
+use crate::refusal::Refusal;
+use crate::tenant::TenantRef;
+
+/// How long a token is good.
+const TTL: Duration = Duration::from_secs(48 * 3600);
+
+impl TenantRef {
+    /// Sends the caller a mail that verifies their address, unless it is verified.
+    pub async fn send_verification(
+        &self,
+        context: &Context,
+        caller: &Caller,
+    ) -> Result<Sent, Refusal> {
+        let first = match self.attempt(context).await? {
+            Attempt::Repeated(answer) => return sent(&answer.reply),
+            Attempt::First(first) => first,
+        };
+        let profile = &caller.live.user.profile;
+        let (email, name) = (profile.email.as_str(), profile.first_name.as_deref());
+        let limit = self.0.node.mail_limits.email_verification;
+        let send = Send {
+            user: profile.id,
+            email: email.into(),
+            mailing: self.verification(email, name).await?,
+            limit,
+        };
+        let command = email_verification::Command::Send(Box::new(send));
+        let ticket = self.ticket(&first, None).await?;
+        self.propose_mail(context, ticket, Command::EmailVerification(command), &limit).await
+    }
+
+    /// Verifies the address that a token was sent to; where somebody is signed in, only theirs.
+    pub async fn confirm_email(
+        &self,
+        context: &Context,
+        token: &Secret,
+        caller: Option<&Caller>,
+    ) -> Result<(), Refusal> {
+        let first = match self.attempt(context).await? {
+            Attempt::Repeated(_) => return Ok(()),
+            Attempt::First(first) => first,
+        };
+        let confirm = Confirm { token: token.hash(), user: caller.map(Caller::user) };
+        let command = email_verification::Command::Confirm(confirm);
+        let ticket = self.ticket(&first, None).await?;
+        self.propose(context.origin(), ticket, Command::EmailVerification(command)).await?;
+        Ok(())
+    }
+
+    /// A token that verifies `email`, and the letter that brings it.
+    pub(crate) async fn verification(
+        &self,
+        email: &str,
+        name: Option<&str>,
+    ) -> Result<Mailing, Refusal> {
+        self.mailing(Purpose::EmailToken, email, name, TTL, None).await
+    }
+
+    /// The letter that tells the owner of an account that somebody has tried to register with their
+    /// address.
+    pub(crate) async fn already_registered(&self, email: &str) -> Result<Letter, Refusal> {
+        let message = Message {
+            occasion: Occasion::AlreadyRegistered,
+            to: email.into(),
+            name: None,
+            link: self.link("/ui/sign-in", &[("tenant", self.id().as_str())]),
+            valid_ms: None,
+        };
+        self.letter(&message, TTL).await
+    }
+}

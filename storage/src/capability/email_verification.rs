@@ -1,0 +1,169 @@
+//! Showing that one reads mail at one's address, and what follows from it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::capability::limits::Limit;
+use crate::capability::sessions::{self, EndReason};
+use crate::capability::users::{self, User};
+use crate::capability::{mfa, oauth, passkeys};
+use crate::command::{Rejection, Reply, Stop};
+use crate::event::{Draft, EventKind};
+use crate::fault::Fault;
+use crate::ids::UserId;
+use crate::keys;
+use crate::one_time::{Content, OneTime};
+use crate::outbox::{self, Letter, Mailed, Mailing};
+use crate::secret::SecretHash;
+use crate::state_machine::Step;
+
+/// What a mailed token verifies: one address of one user, so that it says nothing of another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verification {
+    /// Whose.
+    pub user: UserId,
+    /// The normalised address that it was sent to.
+    pub email: String,
+}
+
+/// What can be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// A new account, and a mail to its address.
+    Register(Box<Register>),
+    /// Another mail to the address of an account.
+    Send(Box<Send>),
+    /// A token came back.
+    Confirm(Confirm),
+}
+
+/// A new account, and a mail to its address; the proposer cannot know whether it has an account
+/// already, so it brings the letters for both.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Register {
+    /// The account to be.
+    pub register: users::Register,
+    /// Asks a newcomer to verify the address.
+    pub verification: Mailing,
+    /// Tells the owner of an account that somebody has tried to register with their address, where
+    /// accounts are hidden.
+    pub notice: Letter,
+    /// How many of these an address gets.
+    pub limit: Limit,
+}
+
+/// Another mail to the address of an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Send {
+    /// Whose.
+    pub user: UserId,
+    /// The address that the letter is addressed to.
+    pub email: String,
+    /// The letter.
+    pub mailing: Mailing,
+    /// How many of these an address gets.
+    pub limit: Limit,
+}
+
+/// A token came back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confirm {
+    /// Its hash.
+    pub token: SecretHash,
+    /// Whose session it came in, if any: nobody confirms for another.
+    pub user: Option<UserId>,
+}
+
+pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, Stop> {
+    match command {
+        Command::Register(command) => command.apply(step),
+        Command::Send(command) => command.apply(step),
+        Command::Confirm(command) => command.apply(step),
+    }
+}
+
+impl Register {
+    fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
+        let Self { register, verification, notice, limit } = self;
+        let (user, email) = (register.id, register.email.clone());
+        let is_known = step.contains(&keys::email(step.tenant, &email))?;
+        let reply = register.apply(step)?;
+        // An account is not refused because no mail can be sent: it can be asked for later.
+        if limit.allows(step, &email)? && outbox::has_room(step)? {
+            if is_known {
+                notice.post(step)?;
+            } else {
+                verification.post(step, Content::Verification(Verification { user, email }))?;
+            }
+        }
+        Ok(reply)
+    }
+}
+
+impl Send {
+    fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
+        let user = User::load(step, self.user)?.ok_or(Rejection::NotFound)?;
+        if user.profile.email != self.email {
+            return Err(Rejection::Stale.into());
+        }
+        let level = self.limit.take(step, &self.email)?;
+        outbox::require_room(step)?;
+        if !user.profile.email_verified {
+            let verification = Verification { user: self.user, email: self.email };
+            self.mailing.post(step, Content::Verification(verification))?;
+        }
+        Ok(Mailed::reply(level))
+    }
+}
+
+impl Confirm {
+    fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
+        let found = OneTime::find(step, &self.token)?;
+        let Content::Verification(verification) = found.content.clone() else {
+            return Err(Rejection::InvalidToken.into());
+        };
+        if self.user.is_some_and(|user| user != verification.user) {
+            return Err(Rejection::InvalidToken.into());
+        }
+        let user = User::load(step, verification.user)?;
+        let user = user.filter(|user| user.profile.email == verification.email);
+        let mut user = user.ok_or(Rejection::InvalidToken)?;
+        found.spend(step, &self.token)?;
+        verify(step, &mut user);
+        user.save(step)?;
+        Ok(Reply::Done)
+    }
+}
+
+/// Notes that the user has shown that they read mail at their address. The caller saves the record.
+fn verify(step: &mut Step<'_, '_>, user: &mut User) {
+    if !user.profile.email_verified {
+        user.profile.email_verified = true;
+        step.record(
+            Draft::new(EventKind::EmailVerified, user.profile.id)
+                .with_personal("email", &user.profile.email),
+        );
+    }
+}
+
+/// The owner of the address has come, by a way that owes nothing to what the account knew before: a
+/// mailed link, or a provider that vouches for the address. The caller saves the record.
+///
+/// Invariant: who registers an address that is not theirs gains nothing by it. Until the address was
+/// verified, everything that lets somebody in was set by who knows whom, and goes: password, passkeys,
+/// identities and sessions. So does the second factor, which would keep the owner out, and let in
+/// whoever has shown the first one already.
+pub(crate) fn claim(step: &mut Step<'_, '_>, user: &mut User) -> Result<(), Fault> {
+    if !user.profile.email_verified {
+        let id = user.profile.id;
+        user.password = None;
+        if std::mem::take(&mut user.profile.mfa_enabled) {
+            step.record(Draft::new(EventKind::MfaDisabled, id));
+        }
+        mfa::erase(step, id)?;
+        passkeys::erase(step, id)?;
+        oauth::forget(step, id)?;
+        sessions::end_all(step, user, None, EndReason::Revoked)?;
+        verify(step, user);
+    }
+    Ok(())
+}

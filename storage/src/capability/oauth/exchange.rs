@@ -1,0 +1,71 @@
+//! The one-time codes by which a page picks up the login that a redirect has completed: tokens never
+//! travel in a URL.
+
+use serde::{Deserialize, Serialize};
+
+use super::arrive::told_of;
+use super::{Arrival, Identity};
+use crate::capability::mfa::{self, Entry};
+use crate::capability::sessions::Method;
+use crate::capability::users::User;
+use crate::command::{Rejection, Reply, Stop};
+use crate::ids::UserId;
+use crate::one_time::{Content, OneTime};
+use crate::secret::SecretHash;
+use crate::state_machine::Step;
+
+/// How long a code waits for its page, milliseconds (RFC 6749 §4.1.2 asks for ten minutes at most).
+pub const CODE_TTL_MS: u64 = 60_000;
+
+/// A login that was completed by a redirect, under the hash of its code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exchange {
+    /// Who logged in.
+    pub user: UserId,
+    /// How.
+    pub method: Method,
+    /// Whether the account was made by it.
+    pub is_new_user: bool,
+    /// The provider that vouched for them, if one did.
+    pub provider: Option<String>,
+}
+
+/// Turns a code into the session that it stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Redeem {
+    /// Hash of the code.
+    pub code: SecretHash,
+    /// The session to be, or what stands for it while a second factor is asked for.
+    pub entry: Entry,
+}
+
+impl Exchange {
+    /// Leaves the login where its page finds it.
+    pub(crate) fn leave(self, step: &mut Step<'_, '_>, code: &SecretHash) -> Result<(), Stop> {
+        OneTime::issue(step, code, Content::Exchange(self), CODE_TTL_MS).map(drop)
+    }
+}
+
+impl Redeem {
+    pub(super) fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
+        let found = OneTime::find(step, &self.code)?;
+        let Content::Exchange(exchange) = found.content.clone() else {
+            return Err(Rejection::InvalidToken.into());
+        };
+        let mut user = User::load(step, exchange.user)?.ok_or(Rejection::InvalidToken)?;
+        // A way in that has been closed since leads nowhere any more.
+        if let Some(provider) = &exchange.provider
+            && Identity::load(step, exchange.user, provider)?.is_none()
+        {
+            return Err(Rejection::InvalidToken.into());
+        }
+        found.spend(step, &self.code)?;
+        let entered = mfa::admit(step, &mut user, exchange.method, self.entry)?;
+        if let Some(provider) = &exchange.provider {
+            told_of(step, provider);
+        }
+        user.save(step)?;
+        let is_new_user = exchange.is_new_user;
+        Ok(Reply::Arrived(Box::new(Arrival { is_new_user, entered })))
+    }
+}
