@@ -34,8 +34,8 @@ pub struct Members {
     pub voters: BTreeSet<u64>,
     /// Who only follows.
     pub learners: BTreeSet<u64>,
-    /// Whether it is in the middle of a change.
-    pub changing: bool,
+    /// In the middle of a change, who votes after it.
+    pub changing: Option<BTreeSet<u64>>,
     /// The last entry that each has, as far as the leader knows.
     pub matched: BTreeMap<u64, u64>,
     /// The leader's last entry.
@@ -61,7 +61,10 @@ impl Members {
             term: metrics.current_term,
             learners: nodes.filter(|id| !voters.contains(id)).collect(),
             voters,
-            changing: membership.get_joint_config().len() > 1,
+            changing: match membership.get_joint_config().as_slice() {
+                [_, .., next] => Some(next.clone()),
+                _ => None,
+            },
             matched: matched.chain([(metrics.id, last)]).collect(),
             last,
             applied: metrics.last_applied.map_or(0, |applied| applied.index()),

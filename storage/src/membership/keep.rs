@@ -157,7 +157,7 @@ impl Inner {
                     return false;
                 };
                 let follows = shard.id().0 != 0 && members.learners.contains(&node.id);
-                !members.changing && !members.voters.contains(&node.id) && !follows
+                members.changing.is_none() && !members.voters.contains(&node.id) && !follows
             });
             if free {
                 tracing::info!(node = node.id, name = node.name, "a node has left the cluster");

@@ -75,8 +75,9 @@ pub fn next(
     // A leader does not vote itself out: it hands over first.
     let mut voters = place.voters.clone();
     voters.insert(me);
-    if members.changing {
-        return Step::SetVoters(voters);
+    // What was begun is finished first, whatever has become of the place meanwhile.
+    if let Some(next) = &members.changing {
+        return Step::SetVoters(next.clone());
     }
     let mut missing = wanted.difference(&present).copied().peekable();
     if missing.peek().is_some() {
@@ -170,7 +171,7 @@ mod tests {
             term: 1,
             voters: set(voters),
             learners: BTreeSet::new(),
-            changing: false,
+            changing: None,
             matched: BTreeMap::new(),
             last: 10,
             applied: 10,
@@ -193,6 +194,24 @@ mod tests {
             }
         }
         panic!("never settled: {members:?}");
+    }
+
+    #[test]
+    fn a_change_that_was_interrupted_is_finished_before_another_begins() {
+        let members = Members {
+            term: 1,
+            voters: set(&[1, 2]),
+            learners: BTreeSet::new(),
+            changing: Some(set(&[1, 2])),
+            matched: [(1, 10), (2, 10)].into(),
+            last: 10,
+            applied: 10,
+        };
+        let place = place(&nodes(3), ShardId(2), 3);
+        let step = next(1, &members, &place, |_| true, true);
+        assert_eq!(step, Step::SetVoters(set(&[1, 2])));
+        let step = next(1, &Members { changing: None, ..members }, &place, |_| true, true);
+        assert_eq!(step, Step::AddLearner(3));
     }
 
     #[test]

@@ -24,7 +24,7 @@ use parking_lot::{Mutex, RwLock};
 use rustls::pki_types::ServerName;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_rustls::{TlsConnector, TlsStream};
 use tokio_util::sync::CancellationToken;
@@ -42,6 +42,8 @@ pub type Stream = TlsStream<TcpStream>;
 const CONNECT: Duration = Duration::from_secs(2);
 /// Connections for actors that nobody has taken yet.
 const UNTAKEN: usize = 16;
+/// Snapshots that are sent at once; the others wait, so that disk and wire stay free for the rest.
+const SNAPSHOTS: usize = 2;
 /// The newest encoding of data that this program knows.
 pub const DATA: u16 = crate::codec::VERSION as u16;
 
@@ -76,6 +78,8 @@ pub struct Link {
     /// Whether this node is.
     is_leaving: AtomicBool,
     changed: Arc<Notify>,
+    /// Snapshots that may be on their way at once.
+    snapshots: Semaphore,
     actors: mpsc::Sender<(u64, Stream)>,
     untaken: Mutex<Option<mpsc::Receiver<(u64, Stream)>>>,
     closing: CancellationToken,
@@ -108,6 +112,7 @@ impl Link {
             leaving: RwLock::default(),
             is_leaving: AtomicBool::new(false),
             changed,
+            snapshots: Semaphore::new(SNAPSHOTS),
             actors,
             untaken: Mutex::new(Some(untaken)),
             closing: CancellationToken::new(),

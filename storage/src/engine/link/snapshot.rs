@@ -37,6 +37,7 @@ pub async fn send(
     meta: SnapshotMeta,
     snapshot: SnapshotFile,
 ) -> io::Result<SnapshotResponse<Types>> {
+    let _place = link.snapshots.acquire().await.map_err(io::Error::other)?;
     let mut stream = link.connect(node, Channel::Snapshot).await?;
     let bytes = snapshot.bytes();
     wire::write(&mut stream, &SnapshotHead { shard: shard.0, vote, meta, bytes }).await?;

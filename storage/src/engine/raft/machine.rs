@@ -285,15 +285,17 @@ impl RaftStateMachine<Types> for Machine {
         self.clone()
     }
 
-    /// Blocks while the tree is filled: nothing of this shard can go on before. The snapshot takes
-    /// its place first, since the log need not have what is in the tree then.
+    /// Nothing of this shard can go on before the tree is filled, and all others can. The snapshot
+    /// takes its place first, since the log need not have what is in the tree then.
     async fn install_snapshot(
         &mut self,
         _meta: &SnapshotMeta,
         snapshot: SnapshotFile,
     ) -> Result<(), io::Error> {
         let (core, own) = (&self.core, self.tree());
-        let tree = core.loaded_tree(&snapshot).map_err(io::Error::other)?;
+        let (filling, source) = (core.clone(), snapshot.clone());
+        let filled = tokio::task::spawn_blocking(move || filling.loaded_tree(&source)).await;
+        let tree = filled.map_err(io::Error::other)?.map_err(io::Error::other)?;
         core.snapshots.adopt(core.shard, &snapshot).map_err(io::Error::other)?;
         core.exchange_from(&own, &tree).map_err(io::Error::other)?;
         *self.tree.write() = tree;

@@ -17,6 +17,7 @@ use crate::moment::Moment;
 use crate::records::Records;
 use crate::sweep;
 
+mod cluster;
 mod conformance;
 mod damage;
 mod durability;

@@ -1,0 +1,154 @@
+//! Several nodes in one process, linked over loopback.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+use super::*;
+use crate::secret::Secret;
+
+/// How long anything may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A node, its folder, and where it is met.
+struct Linked {
+    shards: Shards,
+    folder: TempDir,
+    address: String,
+}
+
+/// Opens a node that knows these others.
+async fn linked(id: u64, others: &[&Linked]) -> Linked {
+    let folder = tempfile::tempdir().expect("a folder");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    let peers: BTreeMap<u64, String> =
+        others.iter().map(|other| (other.shards.node_id(), other.address.clone())).collect();
+    let door = Door {
+        listener,
+        address: address.clone(),
+        secret: Secret::given("what the members of a cluster know"),
+        cluster: Some([1; 16]),
+        peers,
+    };
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let options = Options { node: id, founds: id == 1, ..options(folder.path(), 2) };
+    let parts = Parts { door: Some(door), ..parts(&disk) };
+    let shards = Shards::open(options, parts).await.expect("an open data folder");
+    for other in others {
+        other.shards.link().expect("links").learn(id, &address);
+    }
+    Linked { shards, folder, address }
+}
+
+/// Three nodes that vote in the shard of the tests, and the first of which leads it.
+async fn three() -> [Linked; 3] {
+    let first = linked(1, &[]).await;
+    let second = linked(2, &[&first]).await;
+    let third = linked(3, &[&first, &second]).await;
+    let leader = shard(&first.shards);
+    for id in [2, 3] {
+        leader.add_learner(id).await.expect("a learner");
+    }
+    has_caught_up(leader, &[2, 3]).await;
+    leader.set_voters([1, 2, 3].into()).await.expect("voters");
+    [first, second, third]
+}
+
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let found = async {
+        while !holds() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let found = tokio::time::timeout(PATIENCE, found).await;
+    assert!(found.is_ok(), "still waiting until {what}");
+}
+
+async fn has_caught_up(leader: &Shard, nodes: &[u64]) {
+    until("the replicas have caught up", || {
+        leader.members().is_some_and(|members| nodes.iter().all(|id| members.lag(*id) == 0))
+    })
+    .await;
+}
+
+/// Whichever of these leads the shard of the tests.
+async fn leader<'a>(nodes: &[&'a Linked]) -> &'a Linked {
+    let leads = || nodes.iter().copied().find(|node| shard(&node.shards).is_leader());
+    until("somebody leads", || leads().is_some()).await;
+    leads().expect("it did a moment ago")
+}
+
+fn followed(node: &Linked) -> BTreeSet<u64> {
+    numbers(&shard(&node.shards).follow().expect("a replica"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_replica_catches_up_by_a_snapshot_and_the_log_behind_it() {
+    let first = linked(1, &[]).await;
+    let leader = shard(&first.shards);
+    write(&first.shards, 0..400).await;
+    until("the log is purged behind a snapshot", || leader.core.log.purged().is_some()).await;
+    let second = linked(2, &[&first]).await;
+    leader.add_learner(2).await.expect("a learner");
+    write(&first.shards, 400..420).await;
+    has_caught_up(leader, &[2]).await;
+    until("all is applied", || followed(&second).len() == 420).await;
+    assert!(second.folder.path().join("snapshots").join("shard-1.snapshot").exists());
+    assert!(shard(&second.shards).read().await.err().expect("a follower").is_not_leader());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_others_go_on_when_the_leader_is_gone() {
+    let [first, second, third] = three().await;
+    write(&first.shards, 0..20).await;
+    // Gone without a word: nothing is handed over, nothing is closed in order.
+    drop(first);
+    let next = leader(&[&second, &third]).await;
+    assert_eq!(numbers(&view(&next.shards).await).len(), 20);
+    write(&next.shards, 20..30).await;
+    until("the other one follows", || {
+        [&second, &third].iter().all(|node| followed(node).len() == 30)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_hands_over_answers_no_read_from_then_on() {
+    let [first, second, third] = three().await;
+    write(&first.shards, 0..5).await;
+    has_caught_up(shard(&first.shards), &[2, 3]).await;
+    // It may take longer on a busy machine, and then somebody else leads.
+    drop(shard(&first.shards).hand_over(2).await);
+    let next = leader(&[&second, &third]).await;
+    write(&next.shards, 5..6).await;
+    let read = shard(&first.shards).read().await;
+    assert!(read.err().expect("a refusal").is_not_leader());
+    let written = shard(&first.shards).write(proposal(9)).await;
+    assert!(written.expect_err("a refusal").is_not_leader());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_quorum_nothing_is_read_or_written() {
+    let [first, second, third] = three().await;
+    write(&first.shards, 0..5).await;
+    drop((second, third));
+    let alone = shard(&first.shards);
+    let refused = alone.write(proposal(7)).await;
+    refused.expect_err("no quorum");
+    alone.read().await.err().expect("no quorum");
+    until("it says so", || !first.shards.health().is_ready()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_no_member_votes_for_nobody_and_leads_nothing() {
+    let first = linked(1, &[]).await;
+    let second = linked(2, &[&first]).await;
+    assert!(!shard(&second.shards).is_member());
+    assert!(shard(&second.shards).read().await.err().expect("no leader").is_not_leader());
+    write(&first.shards, 0..3).await;
+    assert!(shard(&first.shards).is_alone());
+}
