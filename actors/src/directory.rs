@@ -1,6 +1,7 @@
 //! The directory finds tenants, and with them everything else. One a node. A tenant whose shard another
 //! node leads is not found here: the refusal says where.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use parking_lot::RwLock;
 use ractor::{Actor, ActorRef};
 use tokio::sync::Semaphore;
 
+use crate::capability::api_keys::KeyUses;
 use crate::clock::SharedClock;
 use crate::gateway::{Gateway, Links};
 use crate::hashing::{Cost, HashingPool};
@@ -32,6 +34,7 @@ use crate::stamps::Stamps;
 use crate::supervisor::{Supervisor, SupervisorMessage};
 use crate::tenant::{Shared, TenantRef};
 use crate::tokens::{TokenCache, VerifiedToken, key_of};
+use crate::upstream::{Configured, Upstream};
 
 /// How actors are set up.
 #[derive(Debug, Clone)]
@@ -46,12 +49,16 @@ pub struct Options {
     pub mail: mail::Options,
     /// How many mails of a kind an address gets.
     pub mail_limits: MailLimits,
+    /// Who vouches for users.
+    pub providers: BTreeMap<String, Configured>,
     /// How many live sessions a user may have.
     pub sessions_per_user: u32,
     /// After how long a signing key gives way to a new one.
     pub signing_key_ttl: Duration,
     /// How many sessions may have an actor at once.
     pub live_sessions: usize,
+    /// How long ago somebody may have logged in who changes the ways in without their password.
+    pub fresh_for: Duration,
     /// How many access tokens are remembered as verified.
     pub verified_tokens: usize,
     /// Whether calls to addresses that tenants choose may stay in the machine or its network.
@@ -95,9 +102,11 @@ impl Default for Options {
             issuer: "http://localhost:3000".into(),
             mail: mail::Options::default(),
             mail_limits: MailLimits::default(),
+            providers: BTreeMap::new(),
             sessions_per_user: 200,
             signing_key_ttl: Duration::from_secs(90 * 24 * 3600),
             live_sessions: 10_000,
+            fresh_for: Duration::from_secs(600),
             verified_tokens: 50_000,
             allow_private_addresses: false,
             phone_allowance: Allowance { most: 5, window_ms: 3_600_000 },
@@ -115,17 +124,20 @@ pub(crate) struct Node {
     pub stamps: Arc<Stamps>,
     pub sessions: Registry,
     pub touches: Touches,
+    pub key_uses: KeyUses,
     pub tokens: TokenCache,
     pub followed: Followed,
+    pub upstream: Upstream,
     pub defaults: Settings,
     pub issuer: String,
     pub mail: mail::Options,
     pub mail_limits: MailLimits,
     pub postman: RwLock<Option<ActorRef<PostmanMessage>>>,
     pub cluster_key: Key,
+    pub fresh_for: Duration,
     pub sessions_per_user: u32,
     pub signing_key_ttl: Duration,
-    pub outbound: Outbound,
+    pub outbound: Arc<Outbound>,
     pub phone_allowance: Allowance,
     pub places: Places,
     /// Turns for what reads a lot.
@@ -134,6 +146,7 @@ pub(crate) struct Node {
 
 /// How many of those read at once.
 const READINGS: usize = 2;
+
 impl Node {
     /// Tells whoever has to know what a batch has changed.
     fn heed(&self, effects: &[Effect]) {
@@ -193,6 +206,8 @@ impl Directory {
             .map_err(|error| Refusal::unavailable(error.to_string()))?;
         let outbound = Outbound::new(options.allow_private_addresses)
             .map_err(|error| Refusal::unavailable(error.to_string()))?;
+        let outbound = Arc::new(outbound);
+        let upstream = Upstream::new(options.providers, outbound.clone(), clock.clone());
         let stamps = Arc::new(Stamps::new());
         let node = Arc::new(Node {
             shards: Homes::new(shards),
@@ -202,8 +217,10 @@ impl Directory {
             stamps,
             sessions: Registry::new(options.live_sessions),
             touches: Touches::default(),
+            key_uses: KeyUses::default(),
             tokens: TokenCache::new(options.verified_tokens),
             followed: Followed::default(),
+            upstream,
             defaults: options.defaults,
             issuer: options.issuer,
             mail: options.mail,
@@ -211,13 +228,14 @@ impl Directory {
             postman: RwLock::default(),
             cluster_key,
             sessions_per_user: options.sessions_per_user,
+            fresh_for: options.fresh_for,
             signing_key_ttl: options.signing_key_ttl,
             outbound,
             phone_allowance: options.phone_allowance,
             places: Places::new(options.geoip),
             readings: Arc::new(Semaphore::new(READINGS)),
         });
-        for shard in node.shards.iter() {
+        for shard in node.shards.shards().iter() {
             let node = node.clone();
             shard.observe(Arc::new(move |effects| node.heed(effects)));
         }
@@ -287,6 +305,16 @@ impl Directory {
         let record = View::new(&records, number).tenant()?;
         let shared = |id| Shared::new(id, number, self.0.node.clone());
         Ok(record.map(|record| TenantRef(shared(record.id))))
+    }
+
+    /// Lets go of a tenant that is gone.
+    pub(crate) fn forget_tenant(&self, id: &TenantId, number: TenantNumber) {
+        self.0.numbers.remove(id);
+        if let Some((_, tenant)) = self.0.tenants.remove(&number)
+            && let Some(actor) = tenant.0.actor.read().as_ref()
+        {
+            actor.stop(None);
+        }
     }
 
     /// The tenant with this public id.

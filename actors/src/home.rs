@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use janua_storage::command::{Outcome, Proposal};
-use janua_storage::engine::{Leadership, Observer, Shard, Shards, Unavailable, View};
+use janua_storage::engine::{Leadership, Shard, Shards, Unavailable, View};
 use janua_storage::ids::{ShardId, TenantNumber};
 use tokio::sync::watch;
 
@@ -28,11 +28,6 @@ impl Home {
     /// Follows who leads the shard.
     pub fn leadership(&self) -> watch::Receiver<Leadership> {
         self.0.leadership()
-    }
-
-    /// Calls `observer` with the effects of each batch, before any caller hears the reply.
-    pub fn observe(&self, observer: Observer) {
-        self.0.observe(observer);
     }
 
     /// The records as they are now. Asked of a node that does not lead, the answer is where else.

@@ -1,5 +1,7 @@
 //! Idempotency keys: twins of a request go one by one, and the later ones hear the first answer.
 
+use std::time::Duration;
+
 use janua_storage::command::Reply;
 use janua_storage::idempotency::Ticket;
 use sha2::{Digest, Sha256};
@@ -7,6 +9,9 @@ use sha2::{Digest, Sha256};
 use crate::context::{Context, IdempotencyKey};
 use crate::refusal::Refusal;
 use crate::tenant::{Answer, Gate, TenantRef, Turn, open};
+
+/// For how long a first answer is kept.
+pub(crate) const KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// A request on its way: the first of its kind, or one that was answered before.
 pub(crate) enum Attempt {
@@ -79,7 +84,7 @@ impl TenantRef {
 }
 
 /// Digest of caller, route and key; their lengths keep them apart.
-fn digest(key: &IdempotencyKey) -> [u8; 32] {
+pub(crate) fn digest(key: &IdempotencyKey) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in [&key.caller, &key.route, &key.key] {
         hash.update((part.len() as u64).to_be_bytes());

@@ -1,6 +1,7 @@
 //! Actors decide. They hold nothing that storage cannot rebuild, take requests through bounded
 //! doors, and meet time and randomness in `clock` alone.
 
+pub mod backup;
 pub mod capability;
 pub mod clock;
 pub mod context;
@@ -24,3 +25,4 @@ mod stamps;
 mod supervisor;
 pub mod tenant;
 pub mod tokens;
+pub mod upstream;

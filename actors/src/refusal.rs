@@ -96,6 +96,18 @@ pub enum Refusal {
     /// The address has an account that must be linked from inside.
     #[error("the account must be linked by its owner")]
     AccountLinkRequired,
+    /// The action wants to know anew who its caller is.
+    #[error("authentication is too long ago")]
+    ReauthenticationRequired,
+    /// The provider gave no address, and an account needs one.
+    #[error("the provider gave no e-mail address")]
+    EmailRequired,
+    /// The account at the provider is a way in to another account, or another one is to this.
+    #[error("the identity is linked already")]
+    IdentityAlreadyLinked,
+    /// Without it nobody would get in any more.
+    #[error("this is the last way to log in")]
+    LastLoginMethod,
     /// Too many of these for one address.
     #[error("rate limit exceeded")]
     LimitReached {
@@ -122,6 +134,12 @@ pub enum Refusal {
     /// The idempotency key came with another request before.
     #[error("the idempotency key was used for another request")]
     IdempotencyConflict,
+    /// Another tenant has this id or slug.
+    #[error("id or slug is taken")]
+    SlugTaken,
+    /// Backups have no recovery key, or another one.
+    #[error("backups are encrypted to another recovery key, or to none")]
+    RecoveryKey,
     /// More work than fits is waiting already.
     #[error("too busy")]
     Overloaded {
@@ -182,17 +200,18 @@ impl Refusal {
             Rejection::TokenUsed => Self::TokenUsed,
             Rejection::InvalidMfaCode => Self::InvalidMfaCode,
             Rejection::AccountLinkRequired => Self::AccountLinkRequired,
+            Rejection::RegistrationClosed => Self::InsufficientPermissions,
+            Rejection::EmailRequired => Self::EmailRequired,
+            Rejection::IdentityAlreadyLinked => Self::IdentityAlreadyLinked,
+            Rejection::LastLoginMethod => Self::LastLoginMethod,
             Rejection::LimitReached { until } => {
                 Self::LimitReached { retry_after: until.since(now), level: None }
             }
             Rejection::OutboxFull => Self::Overloaded { retry_after: OUTBOX_AGAIN },
-            Rejection::RegistrationClosed
-            | Rejection::EmailRequired
-            | Rejection::IdentityAlreadyLinked
-            | Rejection::LastLoginMethod => Self::InsufficientPermissions,
             Rejection::SessionRevoked => Self::SessionRevoked,
             Rejection::SessionExpired => Self::SessionExpired,
             Rejection::IdempotencyConflict => Self::IdempotencyConflict,
+            Rejection::SlugTaken => Self::SlugTaken,
             Rejection::Stale => Self::unavailable("the record changed while it was being changed"),
             Rejection::CredentialExists => Self::field("id", "is registered already"),
             Rejection::TooMany => Self::field("id", "is one more than an account may have"),

@@ -113,6 +113,9 @@ pub async fn resolve(
     let claims = Claims::read(headers)?;
     match access {
         Access::Service => Ok(Caller::nobody()),
+        Access::Permission(_) if claims.operator_token().is_some() => {
+            for_a_tenant(app, &claims, vouched).await
+        }
         Access::Operator => operator(app, &claims, vouched).await,
         Access::Session | Access::Permission(_) => match claims.access_token() {
             Some(token) => session(app, &claims, token, vouched).await,
@@ -138,6 +141,11 @@ fn known<T>(found: Result<Option<T>, Error>) -> Result<Option<T>, Route> {
     found.or_else(|error| error.route().map_or(Ok(None), Err))
 }
 
+/// The access token that a request carries, unconfirmed.
+pub fn access_token(headers: &HeaderMap) -> Option<&str> {
+    Claims::read(headers).ok()?.access_token()
+}
+
 /// Whether a request claims a tenant at all, rightly or not.
 pub fn claims_a_tenant(headers: &HeaderMap) -> bool {
     [&AUTHORIZATION, &API_KEY, &TENANT_ID].into_iter().any(|name| headers.contains_key(name))
@@ -153,6 +161,18 @@ async fn operator(app: &App, claims: &Claims<'_>, vouched: Vouched) -> Result<Ca
     } else if claims.bearer.is_some() || claims.api_key.is_some() {
         return Err(Error::only_the_operator());
     }
+    Ok(caller)
+}
+
+/// The operator, acting for the tenant that the request names.
+async fn for_a_tenant(
+    app: &App,
+    claims: &Claims<'_>,
+    vouched: Vouched,
+) -> Result<Caller, Error> {
+    let mut caller = operator(app, claims, vouched).await?;
+    caller.tenant = tenant(app, claims, None).await?;
+    caller.named_tenant = claims.tenant.is_some();
     Ok(caller)
 }
 

@@ -10,9 +10,9 @@ use http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
-use http_body_util::Full;
 
 use crate::output::Response;
+use crate::stream::Body;
 
 /// A document in both codings.
 pub struct Document {
@@ -42,7 +42,7 @@ impl Document {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             response
         } else {
-            Response::new(Full::new(if gzip { self.gzip.clone() } else { self.plain.clone() }))
+            Response::new(Body::from(if gzip { self.gzip.clone() } else { self.plain.clone() }))
         };
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));

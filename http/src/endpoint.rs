@@ -35,7 +35,8 @@ pub enum Access {
     Session,
     /// The operator of the cluster.
     Operator,
-    /// Whoever holds this permission of the catalogue: a server, by the scopes of its secret key.
+    /// Whoever holds this permission of the catalogue: a server, by the scopes of its secret key; or
+    /// the operator, for the tenant that is named.
     Permission(&'static str),
 }
 

@@ -7,14 +7,14 @@ mod refusal;
 use std::borrow::Cow;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, Response, StatusCode};
-use http_body_util::Full;
+use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
 use crate::forwarding::Route;
 use crate::limits::Shown;
+use crate::output::Response;
+use crate::stream;
 
 /// The codes of the API. `ALL` lists them for the documents and the tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,6 +45,8 @@ pub enum Code {
     MfaRequired,
     /// Two sources name different tenants.
     TenantMismatch,
+    /// The action wants to know anew who its caller is.
+    ReauthenticationRequired,
     /// The account is switched off.
     AccountSuspended,
     /// No such thing, or not the caller's.
@@ -55,12 +57,22 @@ pub enum Code {
     EmailAlreadyExists,
     /// The address has an account that must be linked from inside.
     AccountLinkRequired,
+    /// Another tenant has this id or slug.
+    SlugTaken,
+    /// Backups are encrypted to another recovery key, or to none.
+    RecoveryKeyConflict,
+    /// The account at the provider, or another one there, is linked already.
+    IdentityAlreadyLinked,
+    /// Without it nobody would get in any more.
+    LastLoginMethod,
     /// The same idempotency key with another request.
     IdempotencyConflict,
     /// The body is larger than the server takes.
     PayloadTooLarge,
     /// The body is not JSON.
     UnsupportedMediaType,
+    /// The provider gave no address, and an account needs one.
+    EmailRequired,
     /// The password policy refuses it.
     WeakPassword,
     /// Too many wrong passwords.
@@ -75,7 +87,7 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 32] = [
         Self::ValidationError,
         Self::HeadersTooLarge,
         Self::RequestTimeout,
@@ -89,11 +101,17 @@ impl Code {
         Self::InsufficientPermissions,
         Self::MfaRequired,
         Self::TenantMismatch,
+        Self::ReauthenticationRequired,
         Self::AccountSuspended,
         Self::ResourceNotFound,
         Self::MethodNotAllowed,
         Self::EmailAlreadyExists,
         Self::AccountLinkRequired,
+        Self::SlugTaken,
+        Self::RecoveryKeyConflict,
+        Self::IdentityAlreadyLinked,
+        Self::LastLoginMethod,
+        Self::EmailRequired,
         Self::IdempotencyConflict,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
@@ -140,6 +158,10 @@ impl Code {
             Self::InvalidMfaCode => (S::UNAUTHORIZED, "invalid_mfa_code"),
             Self::MfaRequired => (S::FORBIDDEN, "mfa_required"),
             Self::AccountLinkRequired => (S::CONFLICT, "account_link_required"),
+            Self::IdentityAlreadyLinked => (S::CONFLICT, "identity_already_linked"),
+            Self::LastLoginMethod => (S::CONFLICT, "last_login_method"),
+            Self::EmailRequired => (S::UNPROCESSABLE_ENTITY, "email_required"),
+            Self::ReauthenticationRequired => (S::FORBIDDEN, "reauthentication_required"),
             Self::SessionRevoked => (S::UNAUTHORIZED, "session_revoked"),
             Self::SessionExpired => (S::UNAUTHORIZED, "session_expired"),
             Self::InsufficientPermissions => (S::FORBIDDEN, "insufficient_permissions"),
@@ -148,6 +170,8 @@ impl Code {
             Self::ResourceNotFound => (S::NOT_FOUND, "resource_not_found"),
             Self::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::EmailAlreadyExists => (S::CONFLICT, "email_already_exists"),
+            Self::SlugTaken => (S::CONFLICT, "slug_taken"),
+            Self::RecoveryKeyConflict => (S::CONFLICT, "recovery_key_conflict"),
             Self::IdempotencyConflict => (S::CONFLICT, "idempotency_conflict"),
             Self::PayloadTooLarge => (S::PAYLOAD_TOO_LARGE, "payload_too_large"),
             Self::UnsupportedMediaType => (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
@@ -324,7 +348,7 @@ impl Error {
     }
 
     /// The answer, in the envelope.
-    pub fn into_response(self) -> Response<Full<Bytes>> {
+    pub fn into_response(self) -> Response {
         let parts = *self.0;
         let retry_after = parts.retry_after.map(whole_seconds);
         let envelope = Envelope {
@@ -338,7 +362,7 @@ impl Error {
         };
         // Strings and numbers alone: this cannot fail, and an empty body would still be a no.
         let body = serde_json::to_vec(&envelope).unwrap_or_default();
-        let mut response = Response::new(Full::from(body));
+        let mut response = Response::new(stream::Body::from(body));
         *response.status_mut() = parts.code.status();
         if let Some(shown) = parts.shown {
             response.extensions_mut().insert(shown);

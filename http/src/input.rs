@@ -75,6 +75,26 @@ where
     }
 }
 
+/// The same where every field may be left out: no body at all is an empty object.
+pub struct OptionalJson<T>(pub T);
+
+impl<T> Input for OptionalJson<T>
+where
+    T: DeserializeOwned + Validate<Context = ()> + ToSchema + Send + 'static,
+{
+    const TAKES_BODY: bool = true;
+
+    fn decode(call: &Call, body: &[u8]) -> Result<Self, Error> {
+        let Json(value) = Json::decode(call, if body.is_empty() { b"{}" } else { body })?;
+        Ok(Self(value))
+    }
+
+    fn describe(schemas: &mut Schemas) -> Option<RequestBody> {
+        Json::<T>::describe(schemas)
+            .map(|body| RequestBodyBuilder::from(body).required(Some(Required::False)).build())
+    }
+}
+
 /// Holds a value against the rules of its type.
 pub fn validate(value: &impl Validate<Context = ()>) -> Result<(), Error> {
     value.validate().map_err(|report| {
@@ -112,6 +132,9 @@ pub fn reference<T: ToSchema>(schemas: &mut Schemas) -> RefOr<Schema> {
     Ref::from_schema_name(T::name()).into()
 }
 
+/// Names of fields that are not what camel case makes of them.
+const IRREGULAR: [(&str, &str); 2] = [("clientDataJson", "clientDataJSON"), ("r#", "")];
+
 /// garde speaks of Rust's fields, the client of JSON's.
 fn in_camel_case(path: &str) -> String {
     let mut text = String::with_capacity(path.len());
@@ -126,7 +149,7 @@ fn in_camel_case(path: &str) -> String {
             _ => text.push(character),
         }
     }
-    text
+    IRREGULAR.iter().fold(text, |text, (made, meant)| text.replace(made, meant))
 }
 
 #[cfg(test)]
@@ -137,5 +160,7 @@ mod tests {
     fn fields_are_named_as_the_client_knows_them() {
         assert_eq!(in_camel_case("device_info.user_agent"), "deviceInfo.userAgent");
         assert_eq!(in_camel_case("email"), "email");
+        assert_eq!(in_camel_case("response.client_data_json"), "response.clientDataJSON");
+        assert_eq!(in_camel_case("r#type"), "type");
     }
 }

@@ -1,9 +1,7 @@
 //! How a handler answers: the envelope `{success, data | message}`, or a document as it is.
 
-use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, SET_COOKIE};
 use http::{HeaderValue, StatusCode};
-use http_body_util::Full;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::content::ContentBuilder;
@@ -12,9 +10,10 @@ use utoipa::openapi::{RefOr, ResponseBuilder};
 
 use crate::error::Error;
 use crate::input::{Schemas, reference};
+use crate::stream::Body;
 
-/// An answer, whole in memory.
-pub type Response = http::Response<Full<Bytes>>;
+/// An answer.
+pub type Response = http::Response<Body>;
 
 /// Describes an answer in OpenAPI and adds the schemas that it names.
 pub type Describe = fn(&mut Schemas) -> (StatusCode, utoipa::openapi::Response);
@@ -48,6 +47,9 @@ pub struct Redirect {
     /// `Set-Cookie` headers.
     pub cookies: Vec<HeaderValue>,
 }
+
+/// The same answer, with cookies on the way.
+pub struct WithCookies<O>(pub O, pub Vec<HeaderValue>);
 
 /// An answer that is not the envelope: JSON of a standard, a document.
 pub struct Raw(pub Response);
@@ -115,6 +117,20 @@ impl Output for Redirect {
     }
 }
 
+impl<O: Output> Output for WithCookies<O> {
+    fn respond(self) -> Result<Response, Error> {
+        let mut response = self.0.respond()?;
+        for cookie in self.1 {
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+        Ok(response)
+    }
+
+    fn describe(schemas: &mut Schemas) -> (StatusCode, utoipa::openapi::Response) {
+        O::describe(schemas)
+    }
+}
+
 impl Output for Raw {
     fn respond(self) -> Result<Response, Error> {
         Ok(self.0)
@@ -152,7 +168,7 @@ pub fn json(value: &impl Serialize) -> Result<Response, Error> {
         tracing::error!(%error, "an answer could not be written as JSON");
         return Err(Error::internal());
     }
-    let mut response = Response::new(Full::from(body));
+    let mut response = Response::new(Body::from(body));
     // Room for what the pipeline adds: growing a header map costs more than making it.
     response.headers_mut().reserve(20);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

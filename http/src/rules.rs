@@ -26,6 +26,11 @@ pub fn present(text: &str, _: &()) -> Verdict {
     if text.is_empty() { no("is required") } else { Ok(()) }
 }
 
+/// It is there.
+pub fn there<T>(field: &Option<T>, _: &()) -> Verdict {
+    if field.is_some() { Ok(()) } else { no("is required") }
+}
+
 /// An e-mail address (RFC 5321, RFC 6531).
 pub fn email(text: &str, _: &()) -> Verdict {
     present(text, &())?;
@@ -59,6 +64,17 @@ pub fn name(text: &str, _: &()) -> Verdict {
         return no("must have at most 100 characters");
     }
     if text.contains(char::is_control) { no("must be plain text") } else { Ok(()) }
+}
+
+/// A name in addresses: a label of a host name (RFC 1035 §2.3.1, with a digit first as well).
+pub fn slug(text: &str, _: &()) -> Verdict {
+    let formed = (1..=63).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    if formed { Ok(()) } else { no("must be at most 63 lower-case letters, digits and dashes") }
 }
 
 /// A phone number (ITU-T E.164) of a country that there is.

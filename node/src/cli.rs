@@ -5,7 +5,13 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::audit_verify::AuditCommand;
+use crate::backup::Backup;
+use crate::cluster::ClusterCommand;
 use crate::config::Flags;
+use crate::operator_token::OperatorTokenCommand;
+use crate::restore::Restore;
+use crate::tenant::{KeyCommand, TenantCommand};
 
 /// An identity server in one program: registration, login and sessions for many tenants.
 #[derive(Debug, Parser)]
@@ -25,9 +31,25 @@ pub struct Cli {
 pub enum Command {
     /// Start a node and serve until SIGTERM or SIGINT; a second signal ends it at once
     Serve(Serve),
-    /// Look after the cluster of a running node
+    /// Write a backup of a running cluster to a file, encrypted to the recovery key
+    Backup(Backup),
+    /// Make the data folder of a new cluster out of a backup
+    Restore(Restore),
+    /// Look after the cluster
     #[command(subcommand)]
     Cluster(ClusterCommand),
+    /// Make tenants
+    #[command(subcommand)]
+    Tenant(TenantCommand),
+    /// Make API keys
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Look after the operator's token
+    #[command(subcommand)]
+    OperatorToken(OperatorTokenCommand),
+    /// Check audit chains
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Look at the configuration without starting anything
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -50,51 +72,6 @@ pub struct Serve {
     /// Join in the place of the node with the same name, which has lost its data for good
     #[arg(long)]
     pub replace: bool,
-}
-
-/// `janua cluster …`
-#[derive(Debug, Subcommand)]
-pub enum ClusterCommand {
-    /// Show the nodes, and who leads and holds which shard
-    Status {
-        /// Which node to ask, and by which right.
-        #[command(flatten)]
-        remote: Remote,
-        /// Print the answer as JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Move everything away from a node, which then leaves
-    Remove {
-        /// Its number or its name
-        node: String,
-        /// Which node to ask, and by which right.
-        #[command(flatten)]
-        remote: Remote,
-        /// Print the answer as JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Have every shard led where it belongs, without waiting for calm
-    Rebalance {
-        /// Which node to ask, and by which right.
-        #[command(flatten)]
-        remote: Remote,
-        /// Print the answer as JSON
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-/// A running node, and the right to ask it.
-#[derive(Debug, Args)]
-pub struct Remote {
-    /// Where a node is reached
-    #[arg(long, env = "JANUA_URL", default_value = "http://127.0.0.1:3000")]
-    pub url: String,
-    /// The operator's token; best given by the environment
-    #[arg(long, env = "JANUA_OPERATOR_TOKEN", hide_env_values = true)]
-    pub operator_token: Option<String>,
 }
 
 /// `janua config …`

@@ -2,13 +2,52 @@
 
 use std::fmt::Write;
 
+use clap::Subcommand;
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::cli::{ClusterCommand, Remote};
 use crate::failure::Failure;
+use crate::offline::block_on;
 use crate::output::print;
-use crate::remote::ask;
+use crate::recover::{self, Recover};
+use crate::remote::Remote;
+
+/// `janua cluster …`
+#[derive(Debug, Subcommand)]
+pub enum ClusterCommand {
+    /// Show the nodes, and who leads and holds which shard
+    Status {
+        /// Which node to ask.
+        #[command(flatten)]
+        remote: Remote,
+        /// Print the answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Move everything away from a node, which then leaves
+    Remove {
+        /// Its number or its name
+        node: String,
+        /// Which node to ask.
+        #[command(flatten)]
+        remote: Remote,
+        /// Print the answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have every shard led where it belongs, without waiting for calm
+    Rebalance {
+        /// Which node to ask.
+        #[command(flatten)]
+        remote: Remote,
+        /// Print the answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a new cluster of this node alone, when a quorum is lost for good; the node must be
+    /// stopped
+    Recover(Recover),
+}
 
 /// Runs one of the commands.
 pub fn run(command: &ClusterCommand) -> Result<(), Failure> {
@@ -25,7 +64,18 @@ pub fn run(command: &ClusterCommand) -> Result<(), Failure> {
         ClusterCommand::Rebalance { remote, json } => {
             say(&ask(remote, Method::POST, "/admin/cluster/rebalance")?, *json)
         }
+        ClusterCommand::Recover(command) => recover::run(command),
     }
+}
+
+/// Asks a node, and gives back what the envelope holds.
+fn ask(remote: &Remote, method: Method, path: &str) -> Result<Value, Failure> {
+    let node = remote.node()?;
+    block_on(async {
+        let answer = node.send(node.request(method, path)).await?.json::<Value>().await;
+        let answer = answer.map_err(|error| node.broken(&error))?;
+        Ok(answer.get("data").unwrap_or(&answer).clone())
+    })
 }
 
 fn say(answer: &Value, json: bool) -> Result<(), Failure> {

@@ -11,8 +11,12 @@ pub enum Failure {
     Configuration(Vec<Problem>),
     /// Something outside refused: exit code 1. One line for the operator.
     Start(String),
+    /// The command line cannot be obeyed: exit code 2. One line.
+    Usage(String),
     /// Everything has been said already: exit code 2.
     Reported,
+    /// What was checked is not good, and that has been said already: exit code 1.
+    Denied,
 }
 
 impl Failure {
@@ -29,7 +33,12 @@ impl Failure {
                 eprintln!("janua: {line}");
                 ExitCode::FAILURE
             }
+            Self::Usage(line) => {
+                eprintln!("janua: {line}");
+                ExitCode::from(2)
+            }
             Self::Reported => ExitCode::from(2),
+            Self::Denied => ExitCode::FAILURE,
         }
     }
 }

@@ -1,16 +1,23 @@
 //! The program `janua`: command line, configuration, start-up, shutdown, telemetry. It puts the
 //! floors together and decides nothing about identity.
 
+mod audit_verify;
+mod backup;
 mod cli;
 mod cluster;
 mod config;
 mod config_check;
 mod failure;
+mod offline;
+mod operator_token;
 mod output;
+mod recover;
 mod remote;
+mod restore;
 mod serve;
 mod shutdown;
 mod telemetry;
+mod tenant;
 
 use std::process::ExitCode;
 
@@ -25,6 +32,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(serve) => serve::run(&serve),
+        Command::Backup(backup) => backup::run(&backup),
+        Command::Restore(restore) => restore::run(&restore),
+        Command::Tenant(tenant) => tenant::run(&tenant),
+        Command::Key(key) => tenant::run_key(&key),
+        Command::OperatorToken(token) => operator_token::run(&token),
+        Command::Audit(audit) => audit_verify::run(&audit),
         Command::Cluster(command) => cluster::run(&command),
         Command::Config(ConfigCommand::Check { settings, json }) => {
             config_check::run(&settings, json)

@@ -1,51 +1,113 @@
-//! A running node, asked over HTTP with the operator's token.
+//! A running node, as the command line speaks to it: by its API, as the operator.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use reqwest::Method;
+use clap::Args;
+use reqwest::{Method, RequestBuilder, Response};
 use serde_json::Value;
 
-use crate::cli::Remote;
 use crate::failure::Failure;
 
-/// How long a node may take to answer.
-const DEADLINE: Duration = Duration::from_secs(30);
+/// The variable that holds the operator token. It is no flag: those can be read by other users.
+const TOKEN: &str = "JANUA_OPERATOR_TOKEN";
 
-/// Asks, and gives back what the envelope holds; a refusal is a failure of one line.
-pub fn ask(remote: &Remote, method: Method, path: &str) -> Result<Value, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| failed(format!("threads cannot be started: {error}")))?;
-    runtime.block_on(send(remote, method, path))
+/// How long a node may take to answer; a body may take longer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Which node to speak to. The operator token is read from JANUA_OPERATOR_TOKEN.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Node")]
+pub struct Remote {
+    /// Where the node's API (or its admin listener) is reached
+    #[arg(long, value_name = "URL", env = "JANUA_URL", default_value = "http://127.0.0.1:3000")]
+    url: String,
+    /// PEM file of the authority that the node's certificate is trusted by, beside the system's
+    #[arg(long, value_name = "FILE")]
+    ca_certificate: Option<PathBuf>,
 }
 
-async fn send(remote: &Remote, method: Method, path: &str) -> Result<Value, Failure> {
-    let token = remote.operator_token.as_deref().ok_or_else(|| {
-        failed("the operator's token must be given: set JANUA_OPERATOR_TOKEN".into())
-    })?;
-    let url = format!("{}{path}", remote.url.trim_end_matches('/'));
-    let unreached =
-        |error: reqwest::Error| failed(format!("{} is not reached: {error}", remote.url));
-    let client = reqwest::Client::builder().timeout(DEADLINE).build().map_err(unreached)?;
-    let answer = client.request(method, url).bearer_auth(token).send().await.map_err(unreached)?;
-    let status = answer.status();
-    let body: Value = answer.json().await.unwrap_or_default();
-    if status.is_success() {
-        return Ok(match body.get("data") {
-            Some(data) => data.clone(),
-            None => body,
-        });
+/// A node that can be asked.
+pub struct Node {
+    base: String,
+    token: String,
+    http: reqwest::Client,
+}
+
+impl Remote {
+    /// Makes ready to ask; nothing is sent yet.
+    pub fn node(&self) -> Result<Node, Failure> {
+        let token = std::env::var(TOKEN).unwrap_or_default();
+        if token.is_empty() {
+            return Err(Failure::Usage(format!("set {TOKEN} to the operator token, jop_…")));
+        }
+        let unusable = |error: reqwest::Error| Failure::Start(told("the client", &error));
+        let mut client = reqwest::Client::builder()
+            .connect_timeout(PATIENCE)
+            .read_timeout(PATIENCE)
+            .redirect(reqwest::redirect::Policy::none());
+        if let Some(path) = &self.ca_certificate {
+            let pem = std::fs::read(path).map_err(|error| {
+                Failure::Start(format!("{} cannot be read: {error}", path.display()))
+            })?;
+            let certificate = reqwest::Certificate::from_pem(&pem).map_err(unusable)?;
+            client = client.add_root_certificate(certificate);
+        }
+        let http = client.build().map_err(unusable)?;
+        Ok(Node { base: self.url.trim_end_matches('/').into(), token, http })
     }
-    let message = body["error"]["message"].as_str().unwrap_or("it is no Janua node");
-    let details = body["error"]["details"].as_array().into_iter().flatten();
-    let details: String = details
-        .map(|detail| {
-            let text = |key: &str| detail[key].as_str().unwrap_or_default().to_owned();
-            format!("; {} {}", text("field"), text("message"))
-        })
-        .collect();
-    Err(failed(format!("{} answers {status}: {message}{details}", remote.url)))
 }
 
-fn failed(problem: String) -> Failure {
-    Failure::Start(problem)
+impl Node {
+    /// A request of the operator.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token)
+    }
+
+    /// The answer to a request, if it is a yes.
+    pub async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        let sent = request.send().await;
+        let response = sent.map_err(|error| Failure::Start(told(&self.base, &error)))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        let body: Value = response.json().await.unwrap_or_default();
+        let text = |name: &str| body["error"][name].as_str().map(str::to_owned);
+        let (code, message) = (text("code"), text("message").unwrap_or_default());
+        let details = body["error"]["details"].as_array().into_iter().flatten();
+        let details: Vec<_> = details
+            .filter_map(|one| {
+                Some(format!("{} {}", one["field"].as_str()?, one["message"].as_str()?))
+            })
+            .collect();
+        let what = code.unwrap_or_else(|| status.to_string());
+        let details =
+            if details.is_empty() { String::new() } else { format!(" ({})", details.join(", ")) };
+        Err(Failure::Start(format!("{} says {what}: {message}{details}", self.base)))
+    }
+
+    /// `data` of the answer.
+    pub async fn data(&self, request: RequestBuilder) -> Result<Value, Failure> {
+        let body = self.send(request).await?.json::<Value>().await;
+        let body = body.map_err(|error| Failure::Start(told(&self.base, &error)))?;
+        Ok(body["data"].clone())
+    }
+
+    /// Something that went wrong while an answer was being read.
+    pub fn broken(&self, error: &reqwest::Error) -> Failure {
+        Failure::Start(told(&self.base, error))
+    }
+}
+
+/// An error with its causes, on one line.
+fn told(what: &str, error: &reqwest::Error) -> String {
+    let mut text =
+        format!("{what}: {}", error.to_string().split(" for url").next().unwrap_or_default());
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
 }

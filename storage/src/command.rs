@@ -4,14 +4,15 @@
 use serde::{Deserialize, Serialize};
 
 use crate::capability::cluster;
+use crate::capability::api_keys::ApiKey;
 use crate::capability::mfa::Challenged;
 use crate::capability::oauth::{Arrival, Linked};
 use crate::capability::passkeys::Passkey;
 use crate::capability::sessions::{Renewed, SignedIn};
 use crate::capability::users::{Managed, Profile};
 use crate::capability::{
-    email_verification, magic_links, mfa, oauth, passkeys, password_reset, passwords, phones,
-    sessions, tenants, users,
+    api_keys, email_verification, magic_links, mfa, oauth, passkeys, password_reset, passwords,
+    phones, sessions, tenants, users,
 };
 use crate::event::Origin;
 use crate::fault::Fault;
@@ -67,6 +68,8 @@ pub enum Command {
     Mfa(mfa::Command),
     /// Passkeys.
     Passkeys(passkeys::Command),
+    /// API keys.
+    ApiKeys(api_keys::Command),
     /// The nodes of the cluster.
     Cluster(cluster::Command),
 }
@@ -112,6 +115,10 @@ pub enum Reply {
     LinkRequired,
     /// The passkey as it is now.
     Passkey(Box<Passkey>),
+    /// The tenant with this number.
+    Tenant(TenantNumber),
+    /// An API key as it is now.
+    ApiKey(Box<ApiKey>),
     /// A node of the cluster.
     Node(Box<cluster::Node>),
 }
@@ -169,6 +176,8 @@ pub enum Rejection {
     CredentialExists,
     /// The account has as many of these as it may.
     TooMany,
+    /// Another tenant has this id or slug.
+    SlugTaken,
 }
 
 impl Rejection {
@@ -186,7 +195,8 @@ impl Rejection {
             | Self::LastLoginMethod
             | Self::AlreadyExists
             | Self::CredentialExists
-            | Self::TooMany => true,
+            | Self::TooMany
+            | Self::SlugTaken => true,
             Self::InvalidCredentials
             | Self::AccountLocked { .. }
             | Self::InvalidToken

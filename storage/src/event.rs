@@ -55,6 +55,8 @@ catalogue! {
     UserSuspended = "user.suspended", "user.suspended";
     UserReactivated = "user.reactivated", "user.reactivated";
     ApiKeyRevoked = "api_key.revoked", "api_key.revoked";
+    ApiKeyUpdated = "api_key.updated", "api_key.updated";
+    TenantRestored = "tenant.restored", "tenant.restored";
 }
 
 /// A value that may name a person. It can be erased: what stays is its digest under the event's
@@ -66,6 +68,10 @@ pub enum Personal {
     /// HMAC-SHA-256 under the event's salt of the value's canonical JSON.
     Erased([u8; 32]),
 }
+
+/// Details that name a person. Invariant: a name is personal in every event or in none, so that
+/// whoever verifies an export knows what enters the chain by digest.
+pub const PERSONAL_DETAILS: [&str; 2] = ["email", "phoneNumber"];
 
 /// A value in the details of an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,6 +163,7 @@ impl Draft {
 
     /// With one more detail that may name a person.
     pub fn with_personal(self, name: &str, value: &str) -> Self {
+        debug_assert!(PERSONAL_DETAILS.contains(&name), "{name} is not listed as personal");
         self.with(name, Detail::Personal(Personal::Kept(value.into())))
     }
 }

@@ -161,6 +161,12 @@ impl TenantId {
         Self("default".into())
     }
 
+    /// An id of this moment, from 80 random bits.
+    pub fn new(unix_ms: u64, random: u128) -> Self {
+        let id = Ulid::from_parts(unix_ms, random).to_string();
+        Self(format!("ten_{}", id.to_ascii_lowercase()))
+    }
+
     /// The text form.
     pub fn as_str(&self) -> &str {
         &self.0

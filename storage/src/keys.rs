@@ -16,6 +16,14 @@ pub enum Kind {
     Directory = 3,
     /// Tenant of a bootstrap key, by hash (cluster range).
     BootstrapKey = 4,
+    /// Number of a tenant, by its slug (cluster range).
+    Slug = 8,
+    /// The last number that was given to a tenant (cluster range).
+    TenantCounter = 9,
+    /// A tenant that is coming or going, by its number (cluster range).
+    Unsettled = 10,
+    /// To whom backups are encrypted (cluster range).
+    RecoveryKey = 11,
     /// A node, by its number (cluster range).
     Node = 5,
     /// The tenant.
@@ -26,6 +34,8 @@ pub enum Kind {
     ApiKey = 18,
     /// Hash of an API key, by its id.
     ApiKeyById = 19,
+    /// How an API key looks and when it was last used, by its id.
+    ApiKeyUse = 24,
     /// A user, by id.
     User = 32,
     /// Id of a user, by e-mail address.
@@ -74,7 +84,13 @@ pub enum Kind {
     Events = 80,
     /// The end of the audit chain.
     AuditHead = 81,
+    /// The epoch of the audit chain; none in the first.
+    AuditEpoch = 88,
 }
+
+/// Records of which each can be used once, by whoever has the secret: void after a restore, which
+/// may not know of their use.
+pub const ONE_TIME: [Kind; 1] = [Kind::OneTime];
 
 /// Every record of `kind` that `tenant` has begins so.
 pub fn range(tenant: TenantNumber, kind: Kind) -> Vec<u8> {
@@ -96,6 +112,21 @@ pub fn directory(id: &str) -> Vec<u8> {
     key(TenantNumber::CLUSTER, Kind::Directory, &[id.as_bytes()])
 }
 
+/// The number of the tenant with this slug.
+pub fn slug(slug: &str) -> Vec<u8> {
+    key(TenantNumber::CLUSTER, Kind::Slug, &[slug.as_bytes()])
+}
+
+/// A tenant that is coming or going.
+pub fn unsettled(number: TenantNumber) -> Vec<u8> {
+    key(TenantNumber::CLUSTER, Kind::Unsettled, &[&number.0.to_be_bytes()])
+}
+
+/// Everything that a tenant has begins so.
+pub fn all_of(tenant: TenantNumber) -> Vec<u8> {
+    tenant.0.to_be_bytes().to_vec()
+}
+
 /// A node of the cluster.
 pub fn node(id: u64) -> Vec<u8> {
     key(TenantNumber::CLUSTER, Kind::Node, &[&id.to_be_bytes()])
@@ -109,6 +140,11 @@ pub fn signing_key(tenant: TenantNumber, number: u32) -> Vec<u8> {
 /// The hash under which an API key lies.
 pub fn api_key(tenant: TenantNumber, id: ApiKeyId) -> Vec<u8> {
     key(tenant, Kind::ApiKeyById, &[id.as_bytes()])
+}
+
+/// How an API key looks and when it was last used.
+pub fn api_key_use(tenant: TenantNumber, id: ApiKeyId) -> Vec<u8> {
+    key(tenant, Kind::ApiKeyUse, &[id.as_bytes()])
 }
 
 /// A user.

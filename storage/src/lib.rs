@@ -1,6 +1,7 @@
 //! Records, commands and the Raft shards below them: **storage records, actors decide, http
 //! translates, node wires.**
 
+pub mod backup;
 pub mod capability;
 pub mod cluster_key;
 pub mod codec;

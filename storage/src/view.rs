@@ -4,20 +4,21 @@ use std::ops::ControlFlow;
 
 use serde::de::DeserializeOwned;
 
-use crate::capability::api_keys::ApiKey;
+use crate::capability::api_keys::{ApiKey, Usage};
+use crate::capability::audit::Epoch;
 use crate::capability::mfa::Factors;
 use crate::capability::oauth::Identity;
 use crate::capability::passkeys::{Passkey, Place};
 use crate::capability::passwords::Lockout;
 use crate::capability::phones::{PhoneCode, TextMessage};
 use crate::capability::sessions::{Ended, RefreshToken, Session};
-use crate::capability::tenants::{Cluster, SigningKey, Tenant};
+use crate::capability::tenants::{Cluster, SigningKey, Tenant, Unsettled};
 use crate::capability::users::{Forgetting, User};
 use crate::codec;
 use crate::event::Event;
 use crate::fault::Fault;
 use crate::idempotency;
-use crate::ids::{MailId, SessionId, TenantId, TenantNumber, UserId};
+use crate::ids::{ApiKeyId, MailId, SessionId, TenantId, TenantNumber, UserId};
 use crate::keys::{self, Kind};
 use crate::one_time::OneTime;
 use crate::outbox::Mail;
@@ -50,6 +51,30 @@ impl<'a> View<'a> {
     /// The API key with this hash.
     pub fn api_key(&self, hash: &SecretHash) -> Result<Option<ApiKey>, Fault> {
         self.get(&keys::by_hash(self.tenant, Kind::ApiKey, hash))
+    }
+
+    /// The API key with this id.
+    pub fn api_key_by_id(&self, id: ApiKeyId) -> Result<Option<ApiKey>, Fault> {
+        match self.get(&keys::api_key(self.tenant, id))? {
+            Some(hash) => self.api_key(&hash),
+            None => Ok(None),
+        }
+    }
+
+    /// All API keys, oldest first.
+    pub fn api_keys(&self) -> Result<Vec<ApiKey>, Fault> {
+        let hashes: Vec<SecretHash> = self.list(&keys::range(self.tenant, Kind::ApiKeyById))?;
+        hashes.iter().filter_map(|hash| self.api_key(hash).transpose()).collect()
+    }
+
+    /// How an API key looks and when it was last used.
+    pub fn api_key_usage(&self, id: ApiKeyId) -> Result<Option<Usage>, Fault> {
+        self.get(&keys::api_key_use(self.tenant, id))
+    }
+
+    /// The epoch of the audit chain.
+    pub fn audit_epoch(&self) -> Result<Epoch, Fault> {
+        Ok(self.get(&keys::single(self.tenant, Kind::AuditEpoch))?.unwrap_or_default())
     }
 
     /// A user.
@@ -192,6 +217,32 @@ impl<'a> View<'a> {
     /// The numbers of all tenants, in the view of the cluster's records.
     pub fn tenant_numbers(&self) -> Result<Vec<TenantNumber>, Fault> {
         self.list(&keys::range(self.tenant, Kind::Directory))
+    }
+
+    /// All tenants, in the view of the cluster's records.
+    pub fn directory(&self) -> Result<Vec<(TenantId, TenantNumber)>, Fault> {
+        let prefix = keys::range(self.tenant, Kind::Directory);
+        let mut found = Vec::new();
+        self.records.scan(&prefix, None, &mut |key, value| {
+            let id = std::str::from_utf8(&key[prefix.len()..]).ok();
+            found.push((id.and_then(|id| id.parse().ok()), codec::decode(value)));
+            ControlFlow::Continue(())
+        })?;
+        let entries = found.into_iter().map(|(id, number)| {
+            let unnamed = || Fault::Damaged("a tenant in the directory has no id".into());
+            Ok((id.ok_or_else(unnamed)?, number?))
+        });
+        entries.collect()
+    }
+
+    /// The tenants that are coming or going, in the view of the cluster's records.
+    pub fn unsettled(&self) -> Result<Vec<Unsettled>, Fault> {
+        self.list(&keys::range(self.tenant, Kind::Unsettled))
+    }
+
+    /// To whom backups are encrypted, in the view of the cluster's records.
+    pub fn recovery_key(&self) -> Result<Option<[u8; 32]>, Fault> {
+        self.get(&keys::single(self.tenant, Kind::RecoveryKey))
     }
 
     fn get<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, Fault> {

@@ -179,7 +179,7 @@ async fn a_webhook_must_not_lead_into_the_house() {
         "https://user:pass@sms.example.com/",
         "nonsense",
     ] {
-        let refused = node.configure(json!({ "sms": { "webhookUrl": url } })).await;
+        let refused = node.configuration(json!({ "sms": { "webhookUrl": url } })).await;
         let refused = refused.is_no(400, "validation_error");
         assert_eq!(refused.fields_at_fault(), ["settings.sms.webhookUrl"].into(), "{url}");
     }
@@ -189,7 +189,7 @@ async fn a_webhook_must_not_lead_into_the_house() {
     let alice = with_number(&node, "alice", NUMBER).await;
     asks(&alice).await;
     wait::until("the call is refused", async || {
-        node.log.text().contains("the name leads to no public address").then_some(())
+        node.log.text().contains("the name has no public address").then_some(())
     })
     .await;
 }

@@ -2,8 +2,10 @@
 
 use janua_tests::Node;
 use janua_tests::Response;
+use janua_tests::command::Janua;
 use janua_tests::node::answer;
 use janua_tests::people::PASSWORD;
+use janua_tests::response::has_exactly;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -130,4 +132,140 @@ async fn hidden_accounts_stay_hidden_when_a_registration_is_repeated() {
     };
     assert_eq!(register().await.text_of("user.id"), register().await.text_of("user.id"));
     node.api.login("alice@example.com", PASSWORD).await.is_yes(200);
+}
+
+async fn make(node: &Node, slug: &str) -> Response {
+    let body = json!({ "name": "Acme Corporation", "slug": slug });
+    operator(node, Method::POST, "/admin/tenants", body).await
+}
+
+async fn register_at(node: &Node, key: &str, email: &str) -> Response {
+    let request = node.api.request(Method::POST, "/auth/register").header("X-API-Key", key);
+    answer(request.json(&json!({ "email": email, "password": PASSWORD }))).await
+}
+
+#[tokio::test]
+async fn a_new_tenant_has_keys_users_and_settings_of_its_own() {
+    let node = Node::start().await;
+    let acme = make(&node, "acme").await.is_yes(201);
+    has_exactly(acme.data(), &["id", "name", "slug", "settings", "publishableKey", "secretKey"]);
+    let id = acme.text_of("id");
+    assert!(id.starts_with("ten_"), "{id}");
+    let key = acme.text_of("publishableKey");
+    let alice = node.register("alice").await;
+    let other = register_at(&node, &key, &alice.email).await.is_yes(201);
+    assert_ne!(other.text_of("user.id"), alice.id, "the same address, another tenant");
+    let patch = json!({ "name": "Acme", "settings": { "registration": "closed" } });
+    let path = format!("/admin/tenants/{id}");
+    let changed = operator(&node, Method::PATCH, &path, patch).await.is_yes(200);
+    assert_eq!(changed.data()["name"], "Acme");
+    register_at(&node, &key, "bob@example.com").await.is_no(403, "insufficient_permissions");
+    node.restart().await;
+    node.api.me(&other.text_of("session.accessToken")).await.is_yes(200);
+    let shown = operator(&node, Method::GET, &path, json!({})).await.is_yes(200);
+    assert_eq!(shown.data(), changed.data());
+}
+
+#[tokio::test]
+async fn tenants_are_listed_in_pages() {
+    let node = Node::start().await;
+    for slug in ["one", "two", "three"] {
+        make(&node, slug).await.is_yes(201);
+    }
+    let list = async |query: &str| {
+        operator(&node, Method::GET, &format!("/admin/tenants{query}"), json!({})).await
+    };
+    let all = list("").await.is_yes(200);
+    has_exactly(all.data(), &["tenants", "totalCount", "hasMore"]);
+    assert_eq!((&all.data()["totalCount"], &all.data()["hasMore"]), (&json!(4), &json!(false)));
+    let slugs = |answer: &Response| {
+        let tenants = answer.data()["tenants"].as_array().unwrap().clone();
+        tenants.iter().map(|one| one["slug"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(slugs(&all), ["default", "one", "two", "three"]);
+    let page = list("?limit=2&offset=1").await.is_yes(200);
+    assert_eq!(
+        (slugs(&page), &page.data()["hasMore"]),
+        (vec!["one".into(), "two".into()], &json!(true))
+    );
+    list("?limit=0").await.is_no(400, "validation_error");
+}
+
+#[tokio::test]
+async fn a_slug_is_given_once_whoever_asks_at_the_same_moment() {
+    let node = Node::start().await;
+    let answers = janua_tests::at_once(8, |_| {
+        let (api, token) = (node.api.over_new_connections(), node.keys().operator);
+        async move {
+            let request = api.request(Method::POST, "/admin/tenants").bearer_auth(token);
+            answer(request.json(&json!({ "name": "Acme", "slug": "acme" }))).await
+        }
+    });
+    let (made, refused): (Vec<_>, Vec<_>) =
+        answers.await.into_iter().partition(|answer| answer.status == 201);
+    assert_eq!(made.len(), 1);
+    for answer in refused {
+        answer.is_no(409, "slug_taken");
+    }
+    make(&node, "default").await.is_no(409, "slug_taken");
+    for slug in ["", "Acme", "a b", "-a", "a-", &"x".repeat(64)] {
+        make(&node, slug).await.is_no(400, "validation_error");
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_creation_happens_once_and_shows_the_same_keys() {
+    let node = Node::start().await;
+    let create = async |slug: &str| {
+        let request = node.api.request(Method::POST, "/admin/tenants");
+        let request = request.bearer_auth(node.keys().operator).header("Idempotency-Key", "one");
+        answer(request.json(&json!({ "name": "Acme", "slug": slug }))).await
+    };
+    let first = create("acme").await.is_yes(201);
+    assert_eq!(create("acme").await.is_yes(201).data(), first.data());
+    create("other").await.is_no(409, "idempotency_conflict");
+    node.restart().await;
+    let key = create("acme").await.is_yes(201).text_of("publishableKey");
+    register_at(&node, &key, "alice@example.com").await.is_yes(201);
+}
+
+#[tokio::test]
+async fn a_deleted_tenant_is_gone_with_everything_that_it_had() {
+    let node = Node::start().await;
+    let acme = make(&node, "acme").await.is_yes(201);
+    let (id, key) = (acme.text_of("id"), acme.text_of("publishableKey"));
+    let alice = register_at(&node, &key, "alice@example.com").await.is_yes(201);
+    let token = alice.text_of("session.accessToken");
+    node.api.me(&token).await.is_yes(200);
+    let path = format!("/admin/tenants/{id}");
+    operator(&node, Method::DELETE, &path, json!({})).await.is_yes(200);
+    assert_eq!(node.api.me(&token).await.status, 401);
+    let refreshed = node.api.refresh(&alice.text_of("session.refreshToken")).await;
+    assert!((400..500).contains(&refreshed.status), "{}", refreshed.text);
+    register_at(&node, &key, "bob@example.com").await.is_no(401, "invalid_token");
+    operator(&node, Method::GET, &path, json!({})).await.is_no(404, "resource_not_found");
+    operator(&node, Method::DELETE, &path, json!({})).await.is_no(404, "resource_not_found");
+    let again = make(&node, "acme").await.is_yes(201);
+    register_at(&node, &again.text_of("publishableKey"), "alice@example.com").await.is_yes(201);
+    node.restart().await;
+    assert_eq!(node.api.me(&token).await.status, 401);
+}
+
+#[tokio::test]
+async fn the_command_line_makes_a_tenant_and_keys_for_it() {
+    let node = Node::start().await;
+    let made = Janua::command(["tenant", "create", "acme", "--name", "Acme", "--json"]);
+    let made = made.against(&node).run().await.succeeds().json();
+    assert_eq!(made["name"], "Acme");
+    let id = made["id"].as_str().unwrap();
+    let key = Janua::command(["key", "create", "--tenant", id, "--type", "secret", "--json"]);
+    let key = key.and("--scope").and("users:read").against(&node).run().await.succeeds().json();
+    assert_eq!(key["scopes"], json!(["users:read"]));
+    register_at(&node, key["key"].as_str().unwrap(), "alice@example.com").await.is_yes(201);
+    let again = Janua::command(["tenant", "create", "acme"]).against(&node).run().await;
+    again.fails(1, "slug_taken");
+    let untold = Janua::command(["tenant", "create", "other"]).with("JANUA_URL", node.api.base());
+    untold.run().await.fails(2, "JANUA_OPERATOR_TOKEN");
+    let nobody = Janua::command(["tenant", "create", "other"]).against(&node);
+    nobody.with("JANUA_URL", "http://127.0.0.1:1").run().await.fails(1, "127.0.0.1:1");
 }

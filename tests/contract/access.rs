@@ -115,3 +115,25 @@ async fn a_foreign_resource_does_not_exist() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_permission_is_a_servers_or_the_operators() {
+    let node = Node::start().await;
+    let alice = node.register("alice").await;
+    let mut met = 0;
+    for endpoint in janua_http::api::endpoints() {
+        if !matches!(endpoint.access, Access::Permission(_)) {
+            continue;
+        }
+        met += 1;
+        let by_user = call(&node, &endpoint, Some(&alice.session.access_token)).await;
+        by_user.is_no(403, "insufficient_permissions");
+        let method = Method::from_bytes(endpoint.method.as_str().as_bytes()).expect("a method");
+        let request = node.api.request(method, &somewhere(&endpoint));
+        let by_page = answer(request.header("X-API-Key", node.keys().publishable)).await;
+        by_page.is_no(403, "insufficient_permissions");
+        let by_operator = call(&node, &endpoint, Some(&node.keys().operator)).await;
+        assert!(by_operator.status != 401 && by_operator.status != 403, "{}", by_operator.text);
+    }
+    assert!(met >= 6, "{met}");
+}

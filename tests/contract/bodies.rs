@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 async fn sends(node: &Node, endpoint: &Endpoint, alice: &User, body: &Value) -> Response {
     let method = Method::from_bytes(endpoint.method.as_str().as_bytes()).expect("a method");
-    let path = endpoint.path.replace("{tenantId}", "default");
+    let path = endpoint.path.replace("{tenantId}", "default").replace("{keyId}", "nobodys");
     let request = node.api.request(method, &path).json(body);
     answer(match endpoint.access {
         Access::Session => request.bearer_auth(&alice.session.access_token),

@@ -13,7 +13,11 @@ async fn code(
     change: impl Fn(RequestBuilder) -> RequestBuilder,
 ) -> Option<(u16, String)> {
     let method = Method::from_bytes(endpoint.method.as_str().as_bytes()).expect("a method");
-    let path = endpoint.path.replace("{tenantId}", "default").replace("{sessionId}", "nobodys");
+    let path = endpoint
+        .path
+        .replace("{tenantId}", "default")
+        .replace("{sessionId}", "nobodys")
+        .replace("{keyId}", "nobodys");
     let request = node.api.request(method, &path.replace("{file}", "start.js"));
     let request = if endpoint.takes_body { request.json(&json!({})) } else { request };
     let answer = answer(change(request)).await;

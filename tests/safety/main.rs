@@ -1,5 +1,6 @@
 //! What holds whatever happens: one file for each promise.
 
+mod backup;
 mod damage;
 mod descriptors;
 mod disk;

@@ -150,6 +150,30 @@ async fn a_wrapped_cluster_key_opens_with_its_own_wrapping_alone() {
     alice.session.is_alive().await;
 }
 
+#[tokio::test]
+async fn the_wrapping_of_the_cluster_key_changes_with_one_start() {
+    let (first, second) =
+        (format!("first-{}", "s".repeat(32)), format!("second-{}", "s".repeat(32)));
+    let node = Node::start().await;
+    let alice = node.register("alice").await;
+    assert_eq!(node.stops().await, Some(0));
+    let same_folder = || Node::prepare().with_data_in(node.data_dir());
+    let wrapped = same_folder().with("storage.key_secret", &first).start().await;
+    assert_eq!(wrapped.stops().await, Some(0));
+    let (code, line) = ends(&same_folder()).await;
+    assert_eq!(code, Some(1), "the key lies bare no more: {line}");
+    let changed = same_folder()
+        .with("storage.key_secret", &second)
+        .with("storage.previous_key_secret", &first)
+        .start()
+        .await;
+    assert_eq!(changed.stops().await, Some(0));
+    let (code, _) = ends(&same_folder().with("storage.key_secret", &first)).await;
+    assert_eq!(code, Some(1), "the old wrapping opens nothing any more");
+    let node = same_folder().with("storage.key_secret", &second).start().await;
+    node.api.me(&alice.session.access_token).await.is_yes(200);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_burst_after_a_start_is_served() {
     let node = Node::start().await;

@@ -6,6 +6,18 @@ use janua_storage::capability::audit;
 use janua_storage::engine::{Options, Parts, Shards};
 use janua_storage::ids::TenantNumber;
 
+/// Every event of the default tenant as a line of an export.
+pub async fn export(data_dir: &Path) -> Vec<String> {
+    let shards = Shards::open(Options::new(data_dir), Parts::default()).await;
+    let shards = shards.unwrap_or_else(|error| panic!("{error}"));
+    let records = shards.of(TenantNumber::DEFAULT).read().await.expect("the shard serves");
+    let mut lines = Vec::new();
+    audit::export(&records, TenantNumber::DEFAULT, |line| lines.push(line)).expect("events");
+    drop(records);
+    shards.close().await;
+    lines
+}
+
 /// Verifies the default tenant's chain from its first event to its last; how many there are.
 pub async fn chain_is_whole(data_dir: &Path) -> u64 {
     let shards = Shards::open(Options::new(data_dir), Parts::default()).await;

@@ -1,14 +1,31 @@
-//! API keys: who an application is.
+//! API keys: who an application is, and which keys a tenant gives out.
 
-use janua_storage::capability::api_keys::{ApiKey, ApiKeyKind};
-use janua_storage::ids::TenantNumber;
+mod manage;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use janua_storage::capability::api_keys::{self, ApiKey, ApiKeyKind, Used};
+use janua_storage::command::{Command, Proposal};
+use janua_storage::event::Origin;
+use janua_storage::ids::{ApiKeyId, TenantNumber};
+use janua_storage::moment::Moment;
 use janua_storage::secret::{Purpose, Secret};
 use janua_storage::view::View;
+use parking_lot::Mutex;
 
-use crate::directory::Directory;
+pub use self::manage::{ApiKeyChanges, ApiKeyInfo, NewApiKey, NewlyMadeKey};
+use crate::directory::{Directory, Node};
 use crate::permissions::covers;
 use crate::refusal::Refusal;
 use crate::tenant::TenantRef;
+
+/// How coarsely it is recorded when a key was last used.
+const COARSE: Duration = Duration::from_secs(300);
+
+/// How many keys' last uses are held in memory.
+const MOST_USES: usize = 10_000;
 
 /// An API key that was recognised.
 #[derive(Clone)]
@@ -16,7 +33,7 @@ pub struct ApiKeyCaller {
     /// Whose it is.
     pub tenant: TenantRef,
     /// The key.
-    pub key: std::sync::Arc<ApiKey>,
+    pub key: Arc<ApiKey>,
 }
 
 impl Directory {
@@ -65,9 +82,11 @@ impl Directory {
         let records = tenant.0.shard.read().await?;
         let found = View::new(&records, number).api_key(&secret.hash())?;
         let now = self.node().clock.now();
-        Ok(found
-            .filter(|key| key.expires.is_none_or(|expires| expires > now))
-            .map(|key| ApiKeyCaller { tenant, key: key.into() }))
+        let found = found.filter(|key| key.expires.is_none_or(|expires| expires > now));
+        if let Some(key) = &found {
+            self.node().key_uses.note(number, key.id, now);
+        }
+        Ok(found.map(|key| ApiKeyCaller { tenant, key: key.into() }))
     }
 }
 
@@ -86,6 +105,61 @@ impl ApiKeyCaller {
 /// Whether a key's scopes cover a permission.
 pub fn allows(key: &ApiKey, permission: &str) -> bool {
     key.kind == ApiKeyKind::Secret && key.scopes.iter().any(|scope| covers(scope, permission))
+}
+
+/// When keys were last used, as far as that waits to be written.
+#[derive(Default)]
+pub(crate) struct KeyUses(Mutex<HashMap<(TenantNumber, ApiKeyId), Use>>);
+
+struct Use {
+    at: Moment,
+    written: bool,
+}
+
+impl KeyUses {
+    fn note(&self, tenant: TenantNumber, key: ApiKeyId, now: Moment) {
+        let mut uses = self.0.lock();
+        let has_room = uses.len() < MOST_USES;
+        match uses.get_mut(&(tenant, key)) {
+            Some(known) if now.since(known.at) < COARSE => {}
+            Some(known) => *known = Use { at: now, written: false },
+            None if has_room => {
+                uses.insert((tenant, key), Use { at: now, written: false });
+            }
+            // What does not fit is noted when there is room again.
+            None => {}
+        }
+    }
+
+    /// What waits, by tenant. What has been quiet is forgotten.
+    fn take(&self, now: Moment) -> HashMap<TenantNumber, Vec<Used>> {
+        let mut waiting: HashMap<_, Vec<_>> = HashMap::new();
+        let mut uses = self.0.lock();
+        for ((tenant, id), used) in uses.iter_mut().filter(|(_, used)| !used.written) {
+            used.written = true;
+            waiting.entry(*tenant).or_default().push(Used { id: *id, at: used.at });
+        }
+        uses.retain(|_, used| now.since(used.at) < COARSE);
+        waiting
+    }
+
+    /// Writes down what waits.
+    pub async fn write_down(node: &Arc<Node>) {
+        let now = node.clock.now();
+        for (tenant, used) in node.key_uses.take(now) {
+            let proposal = Proposal {
+                tenant,
+                proposed: now,
+                seed: [0; 32],
+                origin: Origin::default(),
+                idempotency: None,
+                command: Command::ApiKeys(api_keys::Command::Used(used)),
+            };
+            if let Err(error) = node.shards.of(tenant).write(proposal).await {
+                tracing::debug!(%error, "uses of keys were not recorded");
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 //! Tenants: founding the first, settings, signing keys.
 
+mod anew;
+mod directory;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use janua_storage::capability::api_keys::{ApiKey, ApiKeyKind};
 use janua_storage::capability::tenants::{
-    self, Algorithm, Cluster, Configure, Create, Found, RotateSigningKey, Tenant,
+    self, Algorithm, Cluster, Configure, Create, Found, RotateSigningKey, SigningKey, Tenant,
 };
 use janua_storage::codec;
 use janua_storage::command::{Command, Rejection};
@@ -17,9 +20,13 @@ use janua_storage::view::View;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::sessions::unexpected;
+pub use self::anew::Anew;
+pub(crate) use self::directory::settle;
+pub use self::directory::{NewTenant, NewlyMade};
+use super::sessions::{text, unexpected};
+use crate::clock::Clock;
 use crate::context::Context;
-use crate::directory::Directory;
+use crate::directory::{Directory, Node};
 use crate::idempotency::Attempt;
 use crate::refusal::Refusal;
 use crate::settings::{LONGEST_ACCESS_TTL, Settings, merge, seal_secrets};
@@ -120,8 +127,8 @@ impl Directory {
         let create = Create {
             signing_key: tokens::generate(algorithm, number, 1, &key, &*node.clock)?,
             api_keys: vec![
-                self.api_key_record(&founding.publishable_key, ApiKeyKind::Publishable),
-                self.api_key_record(&founding.secret_key, ApiKeyKind::Secret),
+                api_key_record(node, &founding.publishable_key, ApiKeyKind::Publishable),
+                api_key_record(node, &founding.secret_key, ApiKeyKind::Secret),
             ],
             tenant,
             replace: true,
@@ -145,22 +152,23 @@ impl Directory {
         let shared = Shared::new(founding.tenant.clone(), TenantNumber::CLUSTER, node.clone());
         write(&shared, tenants::Command::Found(Box::new(found))).await
     }
+}
 
-    fn api_key_record(&self, secret: &Secret, kind: ApiKeyKind) -> ApiKey {
-        let (ms, random) = self.node().clock.id_bits();
-        ApiKey {
-            id: ApiKeyId::new(ms, random),
-            kind,
-            name: "Bootstrap".into(),
-            scopes: match kind {
-                ApiKeyKind::Publishable => Vec::new(),
-                ApiKeyKind::Secret => vec!["*".into()],
-            },
-            hash: secret.hash(),
-            created: self.node().clock.now(),
-            expires: None,
-            rate_limit: None,
-        }
+/// A key that a tenant begins with.
+fn api_key_record(node: &Node, secret: &Secret, kind: ApiKeyKind) -> ApiKey {
+    let (ms, random) = node.clock.id_bits();
+    ApiKey {
+        id: ApiKeyId::new(ms, random),
+        kind,
+        name: "Bootstrap".into(),
+        scopes: match kind {
+            ApiKeyKind::Publishable => Vec::new(),
+            ApiKeyKind::Secret => vec!["*".into()],
+        },
+        hash: secret.hash(),
+        created: node.clock.now(),
+        expires: None,
+        rate_limit: None,
     }
 }
 
@@ -191,7 +199,7 @@ impl TenantRef {
             let held = self.held().await?;
             let mut changes: Value =
                 serde_json::from_str(&held.tenant.settings).unwrap_or_default();
-            merge(&mut changes, &self.sealed(&held, patch)?);
+            merge(&mut changes, &seal_settings(&held.key, &*self.0.node.clock, patch)?);
             let changes = changes.to_string();
             let settings = self.0.node.defaults.with(&changes)?;
             self.check_addresses(&settings)?;
@@ -221,15 +229,11 @@ impl TenantRef {
         checked.map(drop).map_err(|why| Refusal::field("settings.sms.webhookUrl", why))
     }
 
-    /// The patch with its secrets sealed under the tenant's key.
-    fn sealed(&self, held: &Held, patch: &Value) -> Result<Value, Refusal> {
-        let mut patch = patch.clone();
-        seal_secrets(&mut patch, |secret| {
-            let nonce = self.0.node.clock.random();
-            let sealed = held.key.seal(nonce, SETTING, secret.as_bytes())?;
-            Ok(URL_SAFE_NO_PAD.encode(codec::encode(&sealed)?))
-        })?;
-        Ok(patch)
+    /// A secret among the settings, opened.
+    pub(crate) fn opened_setting(&self, held: &Held, sealed: &str) -> Result<Secret, Refusal> {
+        let damaged = || Refusal::unavailable("a secret among the settings is damaged");
+        let bytes = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| damaged())?;
+        text(held.key.open(SETTING, &codec::decode(&bytes)?)?)
     }
 
     /// Signs with a new key from now on; the old one stays published until its last token has
@@ -261,11 +265,15 @@ impl TenantRef {
         }
     }
 
-    fn next_signing_key(&self, held: &Held) -> Result<(String, Command), Refusal> {
+    fn new_signing_key(&self, held: &Held) -> Result<SigningKey, Refusal> {
         let algorithm = held.settings.tokens.signing_algorithm.into();
         let number = held.tenant.signing_key + 1;
         let clock = &*self.0.node.clock;
-        let key = tokens::generate(algorithm, self.number(), number, &held.key, clock)?;
+        Ok(tokens::generate(algorithm, self.number(), number, &held.key, clock)?)
+    }
+
+    fn next_signing_key(&self, held: &Held) -> Result<(String, Command), Refusal> {
+        let key = self.new_signing_key(held)?;
         let kid = key.kid.clone();
         // Not the present lifetime: earlier tokens may have been given a longer one.
         let rotate = RotateSigningKey { key, longest_ttl_ms: LONGEST_ACCESS_TTL * 1000 };
@@ -278,6 +286,16 @@ pub(super) fn open_setting(held: &Held, sealed: &str) -> Result<Zeroizing<Vec<u8
     let damaged = |_| Refusal::unavailable("a sealed setting that is not of its form");
     let sealed: Sealed = codec::decode(&URL_SAFE_NO_PAD.decode(sealed).map_err(damaged)?)?;
     Ok(Zeroizing::new(held.key.open(SETTING, &sealed)?))
+}
+
+/// A patch of settings with its secrets sealed under the tenant's key.
+fn seal_settings(key: &Key, clock: &dyn Clock, patch: &Value) -> Result<Value, Refusal> {
+    let mut patch = patch.clone();
+    seal_secrets(&mut patch, |secret| {
+        let sealed = key.seal(clock.random(), SETTING, secret.as_bytes())?;
+        Ok(URL_SAFE_NO_PAD.encode(codec::encode(&sealed)?))
+    })?;
+    Ok(patch)
 }
 
 /// The `kid` that was proposed, unless another was recorded.

@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use self::eraser::Eraser;
 use self::sweeper::Sweeper;
 use self::texts::Texts;
+use crate::capability::api_keys::KeyUses;
 use crate::directory::Node;
 use crate::mail::Postman;
 use crate::refusal::Refusal;
@@ -145,6 +146,7 @@ impl Actor for Supervisor {
                     // A round that takes longer than the pause is not overtaken by the next.
                     if let Ok(mut sweeper) = sweeper.try_lock() {
                         Touches::write_down(&node).await;
+                        KeyUses::write_down(&node).await;
                         sweeper.sweep().await;
                     }
                 });

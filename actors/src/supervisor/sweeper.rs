@@ -14,6 +14,7 @@ use janua_storage::records::Records;
 use janua_storage::sweep;
 use janua_storage::view::View;
 
+use crate::capability::tenants;
 use crate::directory::Node;
 use crate::refusal::Refusal;
 use crate::tenant::{Shared, TenantRef};
@@ -48,6 +49,12 @@ impl Sweeper {
             Err(refusal) => return tracing::debug!(%refusal, "no sweep"),
         };
         let looks_at_keys = self.rounds.is_multiple_of(KEY_ROUNDS);
+        if looks_at_keys
+            && self.node.shards.of(TenantNumber::CLUSTER).is_leader()
+            && let Err(refusal) = tenants::settle(&self.node).await
+        {
+            tracing::warn!(%refusal, "a tenant is still half-way");
+        }
         self.rounds = self.rounds.wrapping_add(1);
         for tenant in tenants {
             if !self.node.shards.of(tenant).is_leader() {

@@ -1,5 +1,7 @@
 //! The endpoints, one file for each noun.
 
+pub mod api_keys;
+pub mod backups;
 pub mod cluster;
 pub mod email_verification;
 pub mod magic_links;
@@ -33,6 +35,8 @@ pub fn endpoints() -> Vec<Endpoint> {
         oauth::endpoints(),
         tenants::endpoints(),
         outbox::endpoints(),
+        api_keys::endpoints(),
+        backups::endpoints(),
         cluster::endpoints(),
         service::endpoints(),
     ];

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
-use http_body_util::Full;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa::openapi::schema::Type;
@@ -19,6 +18,7 @@ use crate::error::{Code, Error};
 use crate::input::{Empty, Schemas, reference};
 use crate::openapi;
 use crate::output::{self, Raw, Response};
+use crate::stream::Body;
 
 const JSON: &str = "application/json";
 
@@ -92,7 +92,7 @@ async fn ready(call: Call, _: Empty) -> Result<Raw, Error> {
 }
 
 async fn metrics(call: Call, _: Empty) -> Result<Raw, Error> {
-    let mut response = Response::new(Full::from((call.app.services.metrics)()));
+    let mut response = Response::new(Body::from((call.app.services.metrics)()));
     let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, text);
     Ok(Raw(response))

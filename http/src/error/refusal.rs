@@ -54,6 +54,22 @@ impl From<Refusal> for Error {
                 Code::AccountLinkRequired,
                 "The address has an account already; sign in to it and link the provider there",
             ),
+            Refusal::ReauthenticationRequired => Self::new(
+                Code::ReauthenticationRequired,
+                "The login is too long ago for this; send the password, or sign in again",
+            ),
+            Refusal::EmailRequired => Self::new(
+                Code::EmailRequired,
+                "The provider gave no e-mail address; allow it to, or sign up otherwise",
+            ),
+            Refusal::IdentityAlreadyLinked => Self::new(
+                Code::IdentityAlreadyLinked,
+                "An account of this provider is linked already; unlink it there first",
+            ),
+            Refusal::LastLoginMethod => Self::new(
+                Code::LastLoginMethod,
+                "This is the last way to sign in; add another one before you remove it",
+            ),
             Refusal::LimitReached { retry_after, level } => {
                 Self::rate_limited(retry_after).counted(level.map(Shown::from))
             }
@@ -71,6 +87,13 @@ impl From<Refusal> for Error {
             Refusal::IdempotencyConflict => Self::new(
                 Code::IdempotencyConflict,
                 "The Idempotency-Key came with another request before; use a new one",
+            ),
+            Refusal::SlugTaken => {
+                Self::new(Code::SlugTaken, "Another tenant has this id or slug; choose another")
+            }
+            Refusal::RecoveryKey => Self::new(
+                Code::RecoveryKeyConflict,
+                "Backups are encrypted to another recovery key, or there is none yet",
             ),
             Refusal::Overloaded { retry_after } => {
                 Self::unavailable("The server is busy; try again shortly", retry_after)

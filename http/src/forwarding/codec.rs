@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use bytes::{Buf, BufMut, Bytes};
 use http::uri::Uri;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, response};
-use http_body_util::Full;
+use crate::stream;
 use janua_actors::context::Operation;
 use janua_actors::refusal::{Elsewhere, Vouched};
 use janua_actors::tokens::VerifiedToken;
@@ -161,7 +161,7 @@ pub(super) fn reply(mut from: Bytes) -> Option<Reply> {
         0 => {
             let status = StatusCode::from_u16(from.try_get_u16().ok()?).ok()?;
             let headers = read_headers(&mut from)?;
-            let mut response = Response::new(Full::new(from));
+            let mut response = Response::new(stream::Body::from(from));
             *response.status_mut() = status;
             *response.headers_mut() = headers;
             Some(Reply::Answer(response))

@@ -139,7 +139,7 @@ fn securities(access: Access) -> Vec<SecurityRequirement> {
         Access::Public => vec![scheme("apiKey"), SecurityRequirement::default()],
         Access::Session => vec![scheme("accessToken")],
         Access::Operator => vec![scheme("operatorToken")],
-        Access::Permission(_) => vec![scheme("secretKey")],
+        Access::Permission(_) => vec![scheme("secretKey"), scheme("operatorToken")],
     }
 }
 
@@ -184,6 +184,7 @@ fn tag(path: &str) -> &str {
     match path.split('/').nth(1).unwrap_or_default() {
         known @ ("auth" | "users" | "sessions" | "admin") => known,
         "tenants" | ".well-known" => "keys",
+        "api-keys" => "api-keys",
         _ => "service",
     }
 }

@@ -72,8 +72,10 @@ where
         let in_flight = activity.begin(request.version() == Version::HTTP_2);
         let app = Arc::clone(&server.app);
         async move {
-            let _in_flight = in_flight;
-            Ok::<_, Infallible>(pipeline::answer(&app, door, peer, request).await)
+            let mut response = pipeline::answer(&app, door, peer, request).await;
+            // An answer that is still to come keeps its connection from looking idle.
+            response.body_mut().hold(in_flight);
+            Ok::<_, Infallible>(response)
         }
     });
     let mut connection = pin!(server.http.serve_connection(io, service));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use garde::Validate;
-use http::{Request, Response};
+use http::Request;
 use http_body_util::{BodyExt, Full};
 use janua_actors::clock::Clock;
 use janua_http::app::{App, Door, Services};
@@ -13,7 +13,7 @@ use janua_http::call::Call;
 use janua_http::endpoint::{Access, Endpoint, Limit, get, post};
 use janua_http::error::Error;
 use janua_http::input::{Empty, Json};
-use janua_http::output::{Data, Done};
+use janua_http::output::{Data, Done, Response};
 use janua_http::settings::Settings;
 use janua_http::{pipeline, server};
 use janua_storage::moment::Moment;
@@ -109,7 +109,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    async fn of(response: Response<Full<Bytes>>) -> Self {
+    async fn of(response: Response) -> Self {
         let (head, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         Self { status: head.status.as_u16(), headers: head.headers, body }

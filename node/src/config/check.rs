@@ -2,6 +2,7 @@
 //! what start-up should warn about.
 
 use janua_actors::mail::{Relay, is_sender};
+use janua_actors::redirect::is_listable;
 use janua_storage::ids::TenantId;
 use tracing_subscriber::EnvFilter;
 
@@ -85,6 +86,7 @@ fn secrets(config: &Config, layers: &mut Layers) {
         ("bootstrap.operator_token", "jop_", &bootstrap.operator_token),
         ("cluster.secret", "", &config.cluster.secret),
         ("storage.key_secret", "", &config.storage.key_secret),
+        ("storage.previous_key_secret", "", &config.storage.previous_key_secret),
     ] {
         let good = secret.as_ref().is_none_or(|secret| is_secret(secret, prefix));
         let beginning =
@@ -96,6 +98,13 @@ fn secrets(config: &Config, layers: &mut Layers) {
         one,
         "storage.key_file",
         "only one of storage.key_file and storage.key_secret may be given",
+    );
+    let storage = &config.storage;
+    let one = storage.previous_key_file.is_none() || storage.previous_key_secret.is_none();
+    layers.require(
+        one,
+        "storage.previous_key_file",
+        "only one of storage.previous_key_file and storage.previous_key_secret may be given",
     );
 }
 
@@ -160,6 +169,18 @@ fn oauth(config: &Config, layers: &mut Layers) {
             known || provider.issuer.is_some(),
             &key("issuer"),
             "must be given for every provider but google, github and microsoft",
+        );
+        let own = matches!(name.as_str(), "github" | "microsoft") && provider.issuer.is_none();
+        layers.require(
+            own || provider.base_url.is_none(),
+            &key("base_url"),
+            "may be given for github and microsoft only, and not beside an issuer",
+        );
+        let listable = |uri: &WebUrl| is_listable(uri.as_str());
+        layers.require(
+            provider.redirect_uris.iter().all(listable),
+            &key("redirect_uris"),
+            "must be https, or http for loopback",
         );
     }
 }

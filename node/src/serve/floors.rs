@@ -1,49 +1,70 @@
 //! The configuration, as each floor wants it.
 
-use std::time::Duration;
-
 use janua_actors::directory::{MailLimits, Options as Actors};
 use janua_actors::hashing::Cost;
 use janua_actors::mail::{self, Relay};
 use janua_actors::settings::{AlgorithmName, Mail, Settings, Tokens, Webauthn};
+use janua_actors::upstream::Configured;
 use janua_http::limits::rate::Rate;
 use janua_http::settings::{Connections, Rates, Settings as Http, Sizes, Timeouts, TlsFiles};
+use janua_storage::capability::cluster::FOUNDER;
 use janua_storage::capability::limits::{Bucket, Limit as PerAddress};
 use janua_storage::capability::phones::Allowance;
+use janua_storage::cluster_key::Wrapping;
 use janua_storage::engine::Options as Storage;
+use janua_storage::membership::home::Home;
 use janua_storage::seal::{Key, mac};
 use janua_storage::secret::Secret;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
 use zeroize::Zeroizing;
 
-use super::membership::Identity;
 use super::start;
-use crate::config::{self, Config, Limit, Number, OrOff, SigningAlgorithm};
+use crate::config::{self, Config, Limit, Number, OrOff, SigningAlgorithm, WebUrl};
 use crate::failure::Failure;
 
-/// What wraps the cluster's key, if anything does.
-pub fn wrapping_key(config: &Config) -> Result<Option<Key>, Failure> {
+/// What wraps the cluster's key, now and before.
+pub fn wrapping(config: &Config) -> Result<Wrapping, Failure> {
     let storage = &config.storage;
-    let material = match (&storage.key_file, &storage.key_secret) {
+    Ok(Wrapping {
+        present: wrapping_key("key", storage.key_file.as_deref(), storage.key_secret.as_ref())?,
+        previous: wrapping_key(
+            "previous_key",
+            storage.previous_key_file.as_deref(),
+            storage.previous_key_secret.as_ref(),
+        )?,
+    })
+}
+
+fn wrapping_key(
+    name: &str,
+    file: Option<&Path>,
+    secret: Option<&config::Secret>,
+) -> Result<Option<Key>, Failure> {
+    let material = match (file, secret) {
         (Some(path), _) => Zeroizing::new(std::fs::read(path).map_err(|error| {
-            start(format!("storage.key_file {} cannot be read: {error}", path.display()))
+            start(format!("storage.{name}_file {} cannot be read: {error}", path.display()))
         })?),
         (None, Some(secret)) => Zeroizing::new(secret.expose().as_bytes().to_vec()),
         (None, None) => return Ok(None),
     };
     if material.len() < 16 {
-        return Err(start("storage.key_file or storage.key_secret holds fewer than 16 bytes"));
+        return Err(start(format!(
+            "storage.{name}_file or storage.{name}_secret holds fewer than 16 bytes"
+        )));
     }
     Ok(Some(Key::new(mac(&material, b"janua wrapping key"))))
 }
 
-/// Where state lies.
-pub fn storage(config: &Config, identity: &Identity) -> Storage {
-    let home = identity.home.as_ref().filter(|_| !config.cluster.join.is_empty());
+/// Where state lies, on a node whose folder says `home`; one that says nothing founds.
+pub fn storage(config: &Config, home: Option<&Home>) -> Storage {
+    let joined = home.filter(|_| !config.cluster.join.is_empty());
     Storage {
-        node: identity.node(),
-        founds: identity.home.is_none(),
+        node: home.map_or(FOUNDER, |home| home.node),
+        founds: home.is_none(),
         // Whoever joins takes what the cluster has.
-        shards: home.map_or_else(|| narrow(config.cluster.shards), |home| home.shards),
+        shards: joined.map_or_else(|| narrow(config.cluster.shards), |home| home.shards),
         cache_bytes: config.storage.cache_bytes.0,
         snapshot_log_bytes: config.storage.snapshot_log_bytes.0,
         ..Storage::new(&config.node.data_dir)
@@ -82,8 +103,10 @@ pub fn actors(config: &Config) -> Result<Actors, Failure> {
             parallelism: narrow(config.passwords.parallelism),
         },
         issuer: config.http.public_url.as_str().into(),
+        providers: providers(config),
         sessions_per_user: narrow(config.sessions.per_user),
         live_sessions: narrow(config.sessions.live_actors),
+        fresh_for: config.sessions.fresh.0,
         allow_private_addresses: config.webhooks.allow_private_addresses,
         phone_allowance: allowance(config.limits.phone_verification),
         geoip: config.geoip.database.clone(),
@@ -103,7 +126,9 @@ fn mail(config: &Config) -> Result<mail::Options, Failure> {
     });
     let authority = authority.transpose()?;
     let relay = smtp_url.as_ref().map(|url| Relay::new(url.expose(), authority.as_deref()));
-    let relay = relay.transpose().map_err(|error| start(format!("mail.smtp_url {error}")))?;
+    let relay = relay
+        .transpose()
+        .map_err(|error| start(format!("mail.smtp_url, mail.smtp_ca: {error}")))?;
     let public_url = &config.http.public_url;
     Ok(mail::Options {
         logs_links: relay.is_none() && public_url.is_loopback(),
@@ -124,6 +149,22 @@ fn mail_limits(limits: &config::Limits) -> MailLimits {
         magic_link: of(Bucket::MagicLink, limits.magic_link),
         registration: of(Bucket::Registration, limits.email_verification),
     }
+}
+
+/// Who vouches for users.
+fn providers(config: &Config) -> BTreeMap<String, Configured> {
+    let text = |url: &WebUrl| url.as_str().to_owned();
+    let configured = config.oauth.iter().map(|(name, provider)| {
+        let configured = Configured {
+            client_id: provider.client_id.clone().unwrap_or_default(),
+            client_secret: secret(provider.client_secret.as_ref()),
+            issuer: provider.issuer.as_ref().map(text),
+            base_url: provider.base_url.as_ref().map(text),
+            redirect_uris: provider.redirect_uris.iter().map(text).collect(),
+        };
+        (name.clone(), configured)
+    });
+    configured.collect()
 }
 
 /// How clients are met.

@@ -2,7 +2,7 @@
 //! again in the opposite order.
 
 mod descriptors;
-mod floors;
+pub mod floors;
 mod membership;
 
 use std::fs::DirBuilder;
@@ -17,7 +17,7 @@ use janua_actors::clock::{Clock, SharedClock, SystemClock};
 use janua_actors::directory::Directory;
 use janua_actors::gateway::MemberLinks;
 use janua_http::app::{App, Services};
-use janua_storage::cluster_key;
+use janua_storage::cluster_key::{self, Wrapping};
 use janua_storage::engine::{Parts, Shards};
 use janua_storage::membership::{About, Membership, Stamp};
 use janua_storage::seal::Key;
@@ -33,6 +33,7 @@ use crate::cli::Serve;
 use crate::config::{self, Config};
 use crate::failure::Failure;
 use crate::output::{Founded, Output};
+use crate::restore::UNFINISHED;
 use crate::{shutdown, telemetry};
 
 /// Runs a node until a signal asks it to stop.
@@ -119,18 +120,25 @@ async fn open(
     clock: SharedClock,
     output: Output,
 ) -> Result<Opened, Failure> {
-    let wrapping = floors::wrapping_key(config)?;
-    make_private(&config.node.data_dir)?;
+    let wrapping = floors::wrapping(config)?;
+    let folder = &config.node.data_dir;
+    make_private(folder)?;
+    if folder.join(UNFINISHED).exists() {
+        let folder = folder.display();
+        return Err(start(format!(
+            "a restore into {folder} has not come to its end: empty the folder and restore again, or run `janua cluster recover` again if that was interrupted"
+        )));
+    }
     let http_address = gate.http_address.clone();
-    let identity = gate.identify(config, wrapping.as_ref(), &clock).await?;
-    let options = floors::storage(config, &identity);
+    let identity = gate.identify(config, wrapping.present.as_ref(), &clock).await?;
+    let options = floors::storage(config, identity.home.as_ref());
     let parts = Parts { door: Some(identity.door), ..Parts::default() };
     let shards = Shards::open(options, parts).await.map_err(start)?;
     let shards = storage.get_or_init(|| Arc::new(shards)).clone();
     let started = async {
         let founds = identity.home.is_none();
         let (directory, key) =
-            start_actors(config, &shards, wrapping.as_ref(), &clock, founds, output).await?;
+            start_actors(config, &shards, &wrapping, &clock, founds, output).await?;
         let about = About {
             name: config.node.name.clone(),
             http_address,
@@ -163,7 +171,7 @@ async fn hand_over(asked: impl Future<Output = ()>, storage: Arc<OnceLock<Arc<Sh
 }
 
 /// Makes the data folder, if it is not there, for this user alone.
-fn make_private(folder: &Path) -> Result<(), Failure> {
+pub fn make_private(folder: &Path) -> Result<(), Failure> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(|error| start(format!("data folder {} cannot be used: {error}", folder.display())))
 }
@@ -172,7 +180,7 @@ fn make_private(folder: &Path) -> Result<(), Failure> {
 async fn start_actors(
     config: &Config,
     shards: &Arc<Shards>,
-    wrapping: Option<&Key>,
+    wrapping: &Wrapping,
     clock: &SharedClock,
     founds: bool,
     output: Output,

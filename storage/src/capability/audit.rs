@@ -1,6 +1,8 @@
 //! The audit chain: every event of a tenant, each bound to all before it, personal values by digest
 //! alone, so that they can be erased and the chain still verifies.
 
+mod export;
+
 use std::ops::ControlFlow;
 
 use base64::Engine;
@@ -20,6 +22,8 @@ use crate::seal;
 use crate::state_machine::Step;
 use crate::transaction::Transaction;
 
+pub use export::{ExportProblem, ExportVerifier, hash_text, to_line};
+
 /// The end of a tenant's chain.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
@@ -27,6 +31,22 @@ pub struct Head {
     pub sequence: u64,
     /// Hash of the last event; 32 zero bytes before the first.
     pub hash: [u8; 32],
+}
+
+/// The epoch of a tenant's chain: it changes when the chain goes on from a state that may not be the
+/// last one, so that two heads of one sequence can be told apart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// 1, 2, 3 …
+    pub number: u32,
+    /// Since when.
+    pub opened: Moment,
+}
+
+impl Default for Epoch {
+    fn default() -> Self {
+        Self { number: 1, opened: Moment::default() }
+    }
 }
 
 /// What a walk of the chain found.
@@ -151,6 +171,30 @@ pub fn verify(records: &dyn Records, tenant: TenantNumber) -> Result<Verificatio
     Ok(Verification { checked: reached.sequence, first_invalid, head })
 }
 
+/// Every event of a tenant as a line of an export.
+pub fn export(
+    records: &dyn Records,
+    tenant: TenantNumber,
+    mut line: impl FnMut(String),
+) -> Result<(), Fault> {
+    let mut fault = None;
+    records.scan(
+        &keys::range(tenant, Kind::Events),
+        None,
+        &mut |_, value| match codec::decode::<Vec<Event>>(value) {
+            Ok(events) => {
+                events.iter().for_each(|event| line(to_line(event)));
+                ControlFlow::Continue(())
+            }
+            Err(damage) => {
+                fault = Some(damage);
+                ControlFlow::Break(())
+            }
+        },
+    )?;
+    fault.map_or(Ok(()), Err)
+}
+
 /// The event as `/audit/events` shows it, `hashChain` and `verified` left out.
 pub fn to_json(event: &Event) -> Value {
     render(event, &|value| match value {
@@ -272,6 +316,50 @@ mod tests {
         assert_eq!((sound.checked, sound.first_invalid), (3, None));
         change(&mut memory, 2, |events| events[0].kind = EventKind::LoginFailed);
         assert_eq!(verify(&memory, TENANT).expect("a walk").first_invalid, Some(2));
+    }
+
+    fn lines(memory: &Memory) -> Vec<String> {
+        let mut lines = Vec::new();
+        export(memory, TENANT, |line| lines.push(line)).expect("an export");
+        lines
+    }
+
+    fn verified(lines: &[String]) -> Result<u64, ExportProblem> {
+        let mut verifier = ExportVerifier::default();
+        lines.iter().try_for_each(|line| verifier.take(line))?;
+        Ok(verifier.checked())
+    }
+
+    #[test]
+    fn an_export_verifies_by_itself_until_a_line_is_changed() {
+        let lines = lines(&chain_of_three());
+        assert_eq!(verified(&lines), Ok(3));
+        assert_eq!(verified(&lines[1..]), Ok(2), "a part verifies as well");
+        let gap = ExportProblem::Gap { expected: 2, found: 3 };
+        assert_eq!(verified(&[lines[0].clone(), lines[2].clone()]), Err(gap));
+        for (from, to) in [
+            ("a@example", "b@example"),
+            ("192.0.2.1", "192.0.2.2"),
+            ("user.created", "user.deleted"),
+        ] {
+            let mut changed = lines.clone();
+            changed[0] = changed[0].replace(from, to);
+            assert_eq!(verified(&changed), Err(ExportProblem::Changed(1)), "{from}");
+        }
+        assert!(matches!(verified(&["{}".into()]), Err(ExportProblem::Malformed(_))));
+    }
+
+    #[test]
+    fn an_export_verifies_after_values_were_erased() {
+        let mut memory = chain_of_three();
+        change(&mut memory, 1, |events| {
+            let salt = events[0].salt.take().expect("a salt");
+            let erase =
+                |text: &str| Personal::Erased(seal::mac(&salt, format!("{text:?}").as_bytes()));
+            events[0].ip_address = Some(erase("192.0.2.1"));
+            events[0].details[0].1 = Detail::Personal(erase("a@example.com"));
+        });
+        assert_eq!(verified(&lines(&memory)), Ok(3));
     }
 
     #[test]

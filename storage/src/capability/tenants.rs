@@ -1,6 +1,12 @@
 //! Tenants, their settings and signing keys; and the cluster that knows them all.
 
+mod anew;
+mod directory;
+
 use serde::{Deserialize, Serialize};
+
+pub use anew::{Cause, Erase, Rename, ResetOperator, Restart};
+pub use directory::{Delist, Enlist, Forget, Reserve, SetRecoveryKey, Unsettled};
 
 use crate::capability::api_keys::ApiKey;
 use crate::command::{Rejection, Reply, Stop};
@@ -89,6 +95,26 @@ pub enum Command {
     Configure(Configure),
     /// Another signing key.
     RotateSigningKey(Box<RotateSigningKey>),
+    /// A name and a number for a tenant to be, in shard 0.
+    Reserve(Reserve),
+    /// A tenant is there, in shard 0.
+    Enlist(Enlist),
+    /// A tenant is to go, in shard 0.
+    Delist(Delist),
+    /// A tenant is gone, in shard 0.
+    Forget(Forget),
+    /// Erase records, in the tenant's shard.
+    Erase(Erase),
+    /// To whom backups are encrypted, in shard 0.
+    SetRecoveryKey(SetRecoveryKey),
+    /// Another id of the cluster, in shard 0.
+    Rename(Rename),
+    /// Another operator token, in shard 0.
+    ResetOperator(ResetOperator),
+    /// Other keys and another epoch, after a restore.
+    Restart(Box<Restart>),
+    /// Another name for people.
+    Title(Title),
 }
 
 /// A new tenant with all that it needs to serve.
@@ -133,6 +159,13 @@ pub struct RotateSigningKey {
     pub longest_ttl_ms: u64,
 }
 
+/// Another name for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Title {
+    /// The name.
+    pub name: String,
+}
+
 impl Tenant {
     fn load(step: &Step<'_, '_>) -> Result<Option<Self>, Fault> {
         step.get(&keys::single(step.tenant, Kind::Tenant))
@@ -151,6 +184,16 @@ pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, 
         Command::Found(command) => command.apply(step),
         Command::Configure(command) => command.apply(step),
         Command::RotateSigningKey(command) => command.apply(step),
+        Command::Reserve(command) => command.apply(step),
+        Command::Enlist(command) => command.apply(step),
+        Command::Delist(command) => command.apply(step),
+        Command::Forget(command) => command.apply(step),
+        Command::Erase(command) => command.apply(step),
+        Command::SetRecoveryKey(command) => command.apply(step),
+        Command::Rename(command) => command.apply(step),
+        Command::ResetOperator(command) => command.apply(step),
+        Command::Restart(command) => command.apply(step),
+        Command::Title(command) => command.apply(step),
     }
 }
 
@@ -194,6 +237,15 @@ impl Configure {
         }
         tenant.settings = self.settings;
         tenant.revision += 1;
+        tenant.save(step)?;
+        Ok(Reply::Done)
+    }
+}
+
+impl Title {
+    fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
+        let mut tenant = Tenant::load(step)?.ok_or(Rejection::NotFound)?;
+        tenant.name = self.name;
         tenant.save(step)?;
         Ok(Reply::Done)
     }

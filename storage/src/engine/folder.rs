@@ -9,8 +9,8 @@ use std::sync::Arc;
 use super::error::OpenError;
 use super::files::{Disk, read_all, write_durably};
 
-/// The version of the data folder that this program writes.
-const VERSION: u32 = 1;
+/// The version of data folders that this program writes.
+pub const VERSION: u32 = 1;
 /// The mark of a clean stop.
 const CLEAN: &str = "clean";
 /// What it says if log and state are as they were left.
@@ -55,6 +55,14 @@ impl Folder {
         Ok(Self { disk: disk.clone(), dir: dir.into(), _lock: lock, clean_log, clean_state })
     }
 
+    /// Takes a folder that is one already, and makes none.
+    pub fn open_present(disk: &Arc<dyn Disk>, dir: &Path, shards: u16) -> Result<Self, OpenError> {
+        match dir.join("format").exists() {
+            true => Self::open(disk, dir, shards),
+            false => Err(foreign(dir, "it has no `format` file")),
+        }
+    }
+
     /// Must be called before the state is opened, which may write to it.
     pub fn begin_state(&self) -> io::Result<()> {
         match self.clean_state {
@@ -79,6 +87,15 @@ impl Folder {
     pub fn mark_clean(&self) -> io::Result<()> {
         write_durably(&*self.disk, &self.dir.join(CLEAN), ALL)
     }
+}
+
+/// The number of shards that a folder was founded with.
+pub fn shards_of(dir: &Path) -> Result<u16, OpenError> {
+    let content = fs::read(dir.join("format"));
+    let content = content.map_err(|_| foreign(dir, "it has no `format` file"))?;
+    let text = String::from_utf8_lossy(&content);
+    let shards = text.lines().find_map(|line| line.strip_prefix(SHARDS)?.trim().parse().ok());
+    shards.ok_or_else(|| foreign(dir, "its `format` file is not ours"))
 }
 
 fn lock(dir: &Path) -> Result<File, OpenError> {

@@ -5,6 +5,7 @@
 //!
 //! Invariant: log and snapshots are the truth; the tree can always be rebuilt from them.
 
+pub mod backup;
 pub mod error;
 pub mod files;
 mod folder;
@@ -18,6 +19,7 @@ mod poison;
 mod pulse;
 mod raft;
 mod restore;
+pub mod revival;
 mod scrub;
 mod shard;
 mod shards;
@@ -32,7 +34,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use self::error::{Cause, OpenError, Unavailable};
+pub use self::error::{OpenError, Unavailable, Cause};
+pub use self::folder::{VERSION as DATA_VERSION, shards_of};
 pub use self::health::Health;
 pub use self::members::Members;
 pub use self::shard::{Leadership, Shard, View};

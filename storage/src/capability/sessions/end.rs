@@ -40,6 +40,8 @@ pub enum EndReason {
     PasswordReset,
     /// Its user was suspended.
     Suspended,
+    /// Its cluster was restored to an earlier state, which may not know of its end.
+    Restored,
 }
 
 impl EndReason {
@@ -55,6 +57,7 @@ impl EndReason {
             Self::Expired => "expired",
             Self::PasswordReset => "password_reset",
             Self::Suspended => "suspended",
+            Self::Restored => "restored",
         }
     }
 }
@@ -102,6 +105,53 @@ pub struct Expire {
     pub user: UserId,
     /// Which.
     pub session: SessionId,
+}
+
+/// Ends sessions of whoever has any, at most so many, and voids what can be used once. Repeated
+/// until there are none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndAll {
+    /// Why.
+    pub reason: EndReason,
+    /// How many at once.
+    pub most: u32,
+}
+
+impl EndAll {
+    pub(super) fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
+        let most = self.most as usize;
+        let mut found = Vec::new();
+        let sessions = keys::range(step.tenant, Kind::Session);
+        step.records().scan(&sessions, None, &mut |_, value| {
+            found.push(codec::decode::<Session>(value));
+            if found.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        let mut ended = 0;
+        for session in found {
+            let session = session?;
+            match User::load(step, session.user)? {
+                Some(mut user) => {
+                    end(step, &mut user, &session, self.reason)?;
+                    user.save(step)?;
+                }
+                None => step.delete(keys::session(step.tenant, session.user, session.id)),
+            }
+            ended += 1;
+        }
+        for kind in keys::ONE_TIME {
+            let mut void = Vec::new();
+            step.records().scan(&keys::range(step.tenant, kind), None, &mut |key, _| {
+                void.push(key.to_vec());
+                match ended + void.len() < most {
+                    true => ControlFlow::Continue(()),
+                    false => ControlFlow::Break(()),
+                }
+            })?;
+            ended += void.len();
+            void.into_iter().for_each(|key| step.delete(key));
+        }
+        Ok(Reply::Count(ended as u32))
+    }
 }
 
 impl LogOut {

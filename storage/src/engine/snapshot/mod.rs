@@ -28,6 +28,22 @@ pub struct SnapshotFile {
 }
 
 impl SnapshotFile {
+    /// A snapshot that lies anywhere.
+    pub fn open(disk: &dyn Disk, path: &Path) -> io::Result<Self> {
+        Ok(Self { path: path.into(), file: disk.open(path)? })
+    }
+
+    /// Its bytes, as they lie.
+    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.file.read_at(offset, buffer)
+    }
+
+    /// The value under a key that is among the first of it, if it is there.
+    pub fn first_record_under(&self, shard: ShardId, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+        let records = Reader::open(&*self.file, shard)?.next_run()?;
+        Ok(records.into_iter().find(|(found, _)| found == key).map(|(_, value)| value))
+    }
+
     /// Bytes in it.
     pub fn bytes(&self) -> u64 {
         self.file.size().unwrap_or(0)

@@ -1,0 +1,57 @@
+//! Backups, as operators ask for them.
+
+use janua_storage::backup::recovery_key::RecoveryPublicKey;
+use janua_storage::capability::tenants::{self, SetRecoveryKey};
+use janua_storage::command::Rejection;
+use janua_storage::engine::backup::{Archive, Order};
+use janua_storage::ids::TenantNumber;
+use janua_storage::view::View;
+
+use crate::context::Context;
+use crate::directory::Directory;
+use crate::refusal::Refusal;
+
+impl Directory {
+    /// To whom backups are encrypted, once that is known.
+    pub async fn recovery_key(&self) -> Result<Option<RecoveryPublicKey>, Refusal> {
+        let records = self.node().shards.of(TenantNumber::CLUSTER).read().await?;
+        let key = View::new(&records, TenantNumber::CLUSTER).recovery_key()?;
+        Ok(key.map(RecoveryPublicKey))
+    }
+
+    /// Encrypts backups to this key from now on; refused when there is another one, unless that is
+    /// to be replaced.
+    pub async fn set_recovery_key(
+        &self,
+        context: &Context,
+        key: RecoveryPublicKey,
+        replace: bool,
+    ) -> Result<(), Refusal> {
+        let set = tenants::Command::SetRecoveryKey(SetRecoveryKey { public: key.0, replace });
+        match self.try_cluster(context.origin(), set).await? {
+            Err(Rejection::AlreadyExists) => Err(Refusal::RecoveryKey),
+            outcome => {
+                let now = self.node().clock.now();
+                outcome.map(drop).map_err(|rejection| Refusal::from_rejection(rejection, now))
+            }
+        }
+    }
+
+    /// Begins a backup of everything that was answered before.
+    pub async fn back_up(&self) -> Result<Archive, Refusal> {
+        let node = self.node();
+        let to = self.recovery_key().await?.ok_or(Refusal::RecoveryKey)?;
+        let records = node.shards.of(TenantNumber::CLUSTER).read().await?;
+        let cluster = View::new(&records, TenantNumber::CLUSTER).cluster()?;
+        let cluster = cluster.ok_or_else(|| Refusal::unavailable("there is no cluster yet"))?;
+        let order = Order {
+            cluster: cluster.id,
+            key: node.cluster_key.clone(),
+            program: env!("CARGO_PKG_VERSION").into(),
+            begun: node.clock.now(),
+            to,
+            random: node.clock.random(),
+        };
+        Ok(node.shards.shards().back_up(order).await?)
+    }
+}

@@ -1,0 +1,256 @@
+//! Which keys a tenant gives out: making, changing, rotating and revoking them.
+
+use std::time::Duration;
+
+use janua_storage::capability::api_keys::{
+    self, ApiKey, ApiKeyKind, Create, Revoke, Rotate, Update, Usage,
+};
+use janua_storage::command::{Command, Reply};
+use janua_storage::ids::ApiKeyId;
+use janua_storage::moment::Moment;
+use janua_storage::secret::{Purpose, Secret};
+
+use super::covers;
+use crate::capability::sessions::unexpected;
+use crate::context::Context;
+use crate::idempotency::Attempt;
+use crate::refusal::Refusal;
+use crate::tenant::{Answer, TenantRef};
+
+/// How many characters of a key are kept, by which people find it again. What follows them in a key
+/// is still beyond guessing.
+const SHOWN: usize = 12;
+
+/// For how long a secret that was rotated works on.
+const GRACE: Duration = Duration::from_secs(24 * 3600);
+
+/// The permissions that there are.
+const PERMISSIONS: [&str; 28] = [
+    "users:read",
+    "users:write",
+    "users:delete",
+    "organizations:read",
+    "organizations:write",
+    "organizations:delete",
+    "members:read",
+    "members:write",
+    "invites:read",
+    "invites:write",
+    "roles:read",
+    "roles:write",
+    "settings:read",
+    "settings:write",
+    "billing:read",
+    "billing:write",
+    "webhooks:read",
+    "webhooks:write",
+    "api_keys:read",
+    "api_keys:write",
+    "audit:read",
+    "scim:read",
+    "scim:write",
+    "content:read",
+    "content:write",
+    "analytics:read",
+    "campaigns:read",
+    "campaigns:write",
+];
+
+/// A key to be.
+#[derive(Debug, Clone)]
+pub struct NewApiKey {
+    /// What people call it.
+    pub name: String,
+    /// What it may do.
+    pub kind: ApiKeyKind,
+    /// Permissions, of a secret key alone.
+    pub scopes: Vec<String>,
+    /// When it stops working.
+    pub expires: Option<Moment>,
+    /// Its own rate limit, `N/unit`.
+    pub rate_limit: Option<String>,
+}
+
+/// Changes of a key; what is `None` stays.
+#[derive(Debug, Clone, Default)]
+pub struct ApiKeyChanges {
+    /// What people call it.
+    pub name: Option<String>,
+    /// Permissions, of a secret key alone.
+    pub scopes: Option<Vec<String>>,
+    /// When it stops working.
+    pub expires: Option<Option<Moment>>,
+    /// Its own rate limit.
+    pub rate_limit: Option<Option<String>>,
+}
+
+/// A key, as lists show it.
+#[derive(Debug, Clone)]
+pub struct ApiKeyInfo {
+    /// The key.
+    pub key: ApiKey,
+    /// How it looks, and when it was last used.
+    pub usage: Usage,
+}
+
+/// A key with its secret, which is shown once.
+pub struct NewlyMadeKey {
+    /// The key.
+    pub info: ApiKeyInfo,
+    /// `jpk_…` or `jsk_…`
+    pub secret: Secret,
+}
+
+impl TenantRef {
+    /// Makes a key. `holds` are the scopes of whoever asks, who can grant nothing else.
+    pub async fn create_api_key(
+        &self,
+        context: &Context,
+        holds: &[String],
+        new: NewApiKey,
+    ) -> Result<NewlyMadeKey, Refusal> {
+        let first = match self.attempt(context).await? {
+            Attempt::Repeated(answer) => return newly_made(answer, None),
+            Attempt::First(first) => first,
+        };
+        check_scopes(new.kind, &new.scopes, holds)?;
+        let node = &self.0.node;
+        if new.expires.is_some_and(|expires| expires <= node.clock.now()) {
+            return Err(Refusal::field("expiresAt", "must lie ahead"));
+        }
+        let (ms, random) = node.clock.id_bits();
+        let secret = self.draw(new.kind);
+        let key = ApiKey {
+            id: ApiKeyId::new(ms, random),
+            kind: new.kind,
+            name: new.name,
+            scopes: new.scopes,
+            hash: secret.hash(),
+            created: node.clock.now(),
+            expires: new.expires,
+            rate_limit: new.rate_limit,
+        };
+        let create = Create { key, prefix: shown(&secret) };
+        let command = Command::ApiKeys(api_keys::Command::Create(Box::new(create)));
+        let ticket = self.ticket(&first, Some(secret.expose())).await?;
+        newly_made(self.propose(context.origin(), ticket, command).await?, Some(secret))
+    }
+
+    /// Changes a key.
+    pub async fn update_api_key(
+        &self,
+        context: &Context,
+        holds: &[String],
+        id: ApiKeyId,
+        changes: ApiKeyChanges,
+    ) -> Result<ApiKeyInfo, Refusal> {
+        let present = self.api_key_by_id(id).await?;
+        if let Some(scopes) = &changes.scopes {
+            check_scopes(present.key.kind, scopes, holds)?;
+        }
+        let ApiKeyChanges { name, scopes, expires, rate_limit } = changes;
+        let update = Update { id, name, scopes, expires, rate_limit };
+        let command = Command::ApiKeys(api_keys::Command::Update(Box::new(update)));
+        match self.propose(context.origin(), None, command).await?.reply {
+            Reply::ApiKey(key) => Ok(ApiKeyInfo { key: *key, usage: present.usage }),
+            reply => Err(unexpected(&reply)),
+        }
+    }
+
+    /// Gives a key another secret; the old one works on for a while.
+    pub async fn rotate_api_key(
+        &self,
+        context: &Context,
+        id: ApiKeyId,
+    ) -> Result<NewlyMadeKey, Refusal> {
+        let first = match self.attempt(context).await? {
+            Attempt::Repeated(answer) => return newly_made(answer, None),
+            Attempt::First(first) => first,
+        };
+        let kind = self.api_key_by_id(id).await?.key.kind;
+        let secret = self.draw(kind);
+        let grace_ms = GRACE.as_millis() as u64;
+        let rotate = Rotate { id, hash: secret.hash(), prefix: shown(&secret), grace_ms };
+        let command = Command::ApiKeys(api_keys::Command::Rotate(Box::new(rotate)));
+        let ticket = self.ticket(&first, Some(secret.expose())).await?;
+        newly_made(self.propose(context.origin(), ticket, command).await?, Some(secret))
+    }
+
+    /// Voids a key with every secret that it has.
+    pub async fn revoke_api_key(&self, context: &Context, id: ApiKeyId) -> Result<(), Refusal> {
+        let command = Command::ApiKeys(api_keys::Command::Revoke(Revoke { id }));
+        self.propose(context.origin(), None, command).await.map(drop)
+    }
+
+    /// A key.
+    pub async fn api_key_by_id(&self, id: ApiKeyId) -> Result<ApiKeyInfo, Refusal> {
+        let records = self.0.shard.read().await?;
+        let view = self.0.view(&records);
+        let key = view.api_key_by_id(id)?.ok_or(Refusal::NotFound)?;
+        let usage = view.api_key_usage(id)?.unwrap_or_else(|| unknown(&key));
+        Ok(ApiKeyInfo { key, usage })
+    }
+
+    /// All keys, oldest first.
+    pub async fn api_keys(&self) -> Result<Vec<ApiKeyInfo>, Refusal> {
+        let records = self.0.shard.read().await?;
+        let view = self.0.view(&records);
+        let mut all = Vec::new();
+        for key in view.api_keys()? {
+            let usage = view.api_key_usage(key.id)?.unwrap_or_else(|| unknown(&key));
+            all.push(ApiKeyInfo { key, usage });
+        }
+        Ok(all)
+    }
+
+    fn draw(&self, kind: ApiKeyKind) -> Secret {
+        Secret::new(purpose(kind), self.number(), &self.0.node.clock.random())
+    }
+}
+
+fn purpose(kind: ApiKeyKind) -> Purpose {
+    match kind {
+        ApiKeyKind::Publishable => Purpose::PublishableKey,
+        ApiKeyKind::Secret => Purpose::SecretKey,
+    }
+}
+
+fn shown(secret: &Secret) -> String {
+    secret.expose().chars().take(SHOWN).collect()
+}
+
+/// Of a key that founding has made nothing is known but its kind.
+fn unknown(key: &ApiKey) -> Usage {
+    Usage { prefix: format!("{}_", purpose(key.kind).prefix()), last_used: None }
+}
+
+/// Whether these scopes exist, and may be granted.
+fn check_scopes(kind: ApiKeyKind, scopes: &[String], holds: &[String]) -> Result<(), Refusal> {
+    if kind == ApiKeyKind::Publishable && !scopes.is_empty() {
+        return Err(Refusal::field("scopes", "a publishable key has none"));
+    }
+    let exists = |scope: &String| PERMISSIONS.iter().any(|known| covers(scope, known));
+    if let Some(unknown) = scopes.iter().position(|scope| !exists(scope)) {
+        return Err(Refusal::field(&format!("scopes[{unknown}]"), "is no permission"));
+    }
+    // A wildcard is granted by a wildcard that holds it, not by all that it stands for today.
+    let may_grant = |scope: &String| holds.iter().any(|held| covers(held, scope));
+    match scopes.iter().all(may_grant) {
+        true => Ok(()),
+        false => Err(Refusal::InsufficientPermissions),
+    }
+}
+
+/// The key as proposed, unless another was recorded.
+fn newly_made(answer: Answer, proposed: Option<Secret>) -> Result<NewlyMadeKey, Refusal> {
+    let lost = || Refusal::unavailable("a recorded key that is no text");
+    let recorded = answer.secrets.map(String::from_utf8).transpose().map_err(|_| lost())?;
+    let secret = recorded.map(|text| Secret::given(&text)).or(proposed).ok_or_else(lost)?;
+    match answer.reply {
+        Reply::ApiKey(key) => {
+            let usage = Usage { prefix: shown(&secret), last_used: None };
+            Ok(NewlyMadeKey { info: ApiKeyInfo { key: *key, usage }, secret })
+        }
+        reply => Err(unexpected(&reply)),
+    }
+}

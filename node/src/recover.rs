@@ -1,0 +1,189 @@
+//! `janua cluster recover`: when a quorum is lost for good, a new cluster out of one node that is
+//! left.
+//!
+//! Decision: what a survivor has may be older than what its peers have acknowledged, as a backup is.
+//! So sessions end, keys change and audit chains open a new epoch, as after a restore.
+
+use std::fs;
+use std::path::Path;
+
+use clap::Args;
+use janua_actors::capability::tenants::Anew;
+use janua_storage::capability::tenants::Cause;
+use janua_storage::engine::revival::{Revival, Survived, Survivor};
+use janua_storage::engine::{Options, shards_of};
+use janua_storage::ids::ShardId;
+use serde_json::{Value, json};
+
+use crate::cli::Settings;
+use crate::config::{self, Config};
+use crate::failure::Failure;
+use crate::offline::{block_on, failed};
+use crate::output::print;
+use crate::restore::{UNFINISHED, begin_anew, hex, put_in_place};
+use crate::serve::{self, floors};
+
+/// Where what was there before is kept.
+const BEFORE: &str = "before-recovery";
+/// What is replaced.
+const REPLACED: [&str; 6] = ["format", "clean", "log", "state", "snapshots", "node"];
+
+/// `janua cluster recover`
+#[derive(Debug, Args)]
+pub struct Recover {
+    /// Do it; without it, only say what may be lost
+    #[arg(long)]
+    yes: bool,
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    settings: Settings,
+    /// Print JSON instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+/// Says what may be lost and, when told to, makes the new cluster.
+pub fn run(command: &Recover) -> Result<(), Failure> {
+    let settings = &command.settings;
+    let config = config::load(settings.config.as_deref(), &settings.flags())
+        .map_err(Failure::Configuration)?;
+    let folder = &config.node.data_dir;
+    let before = folder.join(BEFORE);
+    if before.exists() && folder.join(UNFINISHED).exists() {
+        // An earlier run has come as far as this: what it made is whole.
+        exchange(folder)?;
+        return print(&done(folder, None, command.json));
+    }
+    if before.exists() {
+        return Err(failed(format!("{} is in the way: move it elsewhere", before.display())));
+    }
+    let options =
+        Options { shards: shards_of(folder).map_err(failed)?, ..floors::storage(&config, None) };
+    // What an earlier run has left half-way.
+    drop(fs::remove_dir_all(folder.join(UNFINISHED)));
+    block_on(async {
+        let survivor = Survivor::open(&options).map_err(failed)?;
+        let survived = look(&survivor, options.shards).await?;
+        print(&said(&survived, command))?;
+        if !command.yes {
+            return Err(Failure::Reported);
+        }
+        let anew = recover(&config, &options, survivor).await?;
+        print(&done(folder, Some(&anew), command.json))
+    })
+}
+
+/// What the node has of every shard.
+async fn look(survivor: &Survivor, shards: u16) -> Result<Vec<Survived>, Failure> {
+    let mut survived = Vec::new();
+    for shard in (0..shards).map(ShardId) {
+        let found = survivor.survived(shard).await.map_err(failed)?;
+        let absent = || {
+            failed(format!(
+                "this node has no replica of shard {shard}: recover another node, or restore a backup"
+            ))
+        };
+        survived.push(found.ok_or_else(absent)?);
+    }
+    Ok(survived)
+}
+
+async fn recover(config: &Config, options: &Options, survivor: Survivor) -> Result<Anew, Failure> {
+    let folder = &options.data_dir;
+    let unfinished = folder.join(UNFINISHED);
+    serve::make_private(&unfinished)?;
+    let revived = Options { data_dir: unfinished.clone(), ..options.clone() };
+    let revival = Revival::begin(&revived).map_err(failed)?;
+    for shard in (0..options.shards).map(ShardId) {
+        let shard = survivor.revive(shard, &revival).map_err(failed)?;
+        revival.finish(shard).await.map_err(failed)?;
+    }
+    revival.close().map_err(failed)?;
+    drop(survivor);
+    let unusable = |error: std::io::Error| failed(format!("{}: {error}", folder.display()));
+    fs::copy(folder.join("cluster.key"), unfinished.join("cluster.key")).map_err(unusable)?;
+    let anew = begin_anew(config, &unfinished, Cause::Recovered).await?;
+    serve::make_private(&folder.join(BEFORE))?;
+    exchange(folder)?;
+    Ok(anew)
+}
+
+/// Puts what was made in the place of what was there before. Interrupted, it can be done again.
+fn exchange(folder: &Path) -> Result<(), Failure> {
+    let before = folder.join(BEFORE);
+    let is_old = |name: &&str| folder.join(name).exists() && !before.join(name).exists();
+    for name in REPLACED.iter().filter(|name| is_old(name)) {
+        let moved = fs::rename(folder.join(name), before.join(name));
+        moved.map_err(|error| failed(format!("{}: {error}", folder.display())))?;
+    }
+    put_in_place(&folder.join(UNFINISHED), folder)
+}
+
+fn said(survived: &[Survived], command: &Recover) -> String {
+    let tail = |one: &Survived| {
+        let committed = one.committed.map_or(0, |committed| committed.index);
+        one.last.index.saturating_sub(committed)
+    };
+    if command.json {
+        let shards: Vec<Value> = survived
+            .iter()
+            .map(|one| {
+                json!({
+                    "shard": one.shard.0,
+                    "term": one.last.term,
+                    "last": one.last.index,
+                    "acknowledged": one.committed.map(|committed| committed.index),
+                    "unconfirmed": tail(one),
+                })
+            })
+            .collect();
+        return format!("{}\n", json!({ "event": "survived", "shards": shards }));
+    }
+    let mut text = String::from("What this node has:\n");
+    for one in survived {
+        let (shard, last, term) = (one.shard, one.last.index, one.last.term);
+        text.push_str(&format!("  shard {shard}: up to position {last} of term {term}"));
+        text.push_str(&match tail(one) {
+            0 => "\n".to_owned(),
+            tail => {
+                format!(", of which it does not know whether the last {tail} were acknowledged\n")
+            }
+        });
+    }
+    text.push_str(
+        "Lost is whatever the other nodes have acknowledged beyond these positions. Kept is everything \
+         up to them, also what no client was told of.\n",
+    );
+    if !command.yes {
+        text.push_str(
+            "Nothing was changed. Make sure that no other node of the cluster runs, nor will, and give \
+             --yes.\n",
+        );
+    }
+    text
+}
+
+fn done(folder: &Path, anew: Option<&Anew>, as_json: bool) -> String {
+    let before = folder.join(BEFORE);
+    if as_json {
+        let all = json!({
+            "event": "recovered",
+            "cluster": anew.map(|anew| hex(&anew.cluster)),
+            "tenants": anew.map(|anew| anew.tenants),
+            "ended": anew.map(|anew| anew.ended),
+            "before": before,
+        });
+        return format!("{all}\n");
+    }
+    let what = match anew {
+        Some(anew) => format!("{} with {} tenants", hex(&anew.cluster), anew.tenants),
+        None => "as the run before has made it".into(),
+    };
+    format!(
+        "{}: a new cluster {what}\n\
+         Every session has ended, every tenant signs with a new key, and audit chains go on in a new \
+         epoch. What was there before is in {}.\n",
+        folder.display(),
+        before.display()
+    )
+}

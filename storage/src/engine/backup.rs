@@ -1,0 +1,246 @@
+//! What a running node puts into a backup: of each shard the snapshot that lies on disk and the log
+//! since, up to a position that covers everything answered before the backup began.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use openraft::EntryPayload;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::error::Unavailable;
+use super::folder;
+use super::raft::{Entry, LogId, Proposed};
+use super::shard::Shard;
+use super::shards::Shards;
+use super::snapshot::SnapshotFile;
+use crate::backup::archive::{ClusterHead, Item, Position, ShardEnd, ShardHead, Writer};
+use crate::backup::recovery_key::RecoveryPublicKey;
+use crate::backup::stream::Sealer;
+use crate::codec;
+use crate::fault::Fault;
+use crate::ids::TenantNumber;
+use crate::keys::{self, Kind};
+use crate::moment::Moment;
+use crate::seal::Key;
+
+/// Entries read at once.
+const CHUNK: u64 = 256;
+/// Bytes of a snapshot read at once.
+const BLOCK: usize = 256 * 1024;
+/// How often a shard may begin again because a newer snapshot has let its log go meanwhile.
+const TRIES: u32 = 10;
+/// Pieces of the archive that may wait for whoever reads it.
+const WAITING: usize = 8;
+
+/// What an archive says of its cluster, and to whom it is encrypted.
+pub struct Order {
+    /// The cluster's id.
+    pub cluster: [u8; 16],
+    /// The cluster's key.
+    pub key: Key,
+    /// The version of the program.
+    pub program: String,
+    /// When the backup begins.
+    pub begun: Moment,
+    /// To whom it is encrypted.
+    pub to: RecoveryPublicKey,
+    /// The secret of the archive's own key.
+    pub random: [u8; 32],
+}
+
+/// An archive that is being written, piece by piece. Dropped, it ends early.
+pub struct Archive {
+    pieces: mpsc::Receiver<Result<Vec<u8>, Fault>>,
+    _writing: JoinHandle<()>,
+}
+
+impl Archive {
+    /// The next piece; none behind the last.
+    pub async fn next(&mut self) -> Option<Result<Vec<u8>, Fault>> {
+        self.pieces.recv().await
+    }
+}
+
+/// A shard, and the position up to which it is to be backed up.
+struct Part {
+    shard: Arc<Shard>,
+    upto: LogId,
+}
+
+impl Shards {
+    /// Begins a backup of everything that was answered before this call.
+    ///
+    /// Decision: the first shard, which has the directory of tenants, is read first: whatever tenant
+    /// the directory knows is then in its own shard. One that is created meanwhile may be in its
+    /// shard alone; a restore removes it.
+    pub async fn back_up(&self, order: Order) -> Result<Archive, Unavailable> {
+        let mut parts = Vec::new();
+        for shard in self.iter() {
+            parts.push(Part { upto: shard.settled().await?, shard: shard.clone() });
+        }
+        let unsealed = |fault: Fault| Unavailable::new(fault.to_string());
+        let (sealer, head) = Sealer::new(&order.to, &order.random).map_err(unsealed)?;
+        let (sender, pieces) = mpsc::channel(WAITING);
+        let writing = tokio::task::spawn_blocking(move || {
+            let out = |piece: Vec<u8>| {
+                let gone = |_| Fault::Io("nobody reads the backup any more".into());
+                sender.blocking_send(Ok(piece)).map_err(gone)
+            };
+            let written = out(head).and_then(|()| write(&order, &parts, Writer::new(sealer, out)));
+            if let Err(fault) = written {
+                tracing::warn!(%fault, "a backup has failed");
+                // Whoever reads may have gone.
+                drop(sender.blocking_send(Err(fault)));
+            }
+        });
+        Ok(Archive { pieces, _writing: writing })
+    }
+}
+
+impl Shard {
+    /// A position that covers everything answered before this call: what was applied here once
+    /// leadership was confirmed.
+    ///
+    /// A replica that does not lead will ask the leader for its position, and wait until it has
+    /// applied as much; until then only a node that leads the shard can back it up.
+    async fn settled(&self) -> Result<LogId, Unavailable> {
+        drop(self.read().await?);
+        let tree = self.core.tree().map_err(|fault| Unavailable::new(fault.to_string()))?;
+        let applied = tree.meta().last_applied;
+        applied.ok_or_else(|| Unavailable::new(format!("shard {} is empty", self.id())))
+    }
+}
+
+fn write<F>(order: &Order, parts: &[Part], mut archive: Writer<F>) -> Result<(), Fault>
+where
+    F: FnMut(Vec<u8>) -> Result<(), Fault>,
+{
+    archive.item(&Item::Cluster(ClusterHead {
+        cluster: order.cluster,
+        data_version: folder::VERSION,
+        program: order.program.clone(),
+        shards: parts.len() as u16,
+        key: *order.key.expose(),
+        begun: order.begun,
+    }))?;
+    for part in parts {
+        write_shard(part, &mut archive)?;
+    }
+    archive.finish()
+}
+
+fn write_shard<F>(part: &Part, archive: &mut Writer<F>) -> Result<(), Fault>
+where
+    F: FnMut(Vec<u8>) -> Result<(), Fault>,
+{
+    for _ in 0..TRIES {
+        if let ControlFlow::Break(end) = try_shard(part, archive)? {
+            return archive.item(&Item::ShardEnd(end));
+        }
+    }
+    let shard = part.shard.id();
+    Err(Fault::Io(format!("the log of shard {shard} is freed faster than it can be read")))
+}
+
+/// `Continue` if the log behind the snapshot was freed while it was being read.
+fn try_shard<F>(part: &Part, archive: &mut Writer<F>) -> Result<ControlFlow<ShardEnd>, Fault>
+where
+    F: FnMut(Vec<u8>) -> Result<(), Fault>,
+{
+    let shard = &part.shard;
+    let snapshot = sound_snapshot(shard)?;
+    let base = snapshot.as_ref().map(|snapshot| snapshot.meta(shard.id())).transpose()?;
+    let base = base.and_then(|meta| meta.last_log_id);
+    let mut time = match &snapshot {
+        Some(snapshot) => time_of(shard, snapshot)?,
+        None => Moment::default(),
+    };
+    archive.item(&Item::Shard(ShardHead {
+        shard: shard.id(),
+        snapshot: base.as_ref().map(position),
+        time,
+    }))?;
+    if let Some(snapshot) = &snapshot {
+        write_snapshot(snapshot, archive)?;
+    }
+    let last = base.max(Some(part.upto)).unwrap_or(part.upto);
+    let mut next = base.map_or(0, |base| base.index() + 1);
+    while next <= last.index() {
+        let until = (next + CHUNK).min(last.index() + 1);
+        let entries = shard.core.log.entries(next, until)?;
+        if entries.first().map(|entry| entry.log_id.index()) != Some(next) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        next += entries.len() as u64;
+        time = entries.iter().filter_map(proposed).fold(time, Moment::max);
+        write_entries(&entries, archive)?;
+    }
+    Ok(ControlFlow::Break(ShardEnd { last: position(&last), time }))
+}
+
+/// The snapshot of the shard, if there is one; a damaged one is made anew.
+fn sound_snapshot(shard: &Shard) -> Result<Option<SnapshotFile>, Fault> {
+    let core = &shard.core;
+    let Some(snapshot) = core.snapshots.current(shard.id())? else { return Ok(None) };
+    match snapshot.verify(shard.id(), || ControlFlow::Continue(())) {
+        Ok(()) => Ok(Some(snapshot)),
+        Err(Fault::Damaged(_)) => {
+            let (_, taken) = core.take_snapshot(&*core.tree()?)?;
+            Ok(Some(taken))
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+/// The shard's time at a snapshot.
+fn time_of(shard: &Shard, snapshot: &SnapshotFile) -> Result<Moment, Fault> {
+    let clock = keys::single(TenantNumber::CLUSTER, Kind::Clock);
+    let time = snapshot.first_record_under(shard.id(), &clock)?;
+    time.map(|bytes| codec::decode(&bytes)).transpose().map(Option::unwrap_or_default)
+}
+
+fn write_snapshot<F>(snapshot: &SnapshotFile, archive: &mut Writer<F>) -> Result<(), Fault>
+where
+    F: FnMut(Vec<u8>) -> Result<(), Fault>,
+{
+    let (bytes, mut at) = (snapshot.bytes(), 0);
+    archive.item(&Item::Snapshot(bytes))?;
+    let mut block = vec![0; BLOCK];
+    while at < bytes {
+        let length = block.len().min((bytes - at) as usize);
+        let read = snapshot.read_at(at, &mut block[..length])?;
+        if read == 0 {
+            return Err(Fault::Damaged("a snapshot became shorter".into()));
+        }
+        archive.content(&block[..read])?;
+        at += read as u64;
+    }
+    Ok(())
+}
+
+fn write_entries<F>(entries: &[Entry], archive: &mut Writer<F>) -> Result<(), Fault>
+where
+    F: FnMut(Vec<u8>) -> Result<(), Fault>,
+{
+    let mut bytes = Vec::new();
+    for entry in entries {
+        let entry = codec::encode(entry)?;
+        bytes.extend_from_slice(&(entry.len() as u32).to_be_bytes());
+        bytes.extend_from_slice(&entry);
+    }
+    archive.item(&Item::Entries(bytes.len() as u64))?;
+    archive.content(&bytes)
+}
+
+/// The proposer's clock in an entry.
+pub(super) fn proposed(entry: &Entry) -> Option<Moment> {
+    match &entry.payload {
+        EntryPayload::Normal(Proposed(proposal)) => Some(proposal.proposed),
+        _ => None,
+    }
+}
+
+pub(super) fn position(id: &LogId) -> Position {
+    Position { term: id.leader_id.term, index: id.index() }
+}
