@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod backups;
+mod cluster;
 mod email_verification;
 mod examples;
 mod limits;

@@ -16,6 +16,7 @@ pub mod audit;
 pub mod authenticator;
 pub mod browser;
 pub mod chance;
+pub mod cluster;
 pub mod command;
 pub mod diary;
 pub mod factors;

@@ -137,13 +137,14 @@ async fn open(
     let shards = storage.get_or_init(|| Arc::new(shards)).clone();
     let started = async {
         let founds = identity.home.is_none();
-        let (directory, key) =
+        let (directory, key, founded) =
             start_actors(config, &shards, &wrapping, &clock, founds, output).await?;
         let about = About {
             name: config.node.name.clone(),
             http_address,
             data_dir: config.node.data_dir.clone(),
             home: identity.home,
+            founded,
             replicas: floors::replicas(config),
         };
         let stamp: Stamp = Arc::new(move || (clock.now(), clock.random()));
@@ -176,7 +177,8 @@ pub fn make_private(folder: &Path) -> Result<(), Failure> {
     made.map_err(|error| start(format!("data folder {} cannot be used: {error}", folder.display())))
 }
 
-/// The actors over open shards, and the cluster's key; a founder founds the cluster first.
+/// The actors over open shards, the cluster's key, and whether the cluster was founded just now, as
+/// a founder does first.
 async fn start_actors(
     config: &Config,
     shards: &Arc<Shards>,
@@ -184,7 +186,7 @@ async fn start_actors(
     clock: &SharedClock,
     founds: bool,
     output: Output,
-) -> Result<(Directory, Key), Failure> {
+) -> Result<(Directory, Key, bool), Failure> {
     let mut random = Zeroizing::new([0; 44]);
     clock.fill(&mut *random);
     // The records tell, not the folder: a crash may have come between making it and founding.
@@ -195,14 +197,16 @@ async fn start_actors(
         .await
         .map_err(start)?;
     if !founds {
-        return Ok((directory, key));
+        return Ok((directory, key, false));
     }
     let bootstrap = Bootstrap {
         publishable_key: floors::secret(config.bootstrap.publishable_key.as_ref()),
         secret_key: floors::secret(config.bootstrap.secret_key.as_ref()),
         operator_token: floors::secret(config.bootstrap.operator_token.as_ref()),
     };
-    if let Some(founding) = directory.found(bootstrap).await.map_err(start)? {
+    let founding = directory.found(bootstrap).await.map_err(start)?;
+    let founded = founding.is_some();
+    if let Some(founding) = founding {
         let given = &config.bootstrap;
         let drawn = |given: &Option<config::Secret>, key: &Secret| {
             given.is_none().then(|| key.expose().to_owned())
@@ -213,7 +217,7 @@ async fn start_actors(
             operator_token: drawn(&given.operator_token, &founding.operator_token),
         })?;
     }
-    Ok((directory, key))
+    Ok((directory, key, founded))
 }
 
 fn services(

@@ -1,0 +1,5 @@
+//! Several nodes as one: joining, failing, leaving.
+
+mod failover;
+mod joining;
+mod routing;
