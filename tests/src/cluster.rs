@@ -68,12 +68,13 @@ impl Cluster {
 
     /// A node that would have this number.
     fn setup(&self, number: usize) -> Setup {
-        Node::prepare()
+        let setup = Node::prepare()
             .with("node.name", format!("node-{number}"))
             .with("cluster.shards", SHARDS)
             .with("cluster.secret", SECRET)
             .with("cluster.join", self.addresses.join(","))
-            .with("bootstrap.operator_token", OPERATOR_TOKEN)
+            .with("bootstrap.operator_token", OPERATOR_TOKEN);
+        self.settings.iter().fold(setup, |setup, (key, value)| setup.with(key, value))
     }
 
     /// A node that joins in the place of another, whose data is gone.
