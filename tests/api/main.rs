@@ -2,8 +2,8 @@
 
 mod api_keys;
 mod backups;
-mod email_verification;
 mod cluster;
+mod email_verification;
 mod examples;
 mod limits;
 mod magic_links;

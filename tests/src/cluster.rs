@@ -30,12 +30,20 @@ const SHARDS: u64 = 4;
 pub struct Cluster {
     nodes: Vec<Node>,
     addresses: Vec<String>,
+    settings: Vec<(String, String)>,
 }
 
 impl Cluster {
     /// So many nodes, each of which has its share.
     pub async fn of(count: usize) -> Self {
-        let mut cluster = Self { nodes: Vec::new(), addresses: Vec::new() };
+        Self::with(count, &[]).await
+    }
+
+    /// The same, with other values for `section.key` on every node.
+    pub async fn with(count: usize, settings: &[(&str, &str)]) -> Self {
+        let settings = settings.iter().map(|(key, value)| ((*key).into(), (*value).into()));
+        let (nodes, addresses) = (Vec::new(), Vec::new());
+        let mut cluster = Self { nodes, addresses, settings: settings.collect() };
         for _ in 0..count {
             cluster.grows().await;
         }
@@ -60,12 +68,13 @@ impl Cluster {
 
     /// A node that would have this number.
     fn setup(&self, number: usize) -> Setup {
-        Node::prepare()
+        let setup = Node::prepare()
             .with("node.name", format!("node-{number}"))
             .with("cluster.shards", SHARDS)
             .with("cluster.secret", SECRET)
             .with("cluster.join", self.addresses.join(","))
-            .with("bootstrap.operator_token", OPERATOR_TOKEN)
+            .with("bootstrap.operator_token", OPERATOR_TOKEN);
+        self.settings.iter().fold(setup, |setup, (key, value)| setup.with(key, value))
     }
 
     /// A node that joins in the place of another, whose data is gone.

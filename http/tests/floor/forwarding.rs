@@ -223,7 +223,7 @@ async fn a_node_that_leads_nothing_answers_all_the_same() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_operator_is_known_at_any_node_and_nobody_else_is() {
-    let Two { receiver, .. } = Two::start().await;
+    let Two { receiver, owner: _owner } = Two::start().await;
     let settings = receiver.get("/admin/tenants/default", OPERATOR).await.is(200, "owner");
     assert_eq!(settings.text("/data/id"), "default", "{settings:?}");
     receiver.get("/admin/tenants/default", "jop_0_somebody").await.is(401, "owner");
@@ -232,7 +232,7 @@ async fn the_operator_is_known_at_any_node_and_nobody_else_is() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_of_the_configuration_finds_its_tenant_from_any_node() {
-    let Two { receiver, .. } = Two::start().await;
+    let Two { receiver, owner: _owner } = Two::start().await;
     let login = |key: &str| {
         Request::post("/auth/login")
             .header("content-type", "application/json")
@@ -247,7 +247,7 @@ async fn a_key_of_the_configuration_finds_its_tenant_from_any_node() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_needs_no_tenant_is_answered_where_it_came_in() {
-    let Two { receiver, .. } = Two::start().await;
+    let Two { receiver, owner: _owner } = Two::start().await;
     receiver.get("/nowhere", "").await.is(404, "receiver");
     receiver.ask(Request::delete("/auth/login"), "").await.is(405, "receiver");
     receiver.get("/health/live", "").await.is(200, "receiver");
@@ -262,7 +262,7 @@ async fn a_limit_is_one_limit_for_all_nodes() {
     .await;
     for left in (0..10).rev() {
         let node = if left % 3 == 0 { &owner } else { &receiver };
-        let answer = node.login("nobody", PASSWORD).await.is(401, "owner");
+        let answer = node.login(&format!("nobody-{left}"), PASSWORD).await.is(401, "owner");
         assert_eq!(answer.header("x-ratelimit-remaining"), left.to_string());
     }
     for node in [&owner, &receiver] {
@@ -273,7 +273,7 @@ async fn a_limit_is_one_limit_for_all_nodes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_is_admitted_by_the_tenant_s_rules_wherever_it_asks() {
-    let Two { receiver, .. } = Two::start().await;
+    let Two { receiver, owner: _owner } = Two::start().await;
     let patch = Request::patch("/admin/tenants/default")
         .header("content-type", "application/json")
         .header("authorization", format!("Bearer {OPERATOR}"));
@@ -293,7 +293,7 @@ async fn a_page_is_admitted_by_the_tenant_s_rules_wherever_it_asks() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_that_is_too_large_or_no_json_is_refused_as_by_the_leader() {
-    let Two { receiver, .. } = Two::start().await;
+    let Two { receiver, owner: _owner } = Two::start().await;
     let large = format!("{{\"email\": \"{}\"}}", "x".repeat(2 * 1024 * 1024));
     let post = || Request::post("/auth/login").header("content-type", "application/json");
     let refused = receiver.ask(post(), &large).await.is(413, "owner");
