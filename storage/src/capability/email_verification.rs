@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::capability::limits::Limit;
-use crate::capability::oauth;
 use crate::capability::sessions::{self, EndReason};
 use crate::capability::users::{self, User};
+use crate::capability::{oauth, passkeys};
 use crate::command::{Rejection, Reply, Stop};
 use crate::event::{Draft, EventKind};
 use crate::fault::Fault;
@@ -150,11 +150,12 @@ fn verify(step: &mut Step<'_, '_>, user: &mut User) {
 ///
 /// Invariant: who registers an address that is not theirs gains nothing by it. Until the address was
 /// verified, everything that lets somebody in was set by who knows whom, and goes: the password, the
-/// identities and the sessions. The second factor stays, because it lets nobody in.
+/// identities, the passkeys and the sessions. The second factor stays, because it lets nobody in.
 pub(crate) fn claim(step: &mut Step<'_, '_>, user: &mut User) -> Result<(), Fault> {
     if !user.profile.email_verified {
         user.password = None;
         oauth::forget(step, user.profile.id)?;
+        passkeys::erase(step, user.profile.id)?;
         sessions::end_all(step, user, None, EndReason::Revoked)?;
         verify(step, user);
     }

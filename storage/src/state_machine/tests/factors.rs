@@ -84,7 +84,7 @@ impl World {
         assert_eq!(self.passkeys(begin), Ok(Reply::Done));
     }
 
-    fn register_passkey(&mut self, number: u8) -> Outcome {
+    pub(super) fn register_passkey(&mut self, number: u8) -> Outcome {
         let challenge = SecretHash([number; 32]);
         let session = SessionId::new(START.0, 1);
         self.begin_ceremony(challenge, Aim::Register { user: user(1), session });

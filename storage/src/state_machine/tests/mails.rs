@@ -189,9 +189,11 @@ fn who_registered_another_s_address_is_out_once_its_owner_comes() {
     for command in [reset(10), follow(20, 5, false)] {
         let mut world = World::new();
         world.registers();
+        assert!(matches!(world.register_passkey(1), Ok(Reply::Passkey(_))));
         level(world.propose(forgot(email(1), 10)));
         assert!(world.propose(send_link(email(1), 20, false)).is_ok());
         assert!(world.propose(command).is_ok());
+        assert!(world.view().passkeys(user(1)).expect("no fault").is_empty());
         let owner = world.known();
         assert!(owner.profile.email_verified);
         assert!(owner.password.is_none_or(|password| password.phc == "new"));
