@@ -1,6 +1,8 @@
 //! What a request brings beside its body.
 
+use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use janua_storage::event::Origin;
 use janua_storage::ids::RequestId;
@@ -18,6 +20,43 @@ pub struct Context {
     pub idempotency: Option<IdempotencyKey>,
 }
 
+/// What tells a request from every other one of the cluster: the node that received it, that node's
+/// present run, and a number.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Operation {
+    /// The node's id.
+    pub node: u64,
+    /// Drawn when the node was started.
+    pub incarnation: u64,
+    /// Counts the node's requests.
+    pub number: u64,
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:x}.{:x}", self.node, self.incarnation, self.number)
+    }
+}
+
+/// For whom, and so for how long, the answer to an idempotency key is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// The client, who may try again for a day.
+    ForTheClient,
+    /// The node that received the request, which may try again while its client waits.
+    ForARetry,
+}
+
+impl Kept {
+    /// How long that is.
+    pub(crate) fn ttl(self) -> Duration {
+        match self {
+            Self::ForTheClient => Duration::from_secs(24 * 3600),
+            Self::ForARetry => Duration::from_secs(60),
+        }
+    }
+}
+
 /// An `Idempotency-Key`, bound to its caller, its route and its request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey {
@@ -29,6 +68,8 @@ pub struct IdempotencyKey {
     pub route: String,
     /// SHA-256 of path and body.
     pub request: [u8; 32],
+    /// For whom the answer is kept.
+    pub kept: Kept,
 }
 
 /// What a client says of the device it runs on.

@@ -1,7 +1,9 @@
-//! The directory finds tenants, and with them everything else. One a node.
+//! The directory finds tenants, and with them everything else. One a node. A tenant whose shard another
+//! node leads is not found here: the refusal says where.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -18,17 +20,21 @@ use tokio::sync::Semaphore;
 
 use crate::capability::api_keys::KeyUses;
 use crate::clock::SharedClock;
+use crate::gateway::{Gateway, Links};
 use crate::hashing::{Cost, HashingPool};
+use crate::home::Homes;
 use crate::mail::{self, PostmanMessage};
 use crate::outbound::Outbound;
 use crate::places::{Place, Places};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, Vouched};
+use crate::routing::Followed;
 use crate::session::{Live, Registry, Touches};
 use crate::settings::Settings;
 use crate::stamps::Stamps;
 use crate::supervisor::{Supervisor, SupervisorMessage};
 use crate::tenant::{Shared, TenantRef};
-use crate::tokens::{TokenCache, key_of};
+use crate::tokens::{TokenCache, VerifiedToken, key_of};
+use crate::upstream::{Configured, Upstream};
 
 /// How actors are set up.
 #[derive(Debug, Clone)]
@@ -43,12 +49,16 @@ pub struct Options {
     pub mail: mail::Options,
     /// How many mails of a kind an address gets.
     pub mail_limits: MailLimits,
+    /// Who vouches for users.
+    pub providers: BTreeMap<String, Configured>,
     /// How many live sessions a user may have.
     pub sessions_per_user: u32,
     /// After how long a signing key gives way to a new one.
     pub signing_key_ttl: Duration,
     /// How many sessions may have an actor at once.
     pub live_sessions: usize,
+    /// How long ago somebody may have logged in who changes the ways in without their password.
+    pub fresh_for: Duration,
     /// How many access tokens are remembered as verified.
     pub verified_tokens: usize,
     /// Whether calls to addresses that tenants choose may stay in the machine or its network.
@@ -92,9 +102,11 @@ impl Default for Options {
             issuer: "http://localhost:3000".into(),
             mail: mail::Options::default(),
             mail_limits: MailLimits::default(),
+            providers: BTreeMap::new(),
             sessions_per_user: 200,
             signing_key_ttl: Duration::from_secs(90 * 24 * 3600),
             live_sessions: 10_000,
+            fresh_for: Duration::from_secs(600),
             verified_tokens: 50_000,
             allow_private_addresses: false,
             phone_allowance: Allowance { most: 5, window_ms: 3_600_000 },
@@ -105,7 +117,8 @@ impl Default for Options {
 
 /// What all actors of a node share.
 pub(crate) struct Node {
-    pub shards: Arc<Shards>,
+    pub shards: Homes,
+    pub gateway: OnceLock<Gateway>,
     pub clock: SharedClock,
     pub hashing: HashingPool,
     pub stamps: Arc<Stamps>,
@@ -113,15 +126,18 @@ pub(crate) struct Node {
     pub touches: Touches,
     pub key_uses: KeyUses,
     pub tokens: TokenCache,
+    pub followed: Followed,
+    pub upstream: Upstream,
     pub defaults: Settings,
     pub issuer: String,
     pub mail: mail::Options,
     pub mail_limits: MailLimits,
     pub postman: RwLock<Option<ActorRef<PostmanMessage>>>,
     pub cluster_key: Key,
+    pub fresh_for: Duration,
     pub sessions_per_user: u32,
     pub signing_key_ttl: Duration,
-    pub outbound: Outbound,
+    pub outbound: Arc<Outbound>,
     pub phone_allowance: Allowance,
     pub places: Places,
     /// Turns for what reads a lot.
@@ -130,6 +146,7 @@ pub(crate) struct Node {
 
 /// How many of those read at once.
 const READINGS: usize = 2;
+
 impl Node {
     /// Tells whoever has to know what a batch has changed.
     fn heed(&self, effects: &[Effect]) {
@@ -189,9 +206,12 @@ impl Directory {
             .map_err(|error| Refusal::unavailable(error.to_string()))?;
         let outbound = Outbound::new(options.allow_private_addresses)
             .map_err(|error| Refusal::unavailable(error.to_string()))?;
+        let outbound = Arc::new(outbound);
+        let upstream = Upstream::new(options.providers, outbound.clone(), clock.clone());
         let stamps = Arc::new(Stamps::new());
         let node = Arc::new(Node {
-            shards,
+            shards: Homes::new(shards),
+            gateway: OnceLock::new(),
             clock,
             hashing,
             stamps,
@@ -199,6 +219,8 @@ impl Directory {
             touches: Touches::default(),
             key_uses: KeyUses::default(),
             tokens: TokenCache::new(options.verified_tokens),
+            followed: Followed::default(),
+            upstream,
             defaults: options.defaults,
             issuer: options.issuer,
             mail: options.mail,
@@ -206,13 +228,14 @@ impl Directory {
             postman: RwLock::default(),
             cluster_key,
             sessions_per_user: options.sessions_per_user,
+            fresh_for: options.fresh_for,
             signing_key_ttl: options.signing_key_ttl,
             outbound,
             phone_allowance: options.phone_allowance,
             places: Places::new(options.geoip),
             readings: Arc::new(Semaphore::new(READINGS)),
         });
-        for shard in node.shards.iter() {
+        for shard in node.shards.shards().iter() {
             let node = node.clone();
             shard.observe(Arc::new(move |effects| node.heed(effects)));
         }
@@ -223,8 +246,22 @@ impl Directory {
         Ok(Self(Arc::new(inner)))
     }
 
+    /// Keeps links to the other nodes of the cluster from now on. What they lead is then sent to them.
+    pub async fn connect(&self, links: Arc<dyn Links>) -> Result<(), Refusal> {
+        let gateway = Gateway::start(&self.0.node, links).await?;
+        self.0.node.gateway.set(gateway).map_err(|_| Refusal::unavailable("connected before"))
+    }
+
+    /// The way to other nodes, on a node of a cluster.
+    pub fn gateway(&self) -> Option<&Gateway> {
+        self.0.node.gateway.get()
+    }
+
     /// Stops every actor. What they hold can be rebuilt.
     pub async fn stop(&self) {
+        if let Some(gateway) = self.gateway() {
+            gateway.stop();
+        }
         Touches::write_down(&self.0.node).await;
         let _ = self.0.supervisor.stop_and_wait(None, None).await;
     }
@@ -245,6 +282,7 @@ impl Directory {
 
     /// The tenant with this number.
     pub async fn tenant(&self, number: TenantNumber) -> Result<Option<TenantRef>, Refusal> {
+        self.led_here(number)?;
         let known = self.0.tenants.get(&number).map(|found| found.clone());
         let tenant = match known {
             Some(found) if found.0.actor.read().is_some() => return Ok(Some(found)),
@@ -285,8 +323,7 @@ impl Directory {
         if let Some(number) = known {
             return self.tenant(number).await;
         }
-        let records = self.0.node.shards.of(TenantNumber::CLUSTER).read().await?;
-        let number = View::new(&records, TenantNumber::CLUSTER).tenant_number(id)?;
+        let number = self.of_cluster(|cluster| cluster.tenant_number(id)).await?;
         let Some(number) = number else { return Ok(None) };
         self.0.numbers.insert(id.clone(), number);
         self.tenant(number).await
@@ -295,24 +332,44 @@ impl Directory {
     /// Who holds this access token, if its signature is good, its time is not over, and its session
     /// is valid at this moment.
     pub async fn authenticate(&self, token: &str) -> Result<Caller, Refusal> {
-        let now = self.0.node.clock.now();
-        let (tenant, verified) = match self.0.node.tokens.get(token) {
-            Ok(verified) => (self.tenant(verified.tenant).await?, verified),
-            Err(digest) => {
-                let (number, kid) = key_of(token).ok_or(Refusal::InvalidToken)?;
-                let tenant = self.tenant(number).await?.ok_or(Refusal::InvalidToken)?;
-                let keys = tenant.held().await?;
-                let verified = keys.keys.verify(token, &kid, number, now);
-                let verified = verified.ok_or(Refusal::InvalidToken)?;
-                self.0.node.tokens.put(digest, verified);
-                (Some(tenant), verified)
-            }
-        };
+        let verified = self.verify(token).await?;
+        self.vouched_caller(verified).await
+    }
+
+    /// The same for a token whose signature was found good before, by this node or another.
+    pub async fn vouched_caller(&self, verified: VerifiedToken) -> Result<Caller, Refusal> {
+        let vouched = Vouched { token: Some(verified), operator: false };
+        let tenant = self.tenant(verified.tenant).await.map_err(|no| no.vouching(vouched))?;
         let tenant = tenant.ok_or(Refusal::InvalidToken)?;
-        if verified.expires <= now {
+        if verified.expires <= self.0.node.clock.now() {
             return Err(Refusal::SessionExpired);
         }
-        let live = tenant.check(verified.user, verified.session).await?;
-        Ok(Caller { tenant, live })
+        let live = tenant.check(verified.user, verified.session).await;
+        Ok(Caller { live: live.map_err(|no| no.vouching(vouched))?, tenant })
+    }
+
+    /// What a token says, if its signature is good. Where another node leads the tenant's shard, the
+    /// keys of this node's replica may be old: what they verify is good, and of what they do not,
+    /// the other node judges.
+    async fn verify(&self, token: &str) -> Result<VerifiedToken, Refusal> {
+        let digest = match self.0.node.tokens.get(token) {
+            Ok(verified) => return Ok(verified),
+            Err(digest) => digest,
+        };
+        let (number, kid) = key_of(token).ok_or(Refusal::InvalidToken)?;
+        let (held, otherwise) = match self.led_here(number) {
+            Ok(()) => {
+                let tenant = self.tenant(number).await?.ok_or(Refusal::InvalidToken)?;
+                (tenant.held().await?, Refusal::InvalidToken)
+            }
+            Err(elsewhere) => match self.0.node.followed(number) {
+                Some(held) => (held, elsewhere),
+                None => return Err(elsewhere),
+            },
+        };
+        let now = self.0.node.clock.now();
+        let verified = held.keys.verify(token, &kid, number, now).ok_or(otherwise)?;
+        self.0.node.tokens.put(digest, verified);
+        Ok(verified)
     }
 }

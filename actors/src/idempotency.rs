@@ -52,7 +52,7 @@ impl TenantRef {
             digest: digest(key),
             request: held.idempotency.mac(&key.request),
             secrets: None,
-            expires: now.after(KEPT),
+            expires: now.after(key.kept.ttl()),
         };
         let turn = self.enter(Gate::Twins(ticket.digest), 1).await?;
         let records = self.0.shard.read().await?;

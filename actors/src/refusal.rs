@@ -6,8 +6,10 @@ use janua_storage::capability::limits::Level;
 use janua_storage::command::Rejection;
 use janua_storage::engine::Unavailable;
 use janua_storage::fault::Fault;
+use janua_storage::ids::ShardId;
 use janua_storage::moment::Moment;
 
+use crate::tokens::VerifiedToken;
 /// When to ask again for a mail that the outbox has no room for.
 const OUTBOX_AGAIN: Duration = Duration::from_secs(60);
 
@@ -24,6 +26,31 @@ impl FieldError {
     /// `field` should be as `message` says.
     pub fn new(field: &str, message: impl Into<String>) -> Self {
         Self { field: field.into(), message: message.into() }
+    }
+}
+
+/// What a node has found out of a request and vouches for to the node that it sends it to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Vouched {
+    /// What its access token says: the signature is good.
+    pub token: Option<VerifiedToken>,
+    /// Whether it carries the operator's token.
+    pub operator: bool,
+}
+
+/// Where a request has to go, because this node does not lead the shard that it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The shard that it needs.
+    pub shard: ShardId,
+    /// What need not be found out again there.
+    pub vouched: Vouched,
+}
+
+impl Elsewhere {
+    /// To the leader of `shard`.
+    pub fn to(shard: ShardId) -> Self {
+        Self { shard, vouched: Vouched::default() }
     }
 }
 
@@ -69,6 +96,18 @@ pub enum Refusal {
     /// The address has an account that must be linked from inside.
     #[error("the account must be linked by its owner")]
     AccountLinkRequired,
+    /// The action wants to know anew who its caller is.
+    #[error("authentication is too long ago")]
+    ReauthenticationRequired,
+    /// The provider gave no address, and an account needs one.
+    #[error("the provider gave no e-mail address")]
+    EmailRequired,
+    /// The account at the provider is a way in to another account, or another one is to this.
+    #[error("the identity is linked already")]
+    IdentityAlreadyLinked,
+    /// Without it nobody would get in any more.
+    #[error("this is the last way to log in")]
+    LastLoginMethod,
     /// Too many of these for one address.
     #[error("rate limit exceeded")]
     LimitReached {
@@ -107,6 +146,19 @@ pub enum Refusal {
         /// When to come again.
         retry_after: Duration,
     },
+    /// Another node leads the shard. No client hears of it: the request goes there. Nothing was read
+    /// or proposed here.
+    #[error("another node leads shard {}", .0.shard)]
+    Elsewhere(Elsewhere),
+    /// Something was proposed, and nobody here knows what came of it. A request that may be repeated
+    /// is; any other is told that it failed.
+    #[error("unknown outcome in shard {shard}")]
+    Unsettled {
+        /// Where.
+        shard: ShardId,
+        /// For the operator; never shown.
+        reason: String,
+    },
     /// The truth cannot be had or kept at the moment.
     #[error("service unavailable")]
     Unavailable {
@@ -126,6 +178,14 @@ impl Refusal {
         Self::Unavailable { reason: reason.into() }
     }
 
+    /// The same, with this vouched for where it turns out that another node has to answer.
+    pub(crate) fn vouching(self, vouched: Vouched) -> Self {
+        match self {
+            Self::Elsewhere(elsewhere) => Self::Elsewhere(Elsewhere { vouched, ..elsewhere }),
+            refusal => refusal,
+        }
+    }
+
     /// What the state's no means to a client at the moment `now`.
     pub(crate) fn from_rejection(rejection: Rejection, now: Moment) -> Self {
         match rejection {
@@ -140,14 +200,14 @@ impl Refusal {
             Rejection::TokenUsed => Self::TokenUsed,
             Rejection::InvalidMfaCode => Self::InvalidMfaCode,
             Rejection::AccountLinkRequired => Self::AccountLinkRequired,
+            Rejection::RegistrationClosed => Self::InsufficientPermissions,
+            Rejection::EmailRequired => Self::EmailRequired,
+            Rejection::IdentityAlreadyLinked => Self::IdentityAlreadyLinked,
+            Rejection::LastLoginMethod => Self::LastLoginMethod,
             Rejection::LimitReached { until } => {
                 Self::LimitReached { retry_after: until.since(now), level: None }
             }
             Rejection::OutboxFull => Self::Overloaded { retry_after: OUTBOX_AGAIN },
-            Rejection::RegistrationClosed
-            | Rejection::EmailRequired
-            | Rejection::IdentityAlreadyLinked
-            | Rejection::LastLoginMethod => Self::InsufficientPermissions,
             Rejection::SessionRevoked => Self::SessionRevoked,
             Rejection::SessionExpired => Self::SessionExpired,
             Rejection::IdempotencyConflict => Self::IdempotencyConflict,

@@ -36,12 +36,12 @@ impl Stamps {
     /// Makes whoever holds what has changed look again.
     pub fn heed(&self, effects: &[Effect]) {
         for effect in effects {
-            let slot = match *effect {
-                Effect::User(tenant, user) => self.slot((tenant, user)),
-                Effect::Tenant(tenant) => self.slot(tenant),
-                Effect::Mail(..) => continue,
-            };
-            slot.fetch_add(1, Ordering::AcqRel);
+            match *effect {
+                Effect::User(tenant, user) => bump(self.slot((tenant, user))),
+                Effect::Tenant(tenant) => bump(self.slot(tenant)),
+                Effect::Mail(..) => {}
+                Effect::Everything => self.0.iter().for_each(bump),
+            }
         }
     }
 
@@ -49,4 +49,8 @@ impl Stamps {
         let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(what);
         &self.0[hash as usize % SLOTS]
     }
+}
+
+fn bump(slot: &AtomicU64) {
+    slot.fetch_add(1, Ordering::AcqRel);
 }

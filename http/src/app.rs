@@ -7,13 +7,17 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use janua_actors::clock::SharedClock;
+use janua_actors::context::Operation;
 use janua_actors::directory::Directory;
+use janua_actors::gateway::Gateway;
 use janua_storage::ids::RequestId;
+use janua_storage::membership::Membership;
 use metrics::Gauge;
 
 use crate::api::service::Documents;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
+use crate::forwarding::Colleague;
 use crate::limits::Limits;
 use crate::limits::ticks::Ticks;
 use crate::router::{InvalidRoutes, Router};
@@ -54,6 +58,7 @@ pub struct App {
     pub(crate) in_flight: Gauge,
     pub(crate) documents: OnceLock<Documents>,
     directory: OnceLock<Directory>,
+    membership: OnceLock<Arc<Membership>>,
     public: Router,
     admin: Router,
     stopping: AtomicBool,
@@ -82,6 +87,7 @@ impl App {
             in_flight: metrics::gauge!("janua_http_requests_in_flight"),
             documents: OnceLock::new(),
             directory: OnceLock::new(),
+            membership: OnceLock::new(),
             public: Router::new(public)?,
             admin: Router::new(admin)?,
             stopping: AtomicBool::new(false),
@@ -92,8 +98,22 @@ impl App {
 
     /// Lets requests through to the actors. Until then only what belongs to no tenant is served, so
     /// that a node can say that it is alive while it still reads its data.
-    pub fn open(&self, directory: Directory) {
+    pub fn open(self: &Arc<Self>, directory: Directory) {
+        if let Some(gateway) = directory.gateway() {
+            gateway.serve(Arc::new(Colleague::of(self)));
+        }
         self.directory.set(directory).ok();
+    }
+
+    /// Lets the operator ask for the cluster.
+    pub fn belong_to(&self, membership: Arc<Membership>) {
+        self.membership.set(membership).ok();
+    }
+
+    /// The cluster that this node belongs to.
+    pub fn membership(&self) -> Result<&Arc<Membership>, Error> {
+        let starting = || Error::unavailable("The node is starting; try again shortly", STARTING);
+        self.membership.get().ok_or_else(starting)
     }
 
     /// Where tenants are found.
@@ -106,6 +126,11 @@ impl App {
     pub(crate) fn request_id(&self) -> String {
         let (unix_ms, random) = self.services.clock.id_bits();
         RequestId::new(unix_ms, random).to_string()
+    }
+
+    /// A new operation id, where there are other nodes.
+    pub(crate) fn operation(&self) -> Option<Operation> {
+        self.directory.get().and_then(Directory::gateway).and_then(Gateway::operation)
     }
 
     /// The routes behind a door.
@@ -124,6 +149,7 @@ impl App {
     /// Why this node should get no requests; empty when it should.
     pub fn unready(&self) -> Vec<String> {
         let mut reasons = (self.services.unready)();
+        reasons.extend(self.membership.get().and_then(|membership| membership.problem()));
         if self.directory.get().is_none() {
             reasons.push("the node is starting".into());
         }

@@ -8,13 +8,15 @@ use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderValue};
 use janua_actors::context::{Context, IdempotencyKey};
 use janua_actors::directory;
+use janua_actors::refusal::Refusal;
 use janua_actors::tenant::TenantRef;
 use janua_storage::capability::users::Actor;
+use janua_storage::ids::TenantId;
 use janua_storage::secret::{Purpose, Secret};
 use parking_lot::Mutex;
 
 use crate::app::App;
-use crate::caller::{Caller, Credential};
+use crate::caller::{self, Caller, Credential};
 use crate::error::{Detail, Error};
 use crate::lines::Pieces;
 use crate::router::Parameters;
@@ -26,7 +28,7 @@ pub struct Call {
     /// Who calls.
     pub caller: Caller,
     /// The request's headers.
-    pub headers: HeaderMap,
+    pub headers: Arc<HeaderMap>,
     /// The path's parameters.
     pub parameters: Parameters,
     /// What stands behind the path's question mark.
@@ -76,6 +78,34 @@ impl Call {
         let number = secret.tenant(purpose).ok_or_else(Error::invalid_token)?;
         let found = self.app.directory()?.tenant(number).await?;
         found.ok_or_else(Error::invalid_token)
+    }
+
+    /// The tenant of a request that a browser makes by itself, without headers that name it: `id`
+    /// stands in its address.
+    pub async fn tenant_by(&self, id: Option<&str>) -> Result<TenantRef, Error> {
+        let Some(id) = id else { return self.tenant().cloned() };
+        let id: TenantId = id.parse().map_err(|_| Error::not_found())?;
+        if self.caller.named_tenant {
+            let tenant = self.tenant()?;
+            return if *tenant.id() == id {
+                Ok(tenant.clone())
+            } else {
+                Err(Error::tenant_mismatch())
+            };
+        }
+        self.app.directory()?.tenant_by_id(&id).await?.ok_or_else(Error::not_found)
+    }
+
+    /// The session whose access token came with a request to a public endpoint, if it is valid.
+    pub async fn session_if_shown(&self) -> Result<Option<directory::Caller>, Error> {
+        let Some(token) = caller::access_token(&self.headers) else { return Ok(None) };
+        match self.app.directory()?.authenticate(token).await {
+            Ok(caller) => Ok(Some(caller)),
+            Err(Refusal::InvalidToken | Refusal::SessionExpired | Refusal::SessionRevoked) => {
+                Ok(None)
+            }
+            Err(refusal) => Err(refusal.into()),
+        }
     }
 
     /// Who acts on somebody else's account; there is one wherever `Access::Permission` is declared.

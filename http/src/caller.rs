@@ -10,6 +10,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName};
 use janua_actors::capability::api_keys::ApiKeyCaller;
 use janua_actors::directory;
+use janua_actors::refusal::Vouched;
 use janua_actors::tenant::TenantRef;
 use janua_storage::ids::{TenantId, TenantNumber};
 use janua_storage::secret::Secret;
@@ -18,6 +19,7 @@ use serde::Deserialize;
 use crate::app::App;
 use crate::endpoint::Access;
 use crate::error::{Detail, Error};
+use crate::forwarding::Route;
 use crate::limits::Who;
 use crate::limits::key::{Key, Network};
 
@@ -60,7 +62,11 @@ impl Caller {
 
     /// Whose buckets a request from this address is counted in.
     pub fn who(&self, network: Network) -> Who {
-        let number = self.tenant.as_ref().map_or(TenantNumber::DEFAULT, TenantRef::number);
+        let number = match (&self.tenant, &self.credential) {
+            (Some(tenant), _) => tenant.number(),
+            (None, Credential::Operator) => TenantNumber::CLUSTER,
+            (None, _) => TenantNumber::DEFAULT,
+        };
         let mut who = Who::anonymous(number.0, network);
         if let Some(caller) = &self.api_key {
             let id = caller.key.id;
@@ -91,35 +97,53 @@ impl Caller {
     }
 }
 
-/// Confirms what the headers claim, as far as the endpoint cares.
-pub async fn resolve(app: &App, access: Access, headers: &HeaderMap) -> Result<Caller, Error> {
+/// Confirms what the headers claim, as far as the endpoint cares, and as far as no other node has
+/// `vouched` for it. If one has `admitted` the request, what it sends for is another tenant than the
+/// default one, which is then of no concern.
+pub async fn resolve(
+    app: &App,
+    access: Access,
+    headers: &HeaderMap,
+    vouched: Vouched,
+    admitted: bool,
+) -> Result<Caller, Error> {
     if access == Access::Service {
         return Ok(Caller::nobody());
     }
     let claims = Claims::read(headers)?;
     match access {
         Access::Service => Ok(Caller::nobody()),
-        Access::Operator => operator(app, &claims).await,
         Access::Permission(_) if claims.operator_token().is_some() => {
-            for_a_tenant(app, &claims).await
+            for_a_tenant(app, &claims, vouched).await
         }
+        Access::Operator => operator(app, &claims, vouched).await,
         Access::Session | Access::Permission(_) => match claims.access_token() {
-            Some(token) => session(app, &claims, token).await,
-            None => anonymous(app, &claims).await,
+            Some(token) => session(app, &claims, token, vouched).await,
+            None => anonymous(app, &claims, admitted).await,
         },
-        Access::Public => anonymous(app, &claims).await,
+        Access::Public => anonymous(app, &claims, admitted).await,
     }
 }
 
 /// The tenant that the headers name, for what must be answered without knowing the caller: nothing
-/// is confirmed but that the tenant exists.
-pub async fn named_tenant(app: &App, headers: &HeaderMap) -> Option<TenantRef> {
-    let claims = Claims::read(headers).ok()?;
-    let by_key = api_key(app, &claims).await.ok().flatten().map(|caller| caller.tenant);
+/// is confirmed but that the tenant exists. Where another node has to say which it is, that is said.
+pub async fn named_tenant(app: &App, headers: &HeaderMap) -> Result<Option<TenantRef>, Route> {
+    let Ok(claims) = Claims::read(headers) else { return Ok(None) };
+    let by_key = known(api_key(app, &claims).await)?.map(|caller| caller.tenant);
     match by_key {
-        Some(tenant) => Some(tenant),
-        None => tenant(app, &claims, claims.tenant_of_token()).await.ok().flatten(),
+        Some(tenant) => Ok(Some(tenant)),
+        None => known(tenant(app, &claims, claims.tenant_of_token()).await),
     }
+}
+
+/// What was found; a no is as good as nothing.
+fn known<T>(found: Result<Option<T>, Error>) -> Result<Option<T>, Route> {
+    found.or_else(|error| error.route().map_or(Ok(None), Err))
+}
+
+/// The access token that a request carries, unconfirmed.
+pub fn access_token(headers: &HeaderMap) -> Option<&str> {
+    Claims::read(headers).ok()?.access_token()
 }
 
 /// Whether a request claims a tenant at all, rightly or not.
@@ -127,10 +151,10 @@ pub fn claims_a_tenant(headers: &HeaderMap) -> bool {
     [&AUTHORIZATION, &API_KEY, &TENANT_ID].into_iter().any(|name| headers.contains_key(name))
 }
 
-async fn operator(app: &App, claims: &Claims<'_>) -> Result<Caller, Error> {
+async fn operator(app: &App, claims: &Claims<'_>, vouched: Vouched) -> Result<Caller, Error> {
     let mut caller = Caller::nobody();
     if let Some(token) = claims.operator_token() {
-        if !app.directory()?.is_operator(&Secret::given(token)).await? {
+        if !vouched.operator && !app.directory()?.is_operator(&Secret::given(token)).await? {
             return Err(Error::invalid_token());
         }
         caller.credential = Credential::Operator;
@@ -141,16 +165,29 @@ async fn operator(app: &App, claims: &Claims<'_>) -> Result<Caller, Error> {
 }
 
 /// The operator, acting for the tenant that the request names.
-async fn for_a_tenant(app: &App, claims: &Claims<'_>) -> Result<Caller, Error> {
-    let mut caller = operator(app, claims).await?;
+async fn for_a_tenant(
+    app: &App,
+    claims: &Claims<'_>,
+    vouched: Vouched,
+) -> Result<Caller, Error> {
+    let mut caller = operator(app, claims, vouched).await?;
     caller.tenant = tenant(app, claims, None).await?;
     caller.named_tenant = claims.tenant.is_some();
     Ok(caller)
 }
 
-async fn session(app: &App, claims: &Claims<'_>, token: &str) -> Result<Caller, Error> {
+async fn session(
+    app: &App,
+    claims: &Claims<'_>,
+    token: &str,
+    vouched: Vouched,
+) -> Result<Caller, Error> {
     let api_key = api_key(app, claims).await?;
-    let session = app.directory()?.authenticate(token).await?;
+    let directory = app.directory()?;
+    let session = match vouched.token {
+        Some(verified) => directory.vouched_caller(verified).await?,
+        None => directory.authenticate(token).await?,
+    };
     let tenant = session.tenant.clone();
     let by_key = api_key.as_ref().map(|caller| caller.tenant.id());
     agree([by_key, claims.tenant.as_ref(), Some(tenant.id())])?;
@@ -160,7 +197,7 @@ async fn session(app: &App, claims: &Claims<'_>, token: &str) -> Result<Caller, 
 
 /// A public endpoint does not ask who is signed in, so an access token is not confirmed there; but
 /// the tenant that it names must be the one that is called.
-async fn anonymous(app: &App, claims: &Claims<'_>) -> Result<Caller, Error> {
+async fn anonymous(app: &App, claims: &Claims<'_>, admitted: bool) -> Result<Caller, Error> {
     let api_key = api_key(app, claims).await?;
     let by_token = claims.tenant_of_token();
     let by_key = api_key.as_ref().map(|caller| caller.tenant.id());
@@ -168,7 +205,10 @@ async fn anonymous(app: &App, claims: &Claims<'_>) -> Result<Caller, Error> {
     let named_tenant = by_key.is_some() || by_token.is_some() || claims.tenant.is_some();
     let tenant = match &api_key {
         Some(caller) => Some(caller.tenant.clone()),
-        None => tenant(app, claims, by_token).await?,
+        None => match tenant(app, claims, by_token).await {
+            Err(error) if admitted && !named_tenant && error.route().is_some() => None,
+            found => found?,
+        },
     };
     Ok(Caller { tenant, named_tenant, api_key, credential: Credential::Anonymous })
 }

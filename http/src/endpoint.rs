@@ -88,6 +88,11 @@ pub struct Endpoint {
     pub output: crate::output::Describe,
     /// Whether it reads a body.
     pub takes_body: bool,
+    /// Whether making a request twice does what making it once does, so that no record is needed of
+    /// its having been made.
+    pub repeats_safely: bool,
+    /// How that body must be written.
+    pub media_type: &'static str,
     /// Whether it reads a body of lines, as it comes.
     pub takes_lines: bool,
     pub(crate) metrics: RouteMetrics,
@@ -184,6 +189,8 @@ impl Endpoint {
             query: I::query,
             output: O::describe,
             takes_body: I::TAKES_BODY,
+            repeats_safely: false,
+            media_type: I::MEDIA_TYPE,
             takes_lines: I::TAKES_LINES,
             metrics,
             handler: Box::new(answer),
@@ -199,6 +206,12 @@ impl Endpoint {
     /// Lists the codes that its use case can answer with.
     pub fn refuses(mut self, refusals: &'static [Code]) -> Self {
         self.refusals = refusals;
+        self
+    }
+
+    /// Says that a request that is made twice does what it does once, whatever its method.
+    pub fn repeats_safely(mut self) -> Self {
+        self.repeats_safely = true;
         self
     }
 
@@ -270,6 +283,11 @@ impl Endpoint {
     /// Whether it belongs on the admin listener when there is one.
     pub fn is_administrative(&self) -> bool {
         self.path.starts_with("/admin/") || self.path == "/metrics"
+    }
+
+    /// Whether it is a page for people, who follow links and are shown what went wrong.
+    pub fn is_page(&self) -> bool {
+        self.path.starts_with(crate::pages::PREFIX)
     }
 
     pub(crate) fn handle(

@@ -11,6 +11,7 @@ use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICAT
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
+use crate::forwarding::Route;
 use crate::limits::Shown;
 use crate::output::Response;
 use crate::stream;
@@ -44,6 +45,8 @@ pub enum Code {
     MfaRequired,
     /// Two sources name different tenants.
     TenantMismatch,
+    /// The action wants to know anew who its caller is.
+    ReauthenticationRequired,
     /// The account is switched off.
     AccountSuspended,
     /// No such thing, or not the caller's.
@@ -58,12 +61,18 @@ pub enum Code {
     SlugTaken,
     /// Backups are encrypted to another recovery key, or to none.
     RecoveryKeyConflict,
+    /// The account at the provider, or another one there, is linked already.
+    IdentityAlreadyLinked,
+    /// Without it nobody would get in any more.
+    LastLoginMethod,
     /// The same idempotency key with another request.
     IdempotencyConflict,
     /// The body is larger than the server takes.
     PayloadTooLarge,
     /// The body is not JSON.
     UnsupportedMediaType,
+    /// The provider gave no address, and an account needs one.
+    EmailRequired,
     /// The password policy refuses it.
     WeakPassword,
     /// Too many wrong passwords.
@@ -78,7 +87,7 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 32] = [
         Self::ValidationError,
         Self::HeadersTooLarge,
         Self::RequestTimeout,
@@ -92,6 +101,7 @@ impl Code {
         Self::InsufficientPermissions,
         Self::MfaRequired,
         Self::TenantMismatch,
+        Self::ReauthenticationRequired,
         Self::AccountSuspended,
         Self::ResourceNotFound,
         Self::MethodNotAllowed,
@@ -99,6 +109,9 @@ impl Code {
         Self::AccountLinkRequired,
         Self::SlugTaken,
         Self::RecoveryKeyConflict,
+        Self::IdentityAlreadyLinked,
+        Self::LastLoginMethod,
+        Self::EmailRequired,
         Self::IdempotencyConflict,
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
@@ -145,6 +158,10 @@ impl Code {
             Self::InvalidMfaCode => (S::UNAUTHORIZED, "invalid_mfa_code"),
             Self::MfaRequired => (S::FORBIDDEN, "mfa_required"),
             Self::AccountLinkRequired => (S::CONFLICT, "account_link_required"),
+            Self::IdentityAlreadyLinked => (S::CONFLICT, "identity_already_linked"),
+            Self::LastLoginMethod => (S::CONFLICT, "last_login_method"),
+            Self::EmailRequired => (S::UNPROCESSABLE_ENTITY, "email_required"),
+            Self::ReauthenticationRequired => (S::FORBIDDEN, "reauthentication_required"),
             Self::SessionRevoked => (S::UNAUTHORIZED, "session_revoked"),
             Self::SessionExpired => (S::UNAUTHORIZED, "session_expired"),
             Self::InsufficientPermissions => (S::FORBIDDEN, "insufficient_permissions"),
@@ -196,6 +213,7 @@ struct Parts {
     allow: Option<HeaderValue>,
     shown: Option<Shown>,
     closes: bool,
+    route: Option<Route>,
 }
 
 impl Error {
@@ -209,6 +227,7 @@ impl Error {
             allow: None,
             shown: None,
             closes: false,
+            route: None,
         }))
     }
 
@@ -304,9 +323,30 @@ impl Error {
         self
     }
 
+    /// Not for the client, if there is somebody else to ask.
+    pub(crate) fn on(mut self, route: Route) -> Self {
+        self.0.route = Some(route);
+        self
+    }
+
+    /// Where else to ask before this is answered.
+    pub(crate) fn route(&self) -> Option<Route> {
+        self.0.route
+    }
+
     /// The code.
     pub fn code(&self) -> Code {
         self.0.code
+    }
+
+    /// The fields that explain it.
+    pub fn details(&self) -> &[Detail] {
+        &self.0.details
+    }
+
+    /// The time after which another try makes sense.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
     }
 
     /// What is wrong, in one line.

@@ -1,11 +1,11 @@
 //! `Idempotency-Key`: which requests count as the same one. What is done about it, the actors and
 //! the state machine know.
 
-use http::request::Parts;
-use http::{HeaderName, Method};
-use janua_actors::context::IdempotencyKey;
+use http::{HeaderMap, HeaderName, Method};
+use janua_actors::context::{IdempotencyKey, Kept};
 use sha2::{Digest, Sha256};
 
+use crate::asked::Asked;
 use crate::caller::Caller;
 use crate::endpoint::Endpoint;
 use crate::error::{Detail, Error};
@@ -13,29 +13,46 @@ use crate::error::{Detail, Error};
 const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
 const LONGEST: usize = 255;
 
-/// The key of a `POST`, bound to its caller, its route, and what it asks for.
+/// Whether a client has given one.
+pub fn is_given(headers: &HeaderMap) -> bool {
+    headers.contains_key(HEADER)
+}
+
+/// The key of a `POST`, bound to its caller, its route, and what it asks for. Where a client has
+/// given none and there are other nodes, it is the operation id, so that the request can be made
+/// again when nobody knows what became of it.
 pub fn of(
-    head: &Parts,
+    asked: &Asked,
     endpoint: &Endpoint,
     caller: &Caller,
     body: &[u8],
 ) -> Result<Option<IdempotencyKey>, Error> {
-    let Some(key) = head.headers.get(HEADER).filter(|_| head.method == Method::POST) else {
+    if asked.method != Method::POST {
         return Ok(None);
-    };
-    let formed = |key: &&str| (1..=LONGEST).contains(&key.len());
-    let Some(key) = key.to_str().ok().filter(formed) else {
-        let message = "must be 1 to 255 visible ASCII characters";
-        return Err(Error::invalid(vec![Detail::new("Idempotency-Key", message)]));
+    }
+    let (key, caller, kept) = match (asked.headers.get(HEADER), asked.operation) {
+        (Some(key), _) => {
+            let formed = |key: &&str| (1..=LONGEST).contains(&key.len());
+            let Some(key) = key.to_str().ok().filter(formed) else {
+                let message = "must be 1 to 255 visible ASCII characters";
+                return Err(Error::invalid(vec![Detail::new("Idempotency-Key", message)]));
+            };
+            (key.to_owned(), caller.name(), Kept::ForTheClient)
+        }
+        (None, Some(operation)) if !endpoint.repeats_safely => {
+            (operation.to_string(), "operation".to_owned(), Kept::ForARetry)
+        }
+        (None, _) => return Ok(None),
     };
     let mut request = Sha256::new();
-    request.update(head.uri.path());
+    request.update(asked.uri.path());
     // A path holds no NUL, so no other pair of path and body reads the same.
     request.update([0]);
     request.update(body);
     Ok(Some(IdempotencyKey {
-        key: key.into(),
-        caller: caller.name(),
+        key,
+        caller,
+        kept,
         route: format!("{} {}", endpoint.method, endpoint.path),
         request: request.finalize().into(),
     }))

@@ -18,10 +18,19 @@ pub type Schemas = Vec<(String, RefOr<Schema>)>;
 /// Describes a body in OpenAPI and adds the schemas that it names.
 pub type Describe = fn(&mut Schemas) -> Option<RequestBody>;
 
+/// The media type of most bodies.
+pub const JSON: &str = "application/json";
+
+/// The media type of what a form posts (URL Standard §5).
+pub const FORM: &str = "application/x-www-form-urlencoded";
+
 /// What a handler takes beside the call.
 pub trait Input: Sized + Send + 'static {
     /// Whether there is a body to read before.
     const TAKES_BODY: bool;
+
+    /// How that body must be written.
+    const MEDIA_TYPE: &'static str = JSON;
 
     /// Whether there is a body to be read by the handler, line by line.
     const TAKES_LINES: bool = false;
@@ -70,19 +79,9 @@ where
 
     fn describe(schemas: &mut Schemas) -> Option<RequestBody> {
         let content = ContentBuilder::new().schema(Some(reference::<T>(schemas))).build();
-        let body = RequestBodyBuilder::new().content("application/json", content);
+        let body = RequestBodyBuilder::new().content(JSON, content);
         Some(body.required(Some(Required::True)).build())
     }
-}
-
-/// Holds a value against the rules of its type.
-pub fn validate(value: &impl Validate<Context = ()>) -> Result<(), Error> {
-    value.validate().map_err(|report| {
-        let detail = |(path, error): &(garde::Path, garde::Error)| {
-            Detail::new(in_camel_case(&path.to_string()), error.message())
-        };
-        Error::invalid(report.iter().map(detail).collect())
-    })
 }
 
 /// The same where every field may be left out: no body at all is an empty object.
@@ -105,12 +104,25 @@ where
     }
 }
 
+/// Holds a value against the rules of its type.
+pub fn validate(value: &impl Validate<Context = ()>) -> Result<(), Error> {
+    value.validate().map_err(|report| {
+        let detail = |(path, error): &(garde::Path, garde::Error)| {
+            Detail::new(in_camel_case(&path.to_string()), error.message())
+        };
+        Error::invalid(report.iter().map(detail).collect())
+    })
+}
+
 /// A reference to the schema of `T`, which is added with all that it refers to.
 pub fn reference<T: ToSchema>(schemas: &mut Schemas) -> RefOr<Schema> {
     schemas.push((T::name().into_owned(), T::schema()));
     T::schemas(schemas);
     Ref::from_schema_name(T::name()).into()
 }
+
+/// Names of fields that are not what camel case makes of them.
+const IRREGULAR: [(&str, &str); 2] = [("clientDataJson", "clientDataJSON"), ("r#", "")];
 
 /// garde speaks of Rust's fields, the client of JSON's.
 fn in_camel_case(path: &str) -> String {
@@ -126,7 +138,7 @@ fn in_camel_case(path: &str) -> String {
             _ => text.push(character),
         }
     }
-    text
+    IRREGULAR.iter().fold(text, |text, (made, meant)| text.replace(made, meant))
 }
 
 #[cfg(test)]
@@ -137,5 +149,7 @@ mod tests {
     fn fields_are_named_as_the_client_knows_them() {
         assert_eq!(in_camel_case("device_info.user_agent"), "deviceInfo.userAgent");
         assert_eq!(in_camel_case("email"), "email");
+        assert_eq!(in_camel_case("response.client_data_json"), "response.clientDataJSON");
+        assert_eq!(in_camel_case("r#type"), "type");
     }
 }

@@ -48,6 +48,9 @@ pub struct Redirect {
     pub cookies: Vec<HeaderValue>,
 }
 
+/// The same answer, with cookies on the way.
+pub struct WithCookies<O>(pub O, pub Vec<HeaderValue>);
+
 /// An answer that is not the envelope: JSON of a standard, a document.
 pub struct Raw(pub Response);
 
@@ -111,6 +114,20 @@ impl Output for Redirect {
 
     fn describe(_: &mut Schemas) -> (StatusCode, utoipa::openapi::Response) {
         (StatusCode::FOUND, ResponseBuilder::new().description("Redirect").build())
+    }
+}
+
+impl<O: Output> Output for WithCookies<O> {
+    fn respond(self) -> Result<Response, Error> {
+        let mut response = self.0.respond()?;
+        for cookie in self.1 {
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+        Ok(response)
+    }
+
+    fn describe(schemas: &mut Schemas) -> (StatusCode, utoipa::openapi::Response) {
+        O::describe(schemas)
     }
 }
 

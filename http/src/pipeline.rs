@@ -11,9 +11,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::FutureExt;
 use http::header::CONNECTION;
-use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Version};
+use http::{HeaderValue, Method, Request, Version};
 use hyper::body::Body;
+use janua_actors::refusal::Vouched;
 use janua_actors::tenant::TenantRef;
 use janua_storage::ids::TenantNumber;
 use parking_lot::Mutex;
@@ -21,142 +21,205 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::app::{App, Door};
+use crate::asked::Asked;
+use crate::body::{Payload, Stream};
 use crate::call::Call;
-use crate::caller;
-use crate::endpoint::Endpoint;
+use crate::caller::{self, Caller, Credential};
+use crate::endpoint::{Access, Endpoint, Limit};
 use crate::error::{Code, Error};
+use crate::forwarding::{self, Journey, Route};
 use crate::limits::counted::nearest;
 use crate::limits::key::Network;
 use crate::limits::{Shown, Who};
 use crate::observe::{Finished, Present};
 use crate::output::Response;
-use crate::{access, body, cors, forwarded, headers, idempotency, observe, request_id};
+use crate::pages;
+use crate::{access, cors, forwarded, headers, idempotency, observe, request_id};
 
 /// How many pieces of a body wait for their handler.
 const PIECES: usize = 4;
 
-/// What the way in leaves for the way back.
+/// What the way in leaves for the way back, and one try for the next.
 #[derive(Default)]
-struct Trail<'a> {
-    endpoint: Option<&'a Endpoint>,
+pub(crate) struct Trail<'a> {
+    pub endpoint: Option<&'a Endpoint>,
     /// What counting it left to show, once it has been counted: nothing, where the limit is off.
-    counted: Option<Option<Shown>>,
-    tenant: Option<TenantRef>,
+    pub counted: Option<Option<Shown>>,
+    /// What need not be found out again by another node.
+    pub vouched: Vouched,
+    /// Whether it has come as far as its handler.
+    pub admitted: bool,
+    pub tenant: Option<TenantRef>,
+}
+
+impl Trail<'_> {
+    /// What another node has left of the request that it sends.
+    pub fn of_forwarded(request: &forwarding::Request) -> Self {
+        Self {
+            counted: request.counted,
+            vouched: request.vouched,
+            admitted: request.admitted,
+            ..Self::default()
+        }
+    }
+
+    /// Takes over what was found out where it was sent, and by whom not to be answered.
+    pub fn take_over(&mut self, not_here: &forwarding::NotHere) {
+        self.learn(not_here.elsewhere.vouched);
+        self.counted = self.counted.or(not_here.counted);
+        self.admitted |= not_here.admitted;
+    }
+
+    /// Whether the body is one of lines, read as it comes.
+    pub fn takes_lines(&self) -> bool {
+        self.endpoint.is_some_and(|endpoint| endpoint.takes_lines)
+    }
+
+    /// What was found out need not be found out again.
+    pub fn learn(&mut self, vouched: Vouched) {
+        self.vouched.token = vouched.token.or(self.vouched.token);
+        self.vouched.operator |= vouched.operator;
+    }
 }
 
 /// The answer to a request that came from `peer` through `door`.
 pub async fn answer<B>(app: &Arc<App>, door: Door, peer: IpAddr, request: Request<B>) -> Response
 where
-    B: Body<Data = Bytes> + Unpin,
+    B: Body<Data = Bytes> + Unpin + Send,
 {
     let started = Instant::now();
     let _present = Present::in_gauge(&app.in_flight);
-    let (head, body) = request.into_parts();
-    let request_id = request_id::of(&head.headers, || app.request_id());
-    let client = forwarded::client(peer, &head.headers, &app.settings.trusted_proxies);
-    let (method, version) = (head.method.clone(), head.version);
-    let page = cors::origin(&head.headers).is_some().then(|| head.headers.clone());
-
-    let mut trail = Trail::default();
-    let deadline = started + patience(app, door, &head);
-    let request = Incoming { head, body, client, request_id: request_id.clone() };
-    let answered = guard(app, deadline, handle(app, door, request, &mut trail)).await;
-    let mut response = answered.unwrap_or_else(Error::into_response);
-
-    let uncounted = || app.limits.peek(&anonymous(Network::of(client)));
-    let shown = trail.counted.unwrap_or_else(uncounted);
-    finish(app, &mut response, &request_id, shown);
-    if let Some(page) = &page {
-        admit(app, &method, page, trail.tenant, &mut response).await;
-    }
-    if version == Version::HTTP_2 {
+    let (mut head, body) = request.into_parts();
+    pages::speak_for_browser(app, door, &mut head);
+    let asked = Asked {
+        door,
+        client: forwarded::client(peer, &head.headers, &app.settings.trusted_proxies),
+        request_id: request_id::of(&head.headers, || app.request_id()),
+        operation: app.operation(),
+        method: head.method,
+        uri: head.uri,
+        headers: head.headers.into(),
+    };
+    let (mut body, mut trail) = (Payload::Waiting(body), Trail::default());
+    let deadline = started + patience(app, &asked);
+    let mut response = match attempt(app, &asked, &mut body, &mut trail, deadline).await {
+        Ok(response) => response,
+        Err(route) => {
+            let (asked, body, trail) = (&asked, &mut body, &mut trail);
+            // Boxed: most requests need no journey, and should not carry the room for one.
+            Box::pin(Journey { app, asked, body, trail, deadline }.follow(route)).await
+        }
+    };
+    finish(app, &asked, &mut response);
+    if head.version == Version::HTTP_2 {
         // Its connections end by GOAWAY; the header is malformed there (RFC 9113 §8.2.2).
         response.headers_mut().remove(CONNECTION);
     }
     observe::record(&Finished {
-        method: &method,
+        method: &asked.method,
         route: trail.endpoint.map(|endpoint| &endpoint.metrics),
         status: response.status(),
         duration: started.elapsed(),
-        request_id: &request_id,
+        request_id: &asked.request_id,
         node: &app.settings.node_name,
     });
-    if method == Method::HEAD { headers::without_body(response) } else { response }
+    if asked.method == Method::HEAD { headers::without_body(response) } else { response }
 }
 
-struct Incoming<B> {
-    head: Parts,
-    body: B,
-    client: IpAddr,
-    request_id: HeaderValue,
-}
-
-async fn handle<'a, B>(
+/// One try to answer it on this node.
+pub(crate) async fn attempt<'a, B: Stream>(
     app: &'a Arc<App>,
-    door: Door,
-    request: Incoming<B>,
+    asked: &Asked,
+    body: &mut Payload<B>,
     trail: &mut Trail<'a>,
-) -> Result<Response, Error>
-where
-    B: Body<Data = Bytes> + Unpin,
-{
-    let Incoming { head, body, client, request_id } = request;
-    check_head(app, &head)?;
-    if head.method == Method::OPTIONS {
-        return options(app, door, &head);
+    deadline: Instant,
+) -> Result<Response, Route> {
+    trail.tenant = None;
+    let before = trail.admitted;
+    let answered = guard(app, deadline, handle(app, asked, body, trail)).await;
+    let mut response = match answered {
+        Ok(response) => response,
+        Err(error) => match error.route() {
+            Some(route) => return Err(route),
+            None => pages::told(trail.endpoint, asked, error),
+        },
+    };
+    dress(app, asked, trail, &mut response);
+    if cors::origin(&asked.headers).is_some() {
+        let admitted = admit(app, asked, trail.tenant.as_ref(), &mut response).await;
+        // What a handler has done is not done again for the sake of this.
+        if let (Err(route), false) = (admitted, trail.admitted && !before) {
+            return Err(route);
+        }
     }
-    let (endpoint, parameters) = app.router(door).find(&head.method, head.uri.path())?;
+    Ok(response)
+}
+
+/// Which node answers, and what is left of the limit that the request was counted in.
+pub(crate) fn dress(app: &App, asked: &Asked, trail: &Trail<'_>, response: &mut Response) {
+    let uncounted = || app.limits.peek(&anonymous(Network::of(asked.client)));
+    let of_address = response.extensions_mut().remove::<Shown>();
+    let shown = nearest(trail.counted.unwrap_or_else(uncounted), of_address);
+    let headers = response.headers_mut();
+    headers.insert(headers::NODE, app.node.clone());
+    headers::rate_limit(headers, shown);
+}
+
+async fn handle<'a, B: Stream>(
+    app: &'a Arc<App>,
+    asked: &Asked,
+    body: &mut Payload<B>,
+    trail: &mut Trail<'a>,
+) -> Result<Response, Error> {
+    check_head(app, asked)?;
+    if asked.method == Method::OPTIONS {
+        return options(app, asked);
+    }
+    let (endpoint, parameters) = app.router(asked.door).find(&asked.method, asked.uri.path())?;
     trail.endpoint = Some(endpoint);
 
-    let resolved = caller::resolve(app, endpoint.access, &head.headers).await;
-    // Whoever could not be recognised is counted too: recognising costs the most.
-    let network = Network::of(client);
-    let who = resolved.as_ref().map_or_else(|_| anonymous(network), |caller| caller.who(network));
-    let (shown, taken) = app.limits.take(endpoint.limit, &who);
-    trail.counted = Some(shown);
-    taken?;
+    let resolved =
+        caller::resolve(app, endpoint.access, &asked.headers, trail.vouched, trail.admitted).await;
+    count(app, endpoint, asked, &resolved, trail)?;
     let caller = resolved?;
     trail.tenant = caller.tenant.clone();
+    trail.vouched.operator |= matches!(caller.credential, Credential::Operator);
     access::check(endpoint.access, &caller)?;
 
-    let settings = &app.settings;
-    let (body, lines) = if endpoint.takes_lines {
-        (Bytes::new(), Some(body))
-    } else if endpoint.takes_body {
-        let read =
-            body::read(&head.headers, body, settings.sizes.body, settings.timeouts.body).await?;
-        (read, None)
+    let whole = if endpoint.takes_body {
+        body.whole(endpoint.media_type, &asked.headers, &app.settings).await?
     } else {
-        (Bytes::new(), None)
+        Bytes::new()
     };
-    let idempotency = idempotency::of(&head, endpoint, &caller, &body)?;
     let call = Call {
         app: Arc::clone(app),
+        idempotency: idempotency::of(asked, endpoint, &caller, &whole)?,
         caller,
-        query: head.uri.query().unwrap_or_default().to_owned(),
-        headers: head.headers,
+        query: asked.uri.query().unwrap_or_default().to_owned(),
+        headers: asked.headers.clone(),
         parameters,
-        client,
-        request_id,
+        client: asked.client,
+        request_id: asked.request_id.clone(),
         pieces: Mutex::default(),
-        idempotency,
     };
-    match lines {
-        Some(lines) => handle_lines(endpoint, call, lines).await,
-        None => endpoint.handle(call, body).await,
+    trail.admitted = true;
+    if endpoint.takes_lines {
+        handle_lines(endpoint, call, body).await
+    } else {
+        endpoint.handle(call, whole).await
     }
 }
 
 /// Lets the handler read the body while it arrives.
-async fn handle_lines<B>(endpoint: &Endpoint, call: Call, body: B) -> Result<Response, Error>
-where
-    B: Body<Data = Bytes> + Unpin,
-{
+async fn handle_lines<B: Stream>(
+    endpoint: &Endpoint,
+    call: Call,
+    body: &mut Payload<B>,
+) -> Result<Response, Error> {
     let (sender, pieces) = mpsc::channel(PIECES);
     *call.pieces.lock() = Some(pieces);
     let (app, headers) = (call.app.clone(), call.headers.clone());
-    let (most, within) = (app.settings.sizes.import, app.settings.timeouts.body);
-    let mut arriving = pin!(body::hand_over(&headers, body, most, within, sender));
+    let mut arriving = pin!(body.hand_over(&headers, &app.settings, sender));
     let mut handling = endpoint.handle(call, Bytes::new());
     tokio::select! {
         answer = &mut handling => answer,
@@ -165,8 +228,8 @@ where
 }
 
 /// How long a request may take.
-fn patience(app: &App, door: Door, head: &Parts) -> Duration {
-    let endpoint = app.router(door).find(&head.method, head.uri.path());
+fn patience(app: &App, asked: &Asked) -> Duration {
+    let endpoint = app.router(asked.door).find(&asked.method, asked.uri.path());
     let timeouts = &app.settings.timeouts;
     match endpoint {
         Ok((endpoint, _)) if endpoint.takes_lines => timeouts.import,
@@ -174,13 +237,45 @@ fn patience(app: &App, door: Door, head: &Parts) -> Duration {
     }
 }
 
+/// Counts a request, unless another node has. Whoever could not be recognised is counted too:
+/// recognising costs the most. What has to go elsewhere is counted there.
+fn count(
+    app: &App,
+    endpoint: &Endpoint,
+    asked: &Asked,
+    resolved: &Result<Caller, Error>,
+    trail: &mut Trail<'_>,
+) -> Result<(), Error> {
+    if trail.counted.is_some() {
+        return Ok(());
+    }
+    let network = Network::of(asked.client);
+    let who = match resolved {
+        Ok(caller) => {
+            let of_a_tenant = !matches!(endpoint.access, Access::Service | Access::Operator);
+            if caller.tenant.is_none() && of_a_tenant && endpoint.limit != Limit::Free {
+                // Its bucket is the default tenant's, and is kept by the node that leads that.
+                app.directory()?.led_here(TenantNumber::DEFAULT)?;
+            }
+            caller.who(network)
+        }
+        Err(error) => match error.route() {
+            Some(_) => return Ok(()),
+            None => anonymous(network),
+        },
+    };
+    let (shown, taken) = app.limits.take(endpoint.limit, &who);
+    trail.counted = Some(shown);
+    taken
+}
+
 /// hyper has limits of its own, above these, that it answers without an envelope.
-fn check_head(app: &App, head: &Parts) -> Result<(), Error> {
+fn check_head(app: &App, asked: &Asked) -> Result<(), Error> {
     let sizes = &app.settings.sizes;
-    let line = head.uri.path().len() + head.uri.query().map_or(0, str::len);
+    let line = asked.uri.path().len() + asked.uri.query().map_or(0, str::len);
     let size = |(name, value): (&http::HeaderName, &HeaderValue)| name.as_str().len() + value.len();
-    let total = line + head.headers.iter().map(size).sum::<usize>();
-    if head.headers.len() > sizes.headers || total > sizes.head {
+    let total = line + asked.headers.iter().map(size).sum::<usize>();
+    if asked.headers.len() > sizes.headers || total > sizes.head {
         let message = format!(
             "Send at most {} headers, and {} bytes of them with the path",
             sizes.headers, sizes.head
@@ -190,9 +285,9 @@ fn check_head(app: &App, head: &Parts) -> Result<(), Error> {
     Ok(())
 }
 
-fn options(app: &App, door: Door, head: &Parts) -> Result<Response, Error> {
-    let path = app.router(door).path(head.uri.path()).ok_or_else(Error::not_found)?;
-    Ok(cors::options(&path.allow, cors::is_preflight(&head.method, &head.headers)))
+fn options(app: &App, asked: &Asked) -> Result<Response, Error> {
+    let path = app.router(asked.door).path(asked.uri.path()).ok_or_else(Error::not_found)?;
+    Ok(cors::options(&path.allow, cors::is_preflight(&asked.method, &asked.headers)))
 }
 
 /// A handler that takes too long, or panics, is answered for.
@@ -223,13 +318,9 @@ fn anonymous(network: Network) -> Who {
     Who::anonymous(TenantNumber::DEFAULT.0, network)
 }
 
-fn finish(app: &App, response: &mut Response, request_id: &HeaderValue, shown: Option<Shown>) {
-    let of_address = response.extensions_mut().remove::<Shown>();
-    let shown = nearest(shown, of_address);
+fn finish(app: &App, asked: &Asked, response: &mut Response) {
     let headers = response.headers_mut();
-    headers.insert(request_id::HEADER, request_id.clone());
-    headers.insert(headers::NODE, app.node.clone());
-    headers::rate_limit(headers, shown);
+    headers.insert(request_id::HEADER, asked.request_id.clone());
     headers::secure(headers, app.https);
     cors::vary(headers);
 }
@@ -242,15 +333,19 @@ fn finish(app: &App, response: &mut Response, request_id: &HeaderValue, shown: O
 /// names. Nothing is lost by that: what a page sends carries no credential that it does not know.
 async fn admit(
     app: &App,
-    method: &Method,
-    page: &HeaderMap,
-    tenant: Option<TenantRef>,
+    asked: &Asked,
+    tenant: Option<&TenantRef>,
     response: &mut Response,
-) {
-    let Some(origin) = cors::origin(page) else { return };
+) -> Result<(), Route> {
+    let page = &asked.headers;
+    let Some(origin) = cors::origin(page) else { return Ok(()) };
+    let named;
     let tenant = match tenant {
         Some(tenant) => Some(tenant),
-        None => caller::named_tenant(app, page).await,
+        None => {
+            named = caller::named_tenant(app, page).await?;
+            named.as_ref()
+        }
     };
     let headers = response.headers_mut();
     if let Some(tenant) = tenant
@@ -260,8 +355,10 @@ async fn admit(
     }
     let may_be_any_tenants = !caller::claims_a_tenant(page)
         && (app.settings.default_tenant.is_none() || cors::will_name_a_tenant(page));
-    if cors::is_preflight(method, page) && !cors::is_admitted(headers) && may_be_any_tenants {
+    let is_preflight = cors::is_preflight(&asked.method, page);
+    if is_preflight && !cors::is_admitted(headers) && may_be_any_tenants {
         cors::let_ask(headers, origin);
     }
     cors::strike_unadmitted(headers);
+    Ok(())
 }

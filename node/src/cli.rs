@@ -7,9 +7,9 @@ use clap_complete::Shell;
 
 use crate::audit_verify::AuditCommand;
 use crate::backup::Backup;
+use crate::cluster::ClusterCommand;
 use crate::config::Flags;
 use crate::operator_token::OperatorTokenCommand;
-use crate::recover::ClusterCommand;
 use crate::restore::Restore;
 use crate::tenant::{KeyCommand, TenantCommand};
 
@@ -69,6 +69,9 @@ pub struct Serve {
     /// Print one JSON line for each thing to know, instead of text
     #[arg(long)]
     pub json: bool,
+    /// Join in the place of the node with the same name, which has lost its data for good
+    #[arg(long)]
+    pub replace: bool,
 }
 
 /// `janua config …`

@@ -4,6 +4,7 @@
 mod audit_verify;
 mod backup;
 mod cli;
+mod cluster;
 mod config;
 mod config_check;
 mod failure;
@@ -33,11 +34,11 @@ fn main() -> ExitCode {
         Command::Serve(serve) => serve::run(&serve),
         Command::Backup(backup) => backup::run(&backup),
         Command::Restore(restore) => restore::run(&restore),
-        Command::Cluster(cluster) => recover::run(&cluster),
         Command::Tenant(tenant) => tenant::run(&tenant),
         Command::Key(key) => tenant::run_key(&key),
         Command::OperatorToken(token) => operator_token::run(&token),
         Command::Audit(audit) => audit_verify::run(&audit),
+        Command::Cluster(command) => cluster::run(&command),
         Command::Config(ConfigCommand::Check { settings, json }) => {
             config_check::run(&settings, json)
         }

@@ -8,6 +8,7 @@ use janua_actors::clock::{SharedClock, SystemClock};
 use janua_actors::directory::Directory;
 use janua_storage::cluster_key;
 use janua_storage::engine::{Options, Parts, Shards, shards_of};
+use janua_storage::membership::home::Home;
 use zeroize::Zeroizing;
 
 use crate::config::Config;
@@ -24,9 +25,11 @@ pub struct Offline {
 impl Offline {
     /// Opens the folder of a cluster that was founded, with as many shards as it has.
     pub async fn open(config: &Config, folder: &Path) -> Result<Self, Failure> {
-        let wrapping = floors::wrapping(config)?;
+        let wrapping = floors::wrapping_key(config)?;
         let shards = shards_of(folder).map_err(failed)?;
-        let options = Options { data_dir: folder.into(), shards, ..floors::storage(config) };
+        let home = Home::read(folder).map_err(failed)?;
+        let options = floors::storage(config, home.as_ref());
+        let options = Options { data_dir: folder.into(), shards, ..options };
         let shards = Arc::new(Shards::open(options, Parts::default()).await.map_err(failed)?);
         let clock: SharedClock = Arc::new(SystemClock::default());
         let opened = async {
@@ -35,7 +38,7 @@ impl Offline {
             }
             let mut random = Zeroizing::new([0; 44]);
             clock.fill(&mut *random);
-            let key = cluster_key::open(folder, &wrapping, false, &random);
+            let key = cluster_key::open(folder, wrapping.as_ref(), false, &random);
             let key = key.map_err(failed)?;
             let options = floors::actors(config)?;
             Directory::start(shards.clone(), key, clock, options).await.map_err(failed)

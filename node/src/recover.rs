@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::Path;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use janua_actors::capability::tenants::Anew;
 use janua_storage::capability::tenants::Cause;
 use janua_storage::engine::revival::{Revival, Survived, Survivor};
@@ -25,16 +25,9 @@ use crate::serve::{self, floors};
 
 /// Where what was there before is kept.
 const BEFORE: &str = "before-recovery";
-/// What is replaced.
-const REPLACED: [&str; 5] = ["format", "clean", "log", "state", "snapshots"];
-
-/// `janua cluster …`
-#[derive(Debug, Subcommand)]
-pub enum ClusterCommand {
-    /// Make a new cluster of this node alone, when a quorum is lost for good; the node must be
-    /// stopped
-    Recover(Recover),
-}
+/// What is replaced, and what says which node of the old cluster this was.
+const REPLACED: [&str; 8] =
+    ["format", "clean", "log", "state", "snapshots", "node", "cluster.secret", "join.ticket"];
 
 /// `janua cluster recover`
 #[derive(Debug, Args)]
@@ -50,9 +43,8 @@ pub struct Recover {
     json: bool,
 }
 
-/// `janua cluster …`
-pub fn run(command: &ClusterCommand) -> Result<(), Failure> {
-    let ClusterCommand::Recover(command) = command;
+/// Says what may be lost and, when told to, makes the new cluster.
+pub fn run(command: &Recover) -> Result<(), Failure> {
     let settings = &command.settings;
     let config = config::load(settings.config.as_deref(), &settings.flags())
         .map_err(Failure::Configuration)?;
@@ -67,7 +59,7 @@ pub fn run(command: &ClusterCommand) -> Result<(), Failure> {
         return Err(failed(format!("{} is in the way: move it elsewhere", before.display())));
     }
     let options =
-        Options { shards: shards_of(folder).map_err(failed)?, ..floors::storage(&config) };
+        Options { shards: shards_of(folder).map_err(failed)?, ..floors::storage(&config, None) };
     // What an earlier run has left half-way.
     drop(fs::remove_dir_all(folder.join(UNFINISHED)));
     block_on(async {

@@ -121,7 +121,7 @@ async fn make(
     let options = Options {
         data_dir: unfinished.clone(),
         shards: contents.cluster.shards,
-        ..floors::storage(config)
+        ..floors::storage(config, None)
     };
     let reached = unpack(&command.file, key, cut, &options).await.map_err(failed)?;
     keep_key(config, &unfinished, &Key::new(contents.cluster.key))?;
@@ -132,9 +132,9 @@ async fn make(
 
 /// Writes the cluster's key into a folder, wrapped as the configuration says.
 pub fn keep_key(config: &Config, folder: &Path, key: &Key) -> Result<(), Failure> {
-    let wrapping = floors::wrapping(config)?;
+    let wrapping = floors::wrapping_key(config)?;
     let clock: &dyn Clock = &SystemClock::default();
-    cluster_key::keep(folder, key, wrapping.present.as_ref(), clock.random()).map_err(failed)
+    cluster_key::keep(folder, key, wrapping.as_ref(), clock.random()).map_err(failed)
 }
 
 /// What has to be done before anybody is served.

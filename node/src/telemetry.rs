@@ -8,7 +8,7 @@ use crate::failure::Failure;
 
 /// What the engines below say of themselves is of use to those who work on them; `log.level` can ask
 /// for it by name.
-const QUIET: &str = "openraft=error,raft_engine=warn,sled=warn,ractor=warn,hyper=warn,h2=warn";
+const QUIET: &str = "openraft=error,openraft::core::heartbeat=off,raft_engine=warn,sled=warn,ractor=warn,hyper=warn,h2=warn";
 
 /// Bounds of the buckets of every histogram, in seconds: what a request may take.
 const SECONDS: [f64; 12] =

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::capability::cluster;
 use crate::capability::api_keys::ApiKey;
 use crate::capability::mfa::Challenged;
 use crate::capability::oauth::{Arrival, Linked};
@@ -69,6 +70,8 @@ pub enum Command {
     Passkeys(passkeys::Command),
     /// API keys.
     ApiKeys(api_keys::Command),
+    /// The nodes of the cluster.
+    Cluster(cluster::Command),
 }
 
 /// What a command came to: a reply, or the state's refusal of it.
@@ -116,6 +119,8 @@ pub enum Reply {
     Tenant(TenantNumber),
     /// An API key as it is now.
     ApiKey(Box<ApiKey>),
+    /// A node of the cluster.
+    Node(Box<cluster::Node>),
 }
 
 /// The state says no.

@@ -12,4 +12,6 @@ pub enum Effect {
     Tenant(TenantNumber),
     /// A mail was put into the outbox.
     Mail(TenantNumber, MailId),
+    /// Anything at all: the records of the shard were replaced, by a snapshot of its leader.
+    Everything,
 }

@@ -2,7 +2,9 @@
 //! what is written today must be there. To add a line, run the test: it prints what is missing.
 
 mod factors;
+mod managed;
 mod mail;
+mod providers;
 
 use std::fmt::Debug;
 
@@ -11,11 +13,12 @@ use serde::de::DeserializeOwned;
 
 use crate::capability::api_keys::{ApiKey, ApiKeyKind, Rotate, Usage};
 use crate::capability::audit::{Epoch, Head};
+use crate::capability::cluster::{self, Announce, Join, Node, NodeState, Version};
 use crate::capability::mfa::{Entry, Pending};
 use crate::capability::oauth::{Exchange, Redeem};
 use crate::capability::passwords::{Enter, Fail, Lockout, LockoutPolicy, Password};
 use crate::capability::sessions::{
-    AccessGrant, EndAll, EndReason, Ended, Method, RefreshToken, Rotation, Session, Start,
+    AccessGrant, EndAll, EndReason, Ended, HandOver, HandedOver, Method, RefreshToken, Rotation, Session, Start,
 };
 use crate::capability::tenants::{
     Algorithm, Cause, Cluster, Configure, Reserve, Restart, SigningKey, Tenant, Unsettled,
@@ -213,6 +216,17 @@ fn exchange() -> Content {
     })
 }
 
+fn hand_over() -> Command {
+    let (user, session) = (UserId::new(1, 2), SessionId::new(1, 5));
+    let hand_over = HandOver { user, session, code: SecretHash([9; 32]) };
+    Command::Sessions(sessions::Command::HandOver(hand_over))
+}
+
+fn handed_over() -> Content {
+    let (user, session) = (UserId::new(1, 2), SessionId::new(1, 5));
+    Content::HandedOver(HandedOver { user, session })
+}
+
 fn configure() -> Command {
     let configure = Configure { revision: 1, settings: "{}".into() };
     Command::Tenants(tenants::Command::Configure(configure))
@@ -269,6 +283,44 @@ fn signing_key() -> SigningKey {
     }
 }
 
+fn node() -> Node {
+    Node {
+        id: 2,
+        name: "node-2".into(),
+        http_address: "127.0.0.1:3000".into(),
+        cluster_address: "127.0.0.1:7000".into(),
+        state: NodeState::Draining,
+        version: Version { protocol: 1, data: 1 },
+        incarnation: 3,
+        joined: NOW,
+        ticket: Some(SecretHash([1; 32])),
+    }
+}
+
+fn join() -> Command {
+    let node = node();
+    Command::Cluster(cluster::Command::Join(Box::new(Join {
+        name: node.name,
+        http_address: node.http_address,
+        cluster_address: node.cluster_address,
+        version: node.version,
+        ticket: SecretHash([1; 32]),
+        replace: true,
+    })))
+}
+
+fn announce() -> Command {
+    let node = node();
+    Command::Cluster(cluster::Command::Announce(Box::new(Announce {
+        id: node.id,
+        name: node.name,
+        http_address: node.http_address,
+        cluster_address: node.cluster_address,
+        version: node.version,
+        incarnation: node.incarnation,
+    })))
+}
+
 #[test]
 fn everything_ever_written_is_read() {
     let id = UserId::new(1, 2);
@@ -293,6 +345,10 @@ fn everything_ever_written_is_read() {
         check("proposal-register", &proposal(register())),
         check("proposal-fail", &proposal(fail())),
         check("proposal-configure", &proposal(configure())),
+        check("node", &node()),
+        check("proposal-join", &proposal(join())),
+        check("proposal-announce", &proposal(announce())),
+        check("proposal-remove", &proposal(Command::Cluster(cluster::Command::Remove(2)))),
         check("proposal-enter", &proposal(enter())),
         check("proposal-redeem", &proposal(redeem())),
         check("one-time-pending", &one_time(pending())),
@@ -304,10 +360,14 @@ fn everything_ever_written_is_read() {
         check("proposal-restart", &proposal(restart())),
         check("proposal-end-all", &proposal(end_all())),
         check("proposal-api-key-rotate", &proposal(rotate_api_key())),
+        check("proposal-hand-over", &proposal(hand_over())),
+        check("one-time-handed-over", &one_time(handed_over())),
     ]
     .into_iter()
     .chain(factors::checks())
+    .chain(managed::checks())
     .chain(mail::checks())
+    .chain(providers::checks())
     .flatten()
     .collect();
     assert!(missing.is_empty(), "not in golden/v1.txt:\n{}", missing.join("\n"));

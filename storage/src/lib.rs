@@ -13,6 +13,7 @@ pub mod fault;
 pub mod idempotency;
 pub mod ids;
 pub mod keys;
+pub mod membership;
 pub mod moment;
 pub mod one_time;
 pub mod outbox;

@@ -52,6 +52,8 @@ pub enum Purpose {
     ResetToken,
     /// Logs in without a password.
     MagicLink,
+    /// Comes back with a browser that was sent to a provider (RFC 6749 §10.12).
+    State,
     /// Turned into a session by the page that a browser was redirected to (RFC 6749 §1.3.1).
     Code,
 }
@@ -68,6 +70,7 @@ impl Purpose {
             Self::EmailToken => "evt",
             Self::ResetToken => "rst",
             Self::MagicLink => "ml",
+            Self::State => "state",
             Self::Code => "code",
         }
     }

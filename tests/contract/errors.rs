@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use janua_http::error::Code;
+use janua_tests::browser::{location, parameter};
+use janua_tests::issuer::Issuer;
 use janua_tests::node::answer;
 use janua_tests::people::PASSWORD;
-use janua_tests::{Node, Response};
+use janua_tests::{Browser, Node, Response, Session};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -22,6 +24,7 @@ async fn every_documented_error_can_be_met_with_its_status() {
         of_tenants().await,
         of_sessions().await,
         of_second_factors().await,
+        of_providers().await,
         of_overload().await,
     ];
     let met: BTreeSet<(u16, String)> = met.into_iter().flatten().collect();
@@ -127,6 +130,41 @@ async fn reused_token(node: &Node) -> (u16, String) {
     let bob = node.register("bob").await;
     bob.session.refreshes().await.refreshes().await;
     met(bob.session.refresh().await)
+}
+
+async fn of_providers() -> Vec<(u16, String)> {
+    let issuer = Issuer::start().await;
+    let page = "https://app.example.com/";
+    let setup = issuer.known_as("acme", Node::with("sessions.fresh", "10s"));
+    let node = setup.with("oauth.acme.redirect_uris", page).start().await;
+    let alice = node.register("alice").await;
+    let mut found = Vec::new();
+    for (email, verified) in [(Some("alice@example.com"), false), (None, false)] {
+        let claims = json!({ "sub": "a", "email": email, "email_verified": verified });
+        found.push(met(arrives(&node, &issuer, page, claims).await));
+    }
+    let eve = json!({ "sub": "eve", "email": "eve@example.com", "email_verified": true });
+    let eve = arrives(&node, &issuer, page, eve).await.is_yes(200);
+    let eve = Session::of(&node.api, eve.data());
+    found.push(met(eve.delete("/users/me/identities/acme").await));
+    let other = json!({ "sub": "other", "email": "eve@example.com", "email_verified": true });
+    found.push(met(arrives(&node, &issuer, page, other).await));
+    let old = janua_tests::wait::until("a session is old", async || {
+        let body = json!({ "redirectUri": page });
+        let answer = alice.session.post("/auth/oauth/acme/link", body).await;
+        (answer.status == 403).then_some(answer)
+    });
+    found.push(met(old.await));
+    found
+}
+
+async fn arrives(node: &Node, issuer: &Issuer, page: &str, claims: Value) -> Response {
+    let path = format!("/auth/oauth/acme?redirect_uri={page}");
+    let departure = location(&Browser::new(&node.api).visits(&path).await);
+    let back = issuer.agrees(&departure, &claims);
+    let (code, state) = (parameter(&back, "code"), parameter(&back, "state"));
+    let body = json!({ "code": code, "state": state });
+    node.api.post("/auth/oauth/acme/callback", body).await
 }
 
 async fn of_overload() -> Vec<(u16, String)> {

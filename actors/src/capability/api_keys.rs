@@ -42,18 +42,35 @@ impl Directory {
         let named = [Purpose::PublishableKey, Purpose::SecretKey]
             .into_iter()
             .find_map(|purpose| secret.tenant(purpose));
-        if let Some(number) = named
-            && let Some(found) = self.api_key_of(number, secret).await?
-        {
-            return Ok(Some(found));
-        }
+        let named_elsewhere = match named {
+            Some(number) => match self.api_key_of(number, secret).await {
+                Ok(Some(found)) => return Ok(Some(found)),
+                Ok(None) => None,
+                Err(refusal) => Some(refusal),
+            },
+            None => None,
+        };
         // A key of the configuration is free after its prefix, and may look as if it named a tenant.
-        let records = self.node().shards.of(TenantNumber::CLUSTER).read().await?;
-        let number = View::new(&records, TenantNumber::CLUSTER).bootstrap_key(&secret.hash())?;
-        match number {
-            Some(number) => self.api_key_of(number, secret).await,
-            None => Ok(None),
+        match (self.bootstrap_key(secret).await?, named_elsewhere) {
+            (Some(number), _) => self.api_key_of(number, secret).await,
+            (None, Some(refusal)) => Err(refusal),
+            (None, None) => Ok(None),
         }
+    }
+
+    /// The tenant of a key of the configuration.
+    ///
+    /// Invariant: these keys are recorded with the cluster, in one entry, and never after it. So any
+    /// replica that knows the cluster knows them all.
+    async fn bootstrap_key(&self, secret: &Secret) -> Result<Option<TenantNumber>, Refusal> {
+        let hash = secret.hash();
+        if let Ok(records) = self.node().shards.of(TenantNumber::CLUSTER).follow() {
+            let cluster = View::new(&records, TenantNumber::CLUSTER);
+            if cluster.cluster()?.is_some() {
+                return Ok(cluster.bootstrap_key(&hash)?);
+            }
+        }
+        self.of_cluster(|cluster| cluster.bootstrap_key(&hash)).await
     }
 
     async fn api_key_of(

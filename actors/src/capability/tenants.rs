@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 pub use self::anew::Anew;
 pub(crate) use self::directory::settle;
 pub use self::directory::{NewTenant, NewlyMade};
-use super::sessions::unexpected;
+use super::sessions::{text, unexpected};
 use crate::clock::Clock;
 use crate::context::Context;
 use crate::directory::{Directory, Node};
@@ -70,7 +70,7 @@ impl Directory {
     /// Founds the cluster, unless it exists: the default tenant in its shard, then the cluster's own
     /// records, which end it. Interrupted in between, it is begun again.
     pub async fn found(&self, bootstrap: Bootstrap) -> Result<Option<Founding>, Refusal> {
-        if is_founded(&self.node().shards).await? {
+        if is_founded(self.node().shards.shards()).await? {
             return Ok(None);
         }
         let founding = self.draw(bootstrap);
@@ -81,12 +81,13 @@ impl Directory {
 
     /// Whether this is the operator's token.
     pub async fn is_operator(&self, token: &Secret) -> Result<bool, Refusal> {
-        let records = self.node().shards.of(TenantNumber::CLUSTER).read().await?;
-        let cluster = View::new(&records, TenantNumber::CLUSTER).cluster()?;
-        Ok(cluster.is_some_and(|cluster| {
+        let hash = token.hash();
+        let is_operators = self.of_cluster(|records| {
             use subtle::ConstantTimeEq;
-            cluster.operator_token.0.ct_eq(&token.hash().0).into()
-        }))
+            let same = |cluster: &Cluster| bool::from(cluster.operator_token.0.ct_eq(&hash.0));
+            Ok(records.cluster()?.filter(same).map(drop))
+        });
+        Ok(is_operators.await?.is_some())
     }
 
     fn draw(&self, bootstrap: Bootstrap) -> Founding {
@@ -226,6 +227,13 @@ impl TenantRef {
         }
         let checked = self.0.node.outbound.check(url);
         checked.map(drop).map_err(|why| Refusal::field("settings.sms.webhookUrl", why))
+    }
+
+    /// A secret among the settings, opened.
+    pub(crate) fn opened_setting(&self, held: &Held, sealed: &str) -> Result<Secret, Refusal> {
+        let damaged = || Refusal::unavailable("a secret among the settings is damaged");
+        let bytes = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| damaged())?;
+        text(held.key.open(SETTING, &codec::decode(&bytes)?)?)
     }
 
     /// Signs with a new key from now on; the old one stays published until its last token has

@@ -10,7 +10,7 @@ use super::message::Message;
 use super::render::{Rendered, render};
 use crate::directory::Directory;
 use crate::refusal::Refusal;
-use crate::tenant::TenantRef;
+use crate::tenant::{Held, TenantRef};
 
 /// A mail that nobody sends.
 pub struct KeptMail {
@@ -33,7 +33,7 @@ pub struct KeptMail {
 }
 
 impl Directory {
-    /// The mails that are kept, of all tenants or of one, newest first: `limit` of them from `offset`
+    /// The mails that are kept, of all tenants (as far as this node has heard of them) or of one, newest first: `limit` of them from `offset`
     /// on, and how many there are.
     pub async fn kept_mails(
         &self,
@@ -43,11 +43,14 @@ impl Directory {
     ) -> Result<(Vec<KeptMail>, usize), Refusal> {
         let numbers = match tenant {
             Some(tenant) => vec![tenant.number()],
-            None => self.tenant_numbers().await?,
+            None => self.tenant_numbers()?,
         };
         let mut mails: Vec<(TenantNumber, Mail)> = Vec::new();
+        let of_one = numbers.len() == 1;
         for number in numbers {
-            let records = self.node().shards.of(number).read().await?;
+            let home = self.node().shards.of(number);
+            let led_elsewhere = !of_one && !home.is_leader();
+            let records = if led_elsewhere { home.follow()? } else { home.read().await? };
             let kept = View::new(&records, number).mails(true)?;
             mails.extend(kept.into_iter().map(|mail| (number, mail)));
         }
@@ -55,37 +58,46 @@ impl Directory {
         let total = mails.len();
         let mut shown = Vec::new();
         for (number, mail) in mails.into_iter().skip(offset).take(limit) {
-            if let Some(tenant) = self.tenant(number).await? {
-                shown.push(tenant.kept(&mail).await?);
-            }
+            shown.extend(self.kept(number, &mail).await?);
         }
         Ok((shown, total))
     }
 
-    async fn tenant_numbers(&self) -> Result<Vec<TenantNumber>, Refusal> {
-        let records = self.node().shards.of(TenantNumber::CLUSTER).read().await?;
+    fn tenant_numbers(&self) -> Result<Vec<TenantNumber>, Refusal> {
+        let records = self.node().shards.of(TenantNumber::CLUSTER).follow()?;
         Ok(View::new(&records, TenantNumber::CLUSTER).tenant_numbers()?)
     }
-}
 
-impl TenantRef {
-    async fn kept(&self, mail: &Mail) -> Result<KeptMail, Refusal> {
-        let Rendered { to, subject, text, html, link, .. } = self.rendered(mail).await?;
-        Ok(KeptMail {
+    async fn kept(&self, number: TenantNumber, mail: &Mail) -> Result<Option<KeptMail>, Refusal> {
+        let held = match self.led_here(number) {
+            Ok(()) => match self.tenant(number).await? {
+                Some(tenant) => Some(tenant.held().await?),
+                None => None,
+            },
+            Err(_) => self.node().followed(number),
+        };
+        let Some(held) = held else { return Ok(None) };
+        let Rendered { to, subject, text, html, link, .. } = rendered(&held, mail)?;
+        Ok(Some(KeptMail {
             id: mail.id,
-            tenant: self.id().clone(),
+            tenant: held.tenant.id.clone(),
             to,
             subject,
             text,
             html,
             links: vec![link],
             created: mail.created,
-        })
+        }))
     }
+}
 
+impl TenantRef {
     /// A mail of the outbox as it is to be read.
     pub(super) async fn rendered(&self, mail: &Mail) -> Result<Rendered, Refusal> {
-        let held = self.held().await?;
-        render(Message::open(&held.key, mail)?, &held.settings.mail)
+        rendered(&*self.held().await?, mail)
     }
+}
+
+fn rendered(held: &Held, mail: &Mail) -> Result<Rendered, Refusal> {
+    render(Message::open(&held.key, mail)?, &held.settings.mail)
 }

@@ -10,7 +10,6 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use janua_storage::engine::Shard;
 use janua_storage::ids::{MailId, ShardId, TenantNumber};
 use janua_storage::moment::Moment;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
@@ -20,6 +19,7 @@ use self::round::Rounds;
 use super::relay::{Connections, MOST_CONNECTIONS};
 use super::render::Rendered;
 use crate::directory::Node;
+use crate::home::Home;
 
 /// The wait after the first failure; it doubles with each.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -133,7 +133,7 @@ impl Actor for Postman {
 }
 
 /// Tells the postman each time that this node begins to lead `shard`.
-async fn watch(shard: Arc<Shard>, postman: ActorRef<PostmanMessage>) {
+async fn watch(shard: Home, postman: ActorRef<PostmanMessage>) {
     let mut leadership = shard.leadership();
     let mut led = None;
     loop {

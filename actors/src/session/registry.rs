@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use janua_storage::ids::TenantNumber;
 use janua_storage::moment::Moment;
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter};
@@ -52,6 +53,17 @@ impl Registry {
         self.0.remove_if(key, |found| found.actor.get_id() == dead.actor.get_id());
     }
 
+    /// Stops the actors of all sessions of the tenants for which `of_shard` holds.
+    pub fn fence(&self, of_shard: impl Fn(TenantNumber) -> bool) {
+        self.0.retain(|key, session| {
+            let stays = !of_shard(key.tenant);
+            if !stays {
+                session.actor.stop(Some("fenced".into()));
+            }
+            stays
+        });
+    }
+
     /// Puts the actors of quiet sessions to sleep, and says how many are awake.
     pub fn passivate(&self, now: Moment) -> usize {
         self.0.retain(|_, session| {
@@ -68,8 +80,7 @@ impl Registry {
 
 async fn activate(key: SessionKey, tenant: &Arc<Shared>) -> Result<SessionRef, Refusal> {
     let supervisor = tenant.actor.read().clone();
-    let supervisor =
-        supervisor.ok_or_else(|| Refusal::unavailable("the tenant's actor is starting"))?;
+    let supervisor = supervisor.ok_or_else(|| tenant.absent("the tenant's actor is starting"))?;
     let arguments = (key, tenant.clone());
     let (actor, _) = Actor::spawn_linked(None, SessionActor, arguments, supervisor.get_cell())
         .await

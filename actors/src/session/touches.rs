@@ -34,9 +34,15 @@ impl Touches {
     }
 
     /// Writes down what waits.
+    ///
+    /// Decision: what waits for a shard that this node leads no more is dropped. The recorded time is
+    /// coarse as it is, and the next request of the session notes it anew where it is led.
     pub async fn write_down(node: &Arc<Node>) {
         let waiting = std::mem::take(&mut *node.touches.0.lock());
         for (tenant, touches) in waiting {
+            if !node.shards.of(tenant).is_leader() {
+                continue;
+            }
             for some in touches.chunks(AT_ONCE) {
                 let proposal = Proposal {
                     tenant,

@@ -2,6 +2,7 @@
 //! when they keep failing; sessions' actors sleep and wake below them.
 
 mod eraser;
+mod fence;
 mod sweeper;
 mod texts;
 
@@ -9,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use janua_storage::ids::TenantNumber;
+use janua_storage::ids::{ShardId, TenantNumber};
 use janua_storage::moment::Moment;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
 use tokio::sync::oneshot;
@@ -39,6 +40,8 @@ pub(crate) enum SupervisorMessage {
     Watch(Arc<Shared>, oneshot::Sender<()>),
     /// Start it again.
     Restart(Arc<Shared>),
+    /// Stop the actors of a shard: this node leads it no more, or anew.
+    Fence(ShardId),
     /// Look after what is quiet and what has expired.
     KeepHouse,
     /// Start the postman again.
@@ -73,7 +76,7 @@ impl Errands {
 
     async fn run(&self) {
         self.node.places.look_at_file();
-        match sweeper::tenants(&self.node).await {
+        match sweeper::tenants(&self.node) {
             Ok(tenants) => {
                 self.texts.send_due(&tenants).await;
                 self.eraser.erase(&tenants).await;
@@ -108,6 +111,7 @@ impl Actor for Supervisor {
     ) -> Result<State, ActorProcessingErr> {
         start_postman(&node, &myself).await?;
         myself.send_interval(HOUSEKEEPING, || SupervisorMessage::KeepHouse);
+        node.shards.iter().for_each(|home| fence::follow(home, myself.clone()));
         Ok(State {
             sweeper: Arc::new(tokio::sync::Mutex::new(Sweeper::new(node.clone()))),
             errands: Arc::new(tokio::sync::Mutex::new(Errands::new(node.clone()))),
@@ -131,6 +135,7 @@ impl Actor for Supervisor {
                 let _ = started.send(());
             }
             SupervisorMessage::Restart(tenant) => state.start(tenant, &myself).await?,
+            SupervisorMessage::Fence(shard) => state.fence(shard),
             SupervisorMessage::RestartPostman => start_postman(&state.node, &myself).await?,
             SupervisorMessage::KeepHouse => {
                 let awake = state.node.sessions.passivate(state.node.clock.now());

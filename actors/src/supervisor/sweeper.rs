@@ -44,7 +44,7 @@ impl Sweeper {
 
     /// One round over all tenants whose shard this node leads.
     pub async fn sweep(&mut self) {
-        let tenants = match tenants(&self.node).await {
+        let tenants = match tenants(&self.node) {
             Ok(tenants) => tenants,
             Err(refusal) => return tracing::debug!(%refusal, "no sweep"),
         };
@@ -129,7 +129,8 @@ impl Sweeper {
 }
 
 /// Every tenant of the cluster.
-pub(super) async fn tenants(node: &Node) -> Result<Vec<TenantNumber>, Refusal> {
-    let records = node.shards.of(TenantNumber::CLUSTER).read().await?;
+pub(super) fn tenants(node: &Node) -> Result<Vec<TenantNumber>, Refusal> {
+    // A tenant that this replica has not heard of yet has its turn in a later round.
+    let records = node.shards.of(TenantNumber::CLUSTER).follow()?;
     Ok(View::new(&records, TenantNumber::CLUSTER).tenant_numbers()?)
 }

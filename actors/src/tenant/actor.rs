@@ -63,7 +63,7 @@ impl Actor for TenantActor {
             TenantMessage::Propose(proposal, reply) => {
                 let shard = state.tenant.shard.clone();
                 ractor::concurrency::spawn(async move {
-                    let outcome = shard.write(*proposal).await.map_err(Refusal::from);
+                    let outcome = shard.write(*proposal).await;
                     let _ = reply.send(outcome);
                 });
             }

@@ -99,8 +99,10 @@ impl Gates {
 impl TenantRef {
     /// Waits for a turn at `gate`, which lets in `most` at once.
     pub(crate) async fn enter(&self, gate: Gate, most: usize) -> Result<Turn, Refusal> {
-        self.send(|turn| TenantMessage::Enter { gate, most, turn })
-            .await
-            .map_err(|_| Refusal::Overloaded { retry_after: Duration::from_secs(1) })
+        let turn = self.send(|turn| TenantMessage::Enter { gate, most, turn }).await?;
+        turn.ok_or_else(|| match self.0.shard.is_leader() {
+            true => Refusal::Overloaded { retry_after: Duration::from_secs(1) },
+            false => self.0.shard.elsewhere(),
+        })
     }
 }

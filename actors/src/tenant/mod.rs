@@ -7,7 +7,7 @@ mod held;
 use std::sync::Arc;
 
 use janua_storage::command::{Command, Outcome, Proposal, Reply};
-use janua_storage::engine::{Shard, View as ShardView};
+use janua_storage::engine::View as ShardView;
 use janua_storage::event::Origin;
 use janua_storage::idempotency::{Recorded, Ticket};
 use janua_storage::ids::{TenantId, TenantNumber};
@@ -21,6 +21,7 @@ pub use held::Held;
 pub(crate) use held::TENANT_KEY;
 
 use crate::directory::Node;
+use crate::home::Home;
 use crate::refusal::Refusal;
 use crate::settings::Settings;
 
@@ -33,7 +34,7 @@ pub(crate) struct Shared {
     pub id: TenantId,
     pub number: TenantNumber,
     pub node: Arc<Node>,
-    pub shard: Arc<Shard>,
+    pub shard: Home,
     pub actor: RwLock<Option<ActorRef<TenantMessage>>>,
     held: RwLock<Option<Arc<Held>>>,
 }
@@ -83,8 +84,9 @@ impl TenantRef {
     ) -> Result<Answer, Refusal> {
         let digest = ticket.as_ref().map(|ticket| ticket.digest);
         let proposal = self.0.proposal(origin, ticket, command);
-        let outcome =
-            self.send(|reply| TenantMessage::Propose(Box::new(proposal), reply)).await??;
+        let outcome = self.send(|reply| TenantMessage::Propose(Box::new(proposal), reply)).await?;
+        // The actor may have been stopped after it had passed the proposal on.
+        let outcome = outcome.ok_or_else(|| self.0.shard.unsettled("the actor was stopped"))??;
         self.settle(outcome, digest).await
     }
 
@@ -105,17 +107,16 @@ impl TenantRef {
         }
     }
 
+    /// Puts a message to the tenant's actor; its answer, if it gave one.
     async fn send<T>(
         &self,
         message: impl FnOnce(tokio::sync::oneshot::Sender<T>) -> TenantMessage,
-    ) -> Result<T, Refusal> {
+    ) -> Result<Option<T>, Refusal> {
         let (sender, answer) = tokio::sync::oneshot::channel();
         let actor = self.0.actor.read().clone();
-        let actor = actor.ok_or_else(|| Refusal::unavailable("the tenant's actor is starting"))?;
-        actor
-            .cast(message(sender))
-            .map_err(|_| Refusal::unavailable("the tenant's actor has stopped"))?;
-        answer.await.map_err(|_| Refusal::unavailable("the tenant's actor was restarted"))
+        let actor = actor.ok_or_else(|| self.0.absent("the tenant's actor is starting"))?;
+        actor.cast(message(sender)).map_err(|_| self.0.absent("the tenant's actor has stopped"))?;
+        Ok(answer.await.ok())
     }
 }
 
@@ -163,7 +164,27 @@ impl Shared {
         ticket: Option<Ticket>,
         command: Command,
     ) -> Result<Outcome, Refusal> {
-        Ok(self.shard.write(self.proposal(origin, ticket, command)).await?)
+        self.shard.write(self.proposal(origin, ticket, command)).await
+    }
+
+    /// Why the tenant's actor is not there: it was stopped because another node leads, or failed.
+    pub fn absent(&self, reason: &str) -> Refusal {
+        match self.shard.is_leader() {
+            true => Refusal::unavailable(reason),
+            false => self.shard.elsewhere(),
+        }
+    }
+
+    /// Forgets what was held in memory, and whose actor it was.
+    pub fn forget(&self) -> Option<ActorRef<TenantMessage>> {
+        *self.held.write() = None;
+        self.actor.write().take()
+    }
+
+    /// The tenant's records as this node's replica has them, perhaps older than what others know.
+    pub fn follow(&self) -> Result<Arc<Held>, Refusal> {
+        let stamp = self.node.stamps.tenant(self.number);
+        Held::load(self, &self.shard.follow()?, stamp)
     }
 
     /// The tenant's records among those of its shard.

@@ -2,6 +2,7 @@
 
 pub mod api_keys;
 pub mod backups;
+pub mod cluster;
 pub mod email_verification;
 pub mod magic_links;
 pub mod mfa;
@@ -36,7 +37,9 @@ pub fn endpoints() -> Vec<Endpoint> {
         outbox::endpoints(),
         api_keys::endpoints(),
         backups::endpoints(),
+        cluster::endpoints(),
         service::endpoints(),
+        crate::pages::endpoints(),
     ];
     nouns.into_iter().flatten().collect()
 }

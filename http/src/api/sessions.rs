@@ -22,6 +22,8 @@ pub fn endpoints() -> Vec<Endpoint> {
     vec![
         post("/auth/refresh", Access::Public, Limit::Api, refresh)
             .describes("Exchange a refresh token for the next one and a new access token")
+            // A token that was spent moments ago gives the same successor.
+            .repeats_safely()
             .refuses(&[
                 Code::TokenUsed,
                 Code::SessionRevoked,

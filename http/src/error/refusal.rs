@@ -5,6 +5,7 @@ use std::time::Duration;
 use janua_actors::refusal::{FieldError, Refusal};
 
 use super::{Code, Detail, Error};
+use crate::forwarding::Route;
 use crate::limits::Shown;
 
 /// When a client should ask again for what cannot be had now.
@@ -53,6 +54,22 @@ impl From<Refusal> for Error {
                 Code::AccountLinkRequired,
                 "The address has an account already; sign in to it and link the provider there",
             ),
+            Refusal::ReauthenticationRequired => Self::new(
+                Code::ReauthenticationRequired,
+                "The login is too long ago for this; send the password, or sign in again",
+            ),
+            Refusal::EmailRequired => Self::new(
+                Code::EmailRequired,
+                "The provider gave no e-mail address; allow it to, or sign up otherwise",
+            ),
+            Refusal::IdentityAlreadyLinked => Self::new(
+                Code::IdentityAlreadyLinked,
+                "An account of this provider is linked already; unlink it there first",
+            ),
+            Refusal::LastLoginMethod => Self::new(
+                Code::LastLoginMethod,
+                "This is the last way to sign in; add another one before you remove it",
+            ),
             Refusal::LimitReached { retry_after, level } => {
                 Self::rate_limited(retry_after).counted(level.map(Shown::from))
             }
@@ -81,10 +98,19 @@ impl From<Refusal> for Error {
             Refusal::Overloaded { retry_after } => {
                 Self::unavailable("The server is busy; try again shortly", retry_after)
             }
+            Refusal::Elsewhere(elsewhere) => unavailable().on(Route::Elsewhere(elsewhere)),
+            Refusal::Unsettled { shard, reason } => {
+                tracing::debug!(%shard, reason, "the outcome of a write is unknown");
+                unavailable().on(Route::Unsettled(shard))
+            }
             Refusal::Unavailable { reason } => {
                 tracing::warn!(reason, "a request could not be served");
-                Self::unavailable("The service is unavailable; try again shortly", ONE_SECOND)
+                unavailable()
             }
         }
     }
+}
+
+fn unavailable() -> Error {
+    Error::unavailable("The service is unavailable; try again shortly", ONE_SECOND)
 }

@@ -61,6 +61,17 @@ pub struct Shown {
     pub reset: u64,
 }
 
+/// Every bucket's name.
+const BUCKETS: [&str; 6] =
+    ["auth", "api", "password_reset", "email_verification", "magic_link", "webhook_delivery"];
+
+impl Shown {
+    /// The name of a bucket, as another node has written it.
+    pub fn bucket_named(name: &str) -> &'static str {
+        BUCKETS.into_iter().find(|known| *known == name).unwrap_or("api")
+    }
+}
+
 /// All buckets of this node.
 pub struct Limits {
     ticks: Ticks,

@@ -5,6 +5,7 @@
 mod cors;
 mod documents;
 mod endpoints;
+mod forwarding;
 mod house;
 mod pipeline;
 mod server;

@@ -2,6 +2,7 @@
 //! what start-up should warn about.
 
 use janua_actors::mail::{Relay, is_sender};
+use janua_actors::redirect::is_listable;
 use janua_storage::ids::TenantId;
 use tracing_subscriber::EnvFilter;
 
@@ -55,6 +56,12 @@ fn cluster(config: &Config, layers: &mut Layers) {
         advertise,
         "cluster.advertise",
         "must be a host and a port, such as node-1.internal:7000, or empty",
+    );
+    let reachable = cluster.advertise.is_some() || !cluster.listen.ip().is_unspecified();
+    layers.require(
+        reachable || cluster.join.is_empty(),
+        "cluster.advertise",
+        "must be given when cluster.listen is on all addresses, so that other nodes know where to connect",
     );
     let join = cluster.join.iter().all(|member| is_host_and_port(member));
     layers.require(
@@ -168,6 +175,18 @@ fn oauth(config: &Config, layers: &mut Layers) {
             known || provider.issuer.is_some(),
             &key("issuer"),
             "must be given for every provider but google, github and microsoft",
+        );
+        let own = matches!(name.as_str(), "github" | "microsoft") && provider.issuer.is_none();
+        layers.require(
+            own || provider.base_url.is_none(),
+            &key("base_url"),
+            "may be given for github and microsoft only, and not beside an issuer",
+        );
+        let listable = |uri: &WebUrl| is_listable(uri.as_str());
+        layers.require(
+            provider.redirect_uris.iter().all(listable),
+            &key("redirect_uris"),
+            "must be https, or http for loopback",
         );
     }
 }

@@ -16,7 +16,7 @@ use super::values::Setting;
 pub const DEFAULTS: &str = include_str!("../../../cluster.toml");
 
 /// The keys of `[oauth.NAME]`, which has no default because no name has.
-const OAUTH_KEYS: [&str; 4] = ["client_id", "client_secret", "issuer", "redirect_uris"];
+const OAUTH_KEYS: [&str; 5] = ["client_id", "client_secret", "issuer", "base_url", "redirect_uris"];
 
 #[derive(Debug)]
 struct Entry {

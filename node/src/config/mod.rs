@@ -118,6 +118,7 @@ sections! {
     sessions: Sessions {
         per_user: Number<1, 10_000>,
         live_actors: Number<1, 10_000_000>,
+        fresh: Span,
     }
     /// Argon2id and who may use the cores for it.
     passwords: Passwords {
@@ -172,6 +173,8 @@ pub struct OauthProvider {
     pub client_secret: Option<Secret>,
     /// Found by OpenID Connect discovery.
     pub issuer: Option<WebUrl>,
+    /// Where a GitHub Enterprise Server or another Microsoft cloud is.
+    pub base_url: Option<WebUrl>,
     /// Where the provider may send the browser back to.
     pub redirect_uris: Vec<WebUrl>,
 }
@@ -183,6 +186,7 @@ impl OauthProvider {
             client_id: layers.take(&key("client_id")),
             client_secret: layers.take(&key("client_secret")),
             issuer: layers.take(&key("issuer")),
+            base_url: layers.take(&key("base_url")),
             redirect_uris: layers.take(&key("redirect_uris")),
         };
         (name, provider)

@@ -4,36 +4,39 @@ use janua_actors::directory::{MailLimits, Options as Actors};
 use janua_actors::hashing::Cost;
 use janua_actors::mail::{self, Relay};
 use janua_actors::settings::{AlgorithmName, Mail, Settings, Tokens, Webauthn};
+use janua_actors::upstream::Configured;
 use janua_http::limits::rate::Rate;
 use janua_http::settings::{Connections, Rates, Settings as Http, Sizes, Timeouts, TlsFiles};
+use janua_storage::capability::cluster::FOUNDER;
 use janua_storage::capability::limits::{Bucket, Limit as PerAddress};
 use janua_storage::capability::phones::Allowance;
-use janua_storage::cluster_key::Wrapping;
 use janua_storage::engine::Options as Storage;
+use janua_storage::membership::home::Home;
 use janua_storage::seal::{Key, mac};
 use janua_storage::secret::Secret;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::start;
-use crate::config::{self, Config, Limit, Number, OrOff, SigningAlgorithm};
+use crate::config::{self, Config, Limit, Number, OrOff, SigningAlgorithm, WebUrl};
 use crate::failure::Failure;
 
-/// What wraps the cluster's key, now and before.
-pub fn wrapping(config: &Config) -> Result<Wrapping, Failure> {
+/// What wraps the cluster's key, if anything does.
+pub fn wrapping_key(config: &Config) -> Result<Option<Key>, Failure> {
     let storage = &config.storage;
-    Ok(Wrapping {
-        present: wrapping_key("key", storage.key_file.as_deref(), storage.key_secret.as_ref())?,
-        previous: wrapping_key(
-            "previous_key",
-            storage.previous_key_file.as_deref(),
-            storage.previous_key_secret.as_ref(),
-        )?,
-    })
+    wrapping("key", storage.key_file.as_deref(), storage.key_secret.as_ref())
 }
 
-fn wrapping_key(
+/// What wrapped it before, if that is given.
+pub fn previous_wrapping_key(config: &Config) -> Result<Option<Key>, Failure> {
+    let storage = &config.storage;
+    let (file, secret) = (&storage.previous_key_file, &storage.previous_key_secret);
+    wrapping("previous_key", file.as_deref(), secret.as_ref())
+}
+
+fn wrapping(
     name: &str,
     file: Option<&Path>,
     secret: Option<&config::Secret>,
@@ -53,14 +56,23 @@ fn wrapping_key(
     Ok(Some(Key::new(mac(&material, b"janua wrapping key"))))
 }
 
-/// Where state lies.
-pub fn storage(config: &Config) -> Storage {
+/// Where state lies, on a node whose folder says `home`; one that says nothing founds.
+pub fn storage(config: &Config, home: Option<&Home>) -> Storage {
+    let joined = home.filter(|_| !config.cluster.join.is_empty());
     Storage {
-        shards: narrow(config.cluster.shards),
+        node: home.map_or(FOUNDER, |home| home.node),
+        founds: home.is_none(),
+        // Whoever joins takes what the cluster has.
+        shards: joined.map_or_else(|| narrow(config.cluster.shards), |home| home.shards),
         cache_bytes: config.storage.cache_bytes.0,
         snapshot_log_bytes: config.storage.snapshot_log_bytes.0,
         ..Storage::new(&config.node.data_dir)
     }
+}
+
+/// How many replicas each shard wants.
+pub fn replicas(config: &Config) -> usize {
+    narrow(config.cluster.replicas)
 }
 
 /// How actors decide.
@@ -90,8 +102,10 @@ pub fn actors(config: &Config) -> Result<Actors, Failure> {
             parallelism: narrow(config.passwords.parallelism),
         },
         issuer: config.http.public_url.as_str().into(),
+        providers: providers(config),
         sessions_per_user: narrow(config.sessions.per_user),
         live_sessions: narrow(config.sessions.live_actors),
+        fresh_for: config.sessions.fresh.0,
         allow_private_addresses: config.webhooks.allow_private_addresses,
         phone_allowance: allowance(config.limits.phone_verification),
         geoip: config.geoip.database.clone(),
@@ -134,6 +148,22 @@ fn mail_limits(limits: &config::Limits) -> MailLimits {
         magic_link: of(Bucket::MagicLink, limits.magic_link),
         registration: of(Bucket::Registration, limits.email_verification),
     }
+}
+
+/// Who vouches for users.
+fn providers(config: &Config) -> BTreeMap<String, Configured> {
+    let text = |url: &WebUrl| url.as_str().to_owned();
+    let configured = config.oauth.iter().map(|(name, provider)| {
+        let configured = Configured {
+            client_id: provider.client_id.clone().unwrap_or_default(),
+            client_secret: secret(provider.client_secret.as_ref()),
+            issuer: provider.issuer.as_ref().map(text),
+            base_url: provider.base_url.as_ref().map(text),
+            redirect_uris: provider.redirect_uris.iter().map(text).collect(),
+        };
+        (name.clone(), configured)
+    });
+    configured.collect()
 }
 
 /// How clients are met.

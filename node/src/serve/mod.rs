@@ -3,6 +3,7 @@
 
 mod descriptors;
 pub mod floors;
+mod membership;
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -14,9 +15,12 @@ use std::thread;
 use janua_actors::capability::tenants::{Bootstrap, is_founded};
 use janua_actors::clock::{Clock, SharedClock, SystemClock};
 use janua_actors::directory::Directory;
+use janua_actors::gateway::MemberLinks;
 use janua_http::app::{App, Services};
-use janua_storage::cluster_key::{self, Wrapping};
+use janua_storage::cluster_key;
 use janua_storage::engine::{Parts, Shards};
+use janua_storage::membership::{About, Membership, Stamp};
+use janua_storage::seal::Key;
 use janua_storage::secret::Secret;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
@@ -24,6 +28,7 @@ use tokio::runtime;
 use tokio_util::task::AbortOnDropHandle;
 use zeroize::Zeroizing;
 
+use self::membership::Gate;
 use crate::cli::Serve;
 use crate::config::{self, Config};
 use crate::failure::Failure;
@@ -51,18 +56,20 @@ pub fn run(command: &Serve) -> Result<(), Failure> {
         .thread_name("janua")
         .build()
         .map_err(|error| start(format!("threads cannot be started: {error}")))?;
-    runtime.block_on(serve(&config, connections, output, metrics))
+    runtime.block_on(serve(&config, connections, command.replace, output, metrics))
 }
 
 /// What lies below the HTTP floor, open.
 struct Opened {
     shards: Arc<Shards>,
     directory: Directory,
+    membership: Option<Arc<Membership>>,
 }
 
 async fn serve(
     config: &Config,
     connections: u64,
+    replace: bool,
     output: Output,
     metrics: PrometheusHandle,
 ) -> Result<(), Failure> {
@@ -75,6 +82,8 @@ async fn serve(
         Some(address) => Some(listen(address).await?),
         None => None,
     };
+    let http_address = public.local_addr().map_err(start)?.to_string();
+    let gate = Gate::open(config, http_address, replace)?;
     let clock: SharedClock = Arc::new(SystemClock::default());
     let storage = Arc::new(OnceLock::new());
     let _upkeep = upkeep(metrics.clone());
@@ -83,17 +92,21 @@ async fn serve(
     let app = App::new(settings, services(&storage, &clock, metrics)).map_err(start)?;
 
     // It says that it is alive from here on, and serves once the rest is open.
-    let mut server =
-        pin!(janua_http::server::serve(app.clone(), public, admin, shutdown::asked(stop)));
+    let stopping = hand_over(shutdown::asked(stop), storage.clone());
+    let mut server = pin!(janua_http::server::serve(app.clone(), public, admin, stopping));
     let unserved = |error| start(format!("the listener cannot be served: {error}"));
     let opened = tokio::select! {
         biased;
         served = &mut server => return served.map_err(unserved),
-        opened = open(config, &storage, clock, output) => opened?,
+        opened = open(config, gate, &storage, clock, output) => opened?,
     };
+    if let Some(membership) = &opened.membership {
+        app.belong_to(membership.clone());
+    }
     app.open(opened.directory.clone());
     output.listening(addresses.0.map_err(start)?, addresses.1.transpose().map_err(start)?, tls)?;
     let served = server.await;
+    drop(opened.membership);
     opened.directory.stop().await;
     opened.shards.close().await;
     served.map_err(unserved)
@@ -102,11 +115,12 @@ async fn serve(
 /// Storage, and the actors over it.
 async fn open(
     config: &Config,
+    gate: Gate,
     storage: &OnceLock<Arc<Shards>>,
     clock: SharedClock,
     output: Output,
 ) -> Result<Opened, Failure> {
-    let wrapping = floors::wrapping(config)?;
+    let wrapping = floors::wrapping_key(config)?;
     let folder = &config.node.data_dir;
     make_private(folder)?;
     if folder.join(UNFINISHED).exists() {
@@ -115,14 +129,48 @@ async fn open(
             "a restore into {folder} has not come to its end: empty the folder and restore again, or run `janua cluster recover` again if that was interrupted"
         )));
     }
-    let shards = Shards::open(floors::storage(config), Parts::default()).await.map_err(start)?;
+    let previous = floors::previous_wrapping_key(config)?;
+    cluster_key::rewrap(folder, wrapping.as_ref(), previous.as_ref(), clock.random())
+        .map_err(start)?;
+    let http_address = gate.http_address.clone();
+    let identity = gate.identify(config, wrapping.as_ref(), &clock).await?;
+    let options = floors::storage(config, identity.home.as_ref());
+    let parts = Parts { door: Some(identity.door), ..Parts::default() };
+    let shards = Shards::open(options, parts).await.map_err(start)?;
     let shards = storage.get_or_init(|| Arc::new(shards)).clone();
-    match start_actors(config, &shards, &wrapping, clock, output).await {
-        Ok(directory) => Ok(Opened { shards, directory }),
+    let started = async {
+        let founds = identity.home.is_none();
+        let (directory, key, founded) =
+            start_actors(config, &shards, wrapping.as_ref(), &clock, founds, output).await?;
+        let about = About {
+            name: config.node.name.clone(),
+            http_address,
+            data_dir: config.node.data_dir.clone(),
+            home: identity.home,
+            founded,
+            replicas: floors::replicas(config),
+        };
+        let stamp: Stamp = Arc::new(move || (clock.now(), clock.random()));
+        let membership = Membership::start(shards.clone(), about, key, stamp).map_err(start)?;
+        if let Some(links) = MemberLinks::of(&shards) {
+            directory.connect(links).await.map_err(start)?;
+        }
+        Ok((directory, membership.map(Arc::new)))
+    };
+    match started.await {
+        Ok((directory, membership)) => Ok(Opened { shards, directory, membership }),
         Err(failure) => {
             shards.close().await;
             Err(failure)
         }
+    }
+}
+
+/// Returns when the node should stop, after others lead what it led.
+async fn hand_over(asked: impl Future<Output = ()>, storage: Arc<OnceLock<Arc<Shards>>>) {
+    asked.await;
+    if let Some(shards) = storage.get() {
+        shards.hand_over().await;
     }
 }
 
@@ -132,28 +180,36 @@ pub fn make_private(folder: &Path) -> Result<(), Failure> {
     made.map_err(|error| start(format!("data folder {} cannot be used: {error}", folder.display())))
 }
 
-/// The actors over open shards; on an empty folder the cluster is founded first.
+/// The actors over open shards, the cluster's key, and whether the cluster was founded just now, as
+/// a founder does first.
 async fn start_actors(
     config: &Config,
     shards: &Arc<Shards>,
-    wrapping: &Wrapping,
-    clock: SharedClock,
+    wrapping: Option<&Key>,
+    clock: &SharedClock,
+    founds: bool,
     output: Output,
-) -> Result<Directory, Failure> {
+) -> Result<(Directory, Key, bool), Failure> {
     let mut random = Zeroizing::new([0; 44]);
     clock.fill(&mut *random);
     // The records tell, not the folder: a crash may have come between making it and founding.
-    let fresh = !is_founded(shards).await.map_err(start)?;
+    let fresh = founds && !is_founded(shards).await.map_err(start)?;
     let key = cluster_key::open(&config.node.data_dir, wrapping, fresh, &random).map_err(start)?;
-    let directory = Directory::start(shards.clone(), key, clock, floors::actors(config)?)
+    let options = floors::actors(config)?;
+    let directory = Directory::start(shards.clone(), key.clone(), clock.clone(), options)
         .await
         .map_err(start)?;
+    if !founds {
+        return Ok((directory, key, false));
+    }
     let bootstrap = Bootstrap {
         publishable_key: floors::secret(config.bootstrap.publishable_key.as_ref()),
         secret_key: floors::secret(config.bootstrap.secret_key.as_ref()),
         operator_token: floors::secret(config.bootstrap.operator_token.as_ref()),
     };
-    if let Some(founding) = directory.found(bootstrap).await.map_err(start)? {
+    let founding = directory.found(bootstrap).await.map_err(start)?;
+    let founded = founding.is_some();
+    if let Some(founding) = founding {
         let given = &config.bootstrap;
         let drawn = |given: &Option<config::Secret>, key: &Secret| {
             given.is_none().then(|| key.expose().to_owned())
@@ -164,7 +220,7 @@ async fn start_actors(
             operator_token: drawn(&given.operator_token, &founding.operator_token),
         })?;
     }
-    Ok(directory)
+    Ok((directory, key, founded))
 }
 
 fn services(

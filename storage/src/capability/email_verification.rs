@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::capability::limits::Limit;
 use crate::capability::sessions::{self, EndReason};
 use crate::capability::users::{self, User};
-use crate::capability::{oauth, passkeys};
+use crate::capability::{mfa, oauth, passkeys};
 use crate::command::{Rejection, Reply, Stop};
 use crate::event::{Draft, EventKind};
 use crate::fault::Fault;
@@ -149,13 +149,19 @@ fn verify(step: &mut Step<'_, '_>, user: &mut User) {
 /// mailed link, or a provider that vouches for the address. The caller saves the record.
 ///
 /// Invariant: who registers an address that is not theirs gains nothing by it. Until the address was
-/// verified, everything that lets somebody in was set by who knows whom, and goes: the password, the
-/// identities, the passkeys and the sessions. The second factor stays, because it lets nobody in.
+/// verified, everything that lets somebody in was set by who knows whom, and goes: password, passkeys,
+/// identities and sessions. So does the second factor, which would keep the owner out, and let in
+/// whoever has shown the first one already.
 pub(crate) fn claim(step: &mut Step<'_, '_>, user: &mut User) -> Result<(), Fault> {
     if !user.profile.email_verified {
+        let id = user.profile.id;
         user.password = None;
-        oauth::forget(step, user.profile.id)?;
-        passkeys::erase(step, user.profile.id)?;
+        if std::mem::take(&mut user.profile.mfa_enabled) {
+            step.record(Draft::new(EventKind::MfaDisabled, id));
+        }
+        mfa::erase(step, id)?;
+        passkeys::erase(step, id)?;
+        oauth::forget(step, id)?;
         sessions::end_all(step, user, None, EndReason::Revoked)?;
         verify(step, user);
     }

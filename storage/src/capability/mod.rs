@@ -2,6 +2,7 @@
 
 pub mod api_keys;
 pub mod audit;
+pub mod cluster;
 pub mod email_verification;
 pub mod limits;
 pub mod magic_links;

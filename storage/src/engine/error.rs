@@ -84,17 +84,56 @@ pub enum OpenError {
     },
 }
 
-/// The shard gives no answer now. Of a write the outcome is unknown: it may have been made.
+/// The shard gives no answer now. Of a write the outcome is unknown (it may have been made), unless
+/// the cause says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unavailable: {reason}")]
 pub struct Unavailable {
     /// For the operator.
     pub reason: String,
+    /// What it means for whoever asked.
+    pub cause: Cause,
+}
+
+/// What an `Unavailable` means for whoever asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Cause {
+    /// Nothing more is known. A write may have been made: ask again with the same operation id.
+    #[default]
+    Unknown,
+    /// This node does not lead the shard. Nothing was read or proposed here, so whoever leads may
+    /// be asked without further ado.
+    NotLeader {
+        /// The leader, if this node knows of one.
+        leader: Option<u64>,
+    },
 }
 
 impl Unavailable {
-    /// With this reason.
+    /// With this reason; of a write the outcome is unknown.
     pub fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into() }
+        Self { reason: reason.into(), cause: Cause::Unknown }
+    }
+
+    /// Another node leads, or none. Nothing was read or proposed.
+    pub fn not_leader(leader: Option<u64>) -> Self {
+        let reason = match leader {
+            Some(leader) => format!("node {leader} leads the shard"),
+            None => "the shard has no leader".into(),
+        };
+        Self { reason, cause: Cause::NotLeader { leader } }
+    }
+
+    /// Whether it was certainly neither read nor proposed here, because this node does not lead.
+    pub fn is_not_leader(&self) -> bool {
+        matches!(self.cause, Cause::NotLeader { .. })
+    }
+
+    /// The node that leads, if it was asked of one that does not and that knows.
+    pub fn leader(&self) -> Option<u64> {
+        match self.cause {
+            Cause::NotLeader { leader } => leader,
+            Cause::Unknown => None,
+        }
     }
 }

@@ -14,7 +14,7 @@ use super::raft::{ELECTION_MIN, Types};
 /// How long after a quorum was last heard of a leader answers by itself.
 ///
 /// Decision: openraft's voters refuse to elect another for `ELECTION_MAX` after they heard the
-/// leader. Stopping at nine tenths of `ELECTION_MIN`, less than half of that, leaves far more than
+/// leader. Stopping at nine tenths of `ELECTION_MIN`, three quarters of that, leaves far more than
 /// clocks can drift apart meanwhile.
 pub const LEASE: Duration = Duration::from_millis(ELECTION_MIN.as_millis() as u64 * 9 / 10);
 
@@ -27,14 +27,14 @@ pub fn leads(metrics: &RaftMetrics<Types>) -> bool {
             .is_some_and(|applied| applied.leader_id.term == metrics.current_term)
 }
 
-/// Whether this node leads a group that it is alone in.
-pub fn leads_alone(metrics: &RaftMetrics<Types>) -> bool {
-    leads(metrics) && is_lone_voter(metrics) && metrics.membership_config.nodes().count() == 1
-}
-
 /// Whether a read may be answered now.
 pub fn holds(metrics: &RaftMetrics<Types>) -> bool {
-    leads(metrics) && (is_lone_voter(metrics) || is_fresh(metrics, TokioInstant::now()))
+    leads(metrics) && within(metrics, LEASE)
+}
+
+/// Whether a quorum was heard of within this time, or nobody needs to be.
+pub fn within(metrics: &RaftMetrics<Types>, time: Duration) -> bool {
+    is_lone_voter(metrics) || is_fresh(metrics, TokioInstant::now(), time)
 }
 
 /// A voter that is alone in its group needs nobody's word. While another one is being added, both
@@ -46,8 +46,8 @@ fn is_lone_voter(metrics: &RaftMetrics<Types>) -> bool {
     }
 }
 
-fn is_fresh(metrics: &RaftMetrics<Types>, now: TokioInstant) -> bool {
-    metrics.last_quorum_acked.as_ref().is_some_and(|acked| now < **acked + LEASE)
+fn is_fresh(metrics: &RaftMetrics<Types>, now: TokioInstant, time: Duration) -> bool {
+    metrics.last_quorum_acked.as_ref().is_some_and(|acked| now < **acked + time)
 }
 
 #[cfg(test)]

@@ -11,8 +11,13 @@ pub mod files;
 mod folder;
 mod health;
 mod lease;
+pub mod link;
 mod log;
+mod members;
+mod opening;
+mod pace;
 mod poison;
+mod pulse;
 mod raft;
 mod restore;
 pub mod revival;
@@ -26,12 +31,14 @@ mod tree;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use self::error::{OpenError, Unavailable};
+pub use self::error::{OpenError, Unavailable, Cause};
 pub use self::folder::{VERSION as DATA_VERSION, shards_of};
 pub use self::health::Health;
+pub use self::members::Members;
 pub use self::shard::{Leadership, Shard, View};
 pub use self::shards::Shards;
 
@@ -39,6 +46,7 @@ use self::files::{Disk, RealDisk};
 use crate::command::{Outcome, Proposal};
 use crate::effect::Effect;
 use crate::fault::Fault;
+use crate::secret::Secret;
 use crate::state_machine;
 use crate::transaction::Transaction;
 
@@ -53,6 +61,8 @@ pub struct Options {
     pub node: u64,
     /// Raft groups. Fixed when the cluster is founded.
     pub shards: u16,
+    /// Whether this node is the first of a cluster, unless its data says otherwise.
+    pub founds: bool,
     /// Bytes of memory for the cache of the state.
     pub cache_bytes: u64,
     /// A snapshot is taken when the log since the last one is larger than it, and than this.
@@ -73,6 +83,7 @@ impl Options {
             data_dir: data_dir.into(),
             node: 1,
             shards: 16,
+            founds: true,
             cache_bytes: 64 * MIB,
             snapshot_log_bytes: 64 * MIB,
             log_file_bytes: 32 * MIB,
@@ -88,12 +99,28 @@ pub struct Parts {
     pub disk: Arc<dyn Disk>,
     /// What entries do to the records.
     pub logic: Arc<dyn Logic>,
+    /// Where other nodes are met, if anywhere.
+    pub door: Option<Door>,
+}
+
+/// Where other nodes are met.
+pub struct Door {
+    /// The cluster's port, open.
+    pub listener: std::net::TcpListener,
+    /// How others reach it.
+    pub address: String,
+    /// The cluster's secret.
+    pub secret: Secret,
+    /// The cluster, if there is one already; until it is known, nobody is met.
+    pub cluster: Option<[u8; 16]>,
+    /// Where other nodes were last reached.
+    pub peers: BTreeMap<u64, String>,
 }
 
 impl Default for Parts {
     /// The disk of the operating system, and the state machine.
     fn default() -> Self {
-        Self { disk: Arc::new(RealDisk), logic: Arc::new(StateMachine) }
+        Self { disk: Arc::new(RealDisk), logic: Arc::new(StateMachine), door: None }
     }
 }
 

@@ -146,7 +146,11 @@ fn check_log(core: &Core) -> Result<(), Trouble> {
     if applied < core.log.purged() {
         return Err(damaged("it was purged beyond the snapshot".into()));
     }
-    // Invariant: what was applied had been synced to the log before.
+    // A lone voter applies what it has synced to its log; where there are others, what they have
+    // synced is enough, and a tree that is ahead of the own log is filled again from theirs.
+    if applied > last.max(covered) && core.tree()?.meta().membership.voter_ids().count() > 1 {
+        return Err(Fault::Damaged("the state is ahead of the log".into()).into());
+    }
     if applied > last.max(covered) {
         return Err(damaged("it ends before what was already applied".into()));
     }

@@ -1,18 +1,22 @@
 //! A shard: one Raft group, the log and the tree below it, and what the actors call.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use openraft::RaftMetrics;
 use openraft::alias::WatchReceiverOf;
 use openraft::async_runtime::watch::WatchReceiver;
-use openraft::errors::Fatal;
+use openraft::errors::{ClientWriteError, Fatal};
 use openraft::impls::ProgressResponder;
+use openraft::{RaftMetrics, ServerState};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::error::Unavailable;
+use super::members::LOST;
+use super::pulse::Pulse;
 use super::raft::machine::Core;
 use super::raft::{Proposed, Raft, Types};
 use super::tree::Tree;
@@ -21,6 +25,9 @@ use crate::command::{Outcome, Proposal};
 use crate::fault::Fault;
 use crate::ids::ShardId;
 use crate::records::{Records, Visit};
+
+/// How often a proposal that waits looks whether it waits in vain.
+const GLANCE: Duration = Duration::from_millis(250);
 
 /// Who leads a shard, as this node knows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -75,6 +82,12 @@ pub struct Shard {
     pub(super) confirmations: mpsc::Sender<Confirmation>,
     pub(super) snapshot_wanted: Arc<Notify>,
     pub(super) stop: Notify,
+    /// When its leader was last heard.
+    pub(super) pulse: Pulse,
+    /// Told when it leads or follows, or its members are not as they were.
+    pub(super) changed: Arc<Notify>,
+    /// The term in which this node has given up its lease, to hand over leadership.
+    pub(super) handed_over: AtomicU64,
 }
 
 impl Shard {
@@ -84,7 +97,8 @@ impl Shard {
     }
 
     /// Proposes a command, and returns what it came to once it is durable on a quorum and applied
-    /// here. After `Unavailable` the outcome is unknown: ask again with the same operation id.
+    /// here. After `Unavailable` the outcome is unknown, and the same operation id must be used to
+    /// ask again, unless the cause is that this node does not lead: then nothing was proposed.
     ///
     /// Decision: the answer comes by a channel of ours, and the end of the instance is watched for.
     /// What reaches openraft's queue in the moment in which its core ends is neither answered nor
@@ -98,21 +112,33 @@ impl Shard {
             biased;
             answer = answered => answer.map_err(|_| self.why())?,
             () = running.over.cancelled() => return Err(self.why()),
+            () = self.deposed(&running) => {
+                return Err(Unavailable::new("the quorum was lost before it had taken the proposal"));
+            }
         };
-        let answer = answer.map_err(|error| Unavailable::new(error.to_string()))?;
+        let answer = answer.map_err(|error| refused(&error))?;
         self.check_poison()?;
         answer.data.ok_or_else(|| Unavailable::new("a proposal was answered by nothing"))
     }
 
     /// The records, as of a moment after this call: under the lease at once, otherwise after a
-    /// quorum has confirmed that this node still leads.
+    /// quorum has confirmed that this node still leads. A node that does not lead says so at once.
     ///
     /// Invariant: the tree was fetched before leadership is asked for, and is not marked afterwards.
     /// So it is the one that the leader had caught up with, and none that is still being filled.
     pub async fn read(&self) -> Result<View, Unavailable> {
         let tree = self.core.tree().map_err(|_| self.why())?;
-        if lease::holds(&self.serving()?.metrics.borrow_watched()) {
-            return view(tree);
+        {
+            let running = self.serving()?;
+            let metrics = running.metrics.borrow_watched();
+            // Whoever has handed over may be followed by another leader at any moment.
+            let kept = metrics.current_term != self.handed_over.load(Ordering::SeqCst);
+            if kept && lease::holds(&metrics) {
+                return view(tree);
+            }
+            if metrics.state != ServerState::Leader {
+                return Err(Unavailable::not_leader(metrics.current_leader));
+            }
         }
         let (sender, confirmed) = oneshot::channel();
         let queued = self.confirmations.try_send(sender);
@@ -120,6 +146,25 @@ impl Shard {
         confirmed.await.unwrap_or_else(|_| Err(self.why()))?;
         self.check_poison()?;
         view(tree)
+    }
+
+    /// The records that this node's replica has: possibly older than what others have been told,
+    /// and for a node that holds no replica, none at all.
+    pub fn follow(&self) -> Result<View, Unavailable> {
+        self.check_poison()?;
+        view(self.core.tree().map_err(|_| self.why())?)
+    }
+
+    /// Returns once this node does not lead any more, or has had no quorum for long: what waits then
+    /// may come to be, but nobody here will hear of it soon.
+    async fn deposed(&self, running: &Running) {
+        loop {
+            sleep(GLANCE).await;
+            let metrics = running.metrics.borrow_watched();
+            if metrics.state != ServerState::Leader || !lease::within(&metrics, LOST) {
+                return;
+            }
+        }
     }
 
     /// Whether this node leads the shard and has caught up.
@@ -150,10 +195,7 @@ impl Shard {
             Phase::Starting => Some(format!("shard {shard} is starting")),
             Phase::Rebuilding(reason) => Some(format!("shard {shard} is being rebuilt: {reason}")),
             Phase::Stopped(reason) => Some(reason.clone()),
-            Phase::Serving if self.leadership.borrow().leader.is_none() => {
-                Some(format!("shard {shard} has no leader"))
-            }
-            Phase::Serving => None,
+            Phase::Serving => self.quorum_problem(),
         }
     }
 
@@ -191,6 +233,15 @@ impl Shard {
     }
 }
 
+/// Decision: an entry that a later leader has overwritten here may still be on a third node, and
+/// come back with it; so only what was refused before it was proposed is certain not to be made.
+fn refused(error: &ClientWriteError<Types>) -> Unavailable {
+    match error {
+        ClientWriteError::ForwardToLeader(to) => Unavailable::not_leader(to.leader_id),
+        error => Unavailable::new(error.to_string()),
+    }
+}
+
 fn view(tree: Arc<Tree>) -> Result<View, Unavailable> {
     match tree.damage() {
         Some(damage) => Err(Unavailable::new(damage)),
@@ -198,7 +249,7 @@ fn view(tree: Arc<Tree>) -> Result<View, Unavailable> {
     }
 }
 
-/// The records of a shard at a moment when this node led it.
+/// The records of a shard: as of a moment when this node led it, or as far as it follows.
 #[derive(Clone)]
 pub struct View(Arc<Tree>);
 

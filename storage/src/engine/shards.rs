@@ -1,31 +1,29 @@
 //! All shards of a node: opens and closes the data folder, and holds what the shards share.
 
-use std::path::PathBuf;
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use futures::future::join_all;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
+use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::Notify;
 use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::error::OpenError;
 use super::folder::Folder;
 use super::health::Health;
-use super::log::store::ShardLog;
-use super::log::{Log, LogOptions};
+use super::link::Link;
+use super::log::Log;
+use super::opening::{Opening, gather, prepare_shard, start_shard};
+use super::pace::Pace;
 use super::poison::Poison;
-use super::raft::machine::Core;
-use super::restore::Tries;
-use super::shard::{Confirmation, Leadership, Phase, Shard};
-use super::snapshot::Snapshots;
-use super::supervise::{self, Start};
+use super::shard::{Leadership, Shard};
+use super::supervise::Start;
 use super::tree::store::Store;
-use super::{Options, Parts, raft, restore, scrub};
-use crate::fault::Fault;
+use super::{Door, Options, Parts, raft, scrub};
 use crate::ids::{ShardId, TenantNumber};
 
 /// Threads that Raft has to itself, so that nothing else delays its timers.
@@ -35,30 +33,27 @@ const LEAD_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The shards of a node, on an open data folder.
 pub struct Shards {
-    shards: Vec<Arc<Shard>>,
-    log: Arc<Log>,
-    store: Arc<Store>,
-    poison: Arc<Poison>,
-    folder: Mutex<Option<Folder>>,
-    runtime: Mutex<Option<Runtime>>,
-}
-
-struct Opening {
-    options: Options,
-    parts: Parts,
-    folder: Folder,
-    log: Arc<Log>,
-    store: Arc<Store>,
-    snapshots: Arc<Snapshots>,
-    poison: Arc<Poison>,
+    pub(super) node: u64,
+    pub(super) founds: bool,
+    pub(super) shards: Vec<Arc<Shard>>,
+    pub(super) log: Arc<Log>,
+    pub(super) store: Arc<Store>,
+    pub(super) poison: Arc<Poison>,
+    pub(super) folder: Mutex<Option<Folder>>,
+    pub(super) link: Option<Arc<Link>>,
+    /// The cluster's port, until the cluster is known.
+    pub(super) unmet: Mutex<Option<TcpListener>>,
+    pub(super) pace: Mutex<Option<AbortOnDropHandle<()>>>,
+    pub(super) runtime: Mutex<Option<Runtime>>,
 }
 
 impl Shards {
-    /// Opens the data folder, or founds a node on an empty one, and waits until this node leads
-    /// its shards.
-    pub async fn open(options: Options, parts: Parts) -> Result<Self, OpenError> {
+    /// Opens the data folder, or makes an empty one into that of a new node, and waits until each
+    /// of its shards has a leader.
+    pub async fn open(options: Options, mut parts: Parts) -> Result<Self, OpenError> {
         let dir = options.data_dir.clone();
         let failed = move |problem: String| OpenError::Folder { path: dir.clone(), problem };
+        let door = parts.door.take();
         let opening = tokio::task::spawn_blocking(move || Opening::begin(options, parts));
         let opening = opening.await.map_err(|error| failed(error.to_string()))??;
         let runtime = Builder::new_multi_thread()
@@ -69,7 +64,9 @@ impl Shards {
             .map_err(|error| failed(error.to_string()))?;
         let config = raft::config(opening.options.kept_entries)
             .map_err(|error| failed(error.to_string()))?;
-        let start = Start { node: opening.options.node, config };
+        let link = door.as_ref().map(|door| opening.link(door, &runtime)).transpose()?;
+        let (node, founds) = (opening.options.node, opening.options.founds);
+        let start = Start { node, config, link: link.clone(), founds };
         let opening = Arc::new(opening);
         let ids = (0..opening.options.shards).map(ShardId);
         let prepared: Vec<_> =
@@ -86,7 +83,10 @@ impl Shards {
         let opening = Arc::into_inner(opening)
             .ok_or_else(|| failed("a shard is still being opened".into()))?;
         let unread = opening.folder.clean_state;
-        let opened = opening.end(shards, runtime);
+        let changed = opening.changed.clone();
+        let opened = opening.end(shards, link, runtime);
+        let problem =
+            problem.or_else(|| opened.go(door, changed).err().map(|e| failed(e.to_string())));
         if let Some(problem) = problem {
             opened.give_back(false).await;
             return Err(problem);
@@ -95,6 +95,73 @@ impl Shards {
         drop(timeout(LEAD_DEADLINE, opened.all_settled()).await);
         opened.scrub(unread);
         Ok(opened)
+    }
+
+    /// Raft's id of this node.
+    pub fn node_id(&self) -> u64 {
+        self.node
+    }
+
+    /// The links to other nodes, if there are any.
+    pub fn link(&self) -> Option<&Arc<Link>> {
+        self.link.as_ref()
+    }
+
+    /// Starts to beat, and to take connections of others.
+    fn go(&self, door: Option<Door>, changed: Arc<Notify>) -> io::Result<()> {
+        let runtime = self.runtime.lock();
+        let Some(runtime) = &*runtime else { return Ok(()) };
+        let pace = Pace::new(self.node, self.shards.clone(), self.link.clone());
+        self.pace.lock().replace(AbortOnDropHandle::new(runtime.spawn(pace.keep(changed))));
+        let (Some(link), Some(door)) = (&self.link, door) else { return Ok(()) };
+        link.serve(&self.shards);
+        for (node, address) in &door.peers {
+            link.learn(*node, address);
+            link.peer(*node);
+        }
+        door.listener.set_nonblocking(true)?;
+        let _runtime = runtime.enter();
+        *self.unmet.lock() = Some(TcpListener::from_std(door.listener)?);
+        match door.cluster {
+            Some(cluster) => self.belong_to(cluster),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes connections of nodes of this cluster from now on, and of no other.
+    ///
+    /// Invariant: nobody is met before the cluster is known. The groups of a node that founds anew
+    /// would else take in what an older cluster sends to the node that it takes this one for.
+    pub fn belong_to(&self, cluster: [u8; 16]) -> io::Result<()> {
+        let Some(link) = &self.link else { return Ok(()) };
+        link.belong_to(cluster);
+        if let Some(listener) = self.unmet.lock().take() {
+            link.listen(listener);
+        }
+        Ok(())
+    }
+
+    /// Stops serving for good, for a reason that lies outside.
+    pub fn condemn(&self, reason: &str) {
+        self.poison.set(reason);
+    }
+
+    /// Hands over all that this node leads to others that can lead it, before it stops.
+    pub async fn hand_over(&self) {
+        let Some(link) = &self.link else { return };
+        link.leave();
+        let handed = self.shards.iter().map(|shard| async {
+            let Some(members) = shard.members() else { return };
+            let others = members.voters.iter().copied().filter(|id| *id != self.node);
+            let heir =
+                others.filter(|id| link.can_take_over(*id)).min_by_key(|id| members.lag(*id));
+            if let Some(heir) = heir
+                && let Err(problem) = shard.hand_over(heir).await
+            {
+                tracing::warn!(shard = shard.id().0, heir, %problem, "a shard was not handed over");
+            }
+        });
+        join_all(handed).await;
     }
 
     /// One shard. Its id must be one of this node's.
@@ -133,6 +200,10 @@ impl Shards {
     /// `whole` if all that opening has to check was checked.
     async fn give_back(&self, whole: bool) {
         let Some(runtime) = self.runtime.lock().take() else { return };
+        self.pace.lock().take();
+        if let Some(link) = &self.link {
+            link.close();
+        }
         join_all(self.shards.iter().map(stop)).await;
         let (store, log) = (self.store.clone(), self.log.clone());
         let folder = self.folder.lock().take();
@@ -159,12 +230,17 @@ impl Shards {
         }
     }
 
-    /// Returns once each shard leads, or is known not to.
+    /// Returns once each shard leads or follows, or is known not to.
     async fn all_settled(&self) {
         let settled = join_all(self.shards.iter().map(|shard| async {
             let mut leadership = shard.leadership();
-            // The sender lives in the shard, so waiting cannot fail.
-            drop(leadership.wait_for(|now| now.leads || now.stopped).await);
+            let settled = |now: &Leadership| {
+                now.leads || now.stopped || now.leader.is_some_and(|leader| leader != self.node)
+            };
+            if self.founds || shard.is_member() {
+                // The sender lives in the shard, so waiting cannot fail.
+                drop(leadership.wait_for(settled).await);
+            }
         }));
         tokio::select! {
             _ = settled => {}
@@ -182,147 +258,6 @@ impl Drop for Shards {
             runtime.shutdown_background();
         }
     }
-}
-
-impl Opening {
-    fn begin(options: Options, parts: Parts) -> Result<Self, OpenError> {
-        let dir = options.data_dir.clone();
-        let folder = Folder::open(&parts.disk, &dir, options.shards)?;
-        let unusable = |path: PathBuf| {
-            move |error: std::io::Error| OpenError::Folder { path, problem: error.to_string() }
-        };
-        let poison = Arc::new(Poison::default());
-        let log_options = LogOptions {
-            dir: dir.join("log"),
-            file_bytes: options.log_file_bytes,
-            purge_bytes: options.log_purge_bytes,
-            clean: folder.clean_log,
-        };
-        parts.disk.create_dir(&log_options.dir).map_err(unusable(dir.join("log")))?;
-        let log = Arc::new(Log::open(log_options, &parts.disk, &poison)?);
-        let snapshots = Snapshots::open(&parts.disk, dir.join("snapshots"));
-        let snapshots = Arc::new(snapshots.map_err(unusable(dir.join("snapshots")))?);
-        parts.disk.sync_dir(&dir).map_err(unusable(dir.clone()))?;
-        folder.begin_state().map_err(unusable(dir.clone()))?;
-        let state = dir.join("state");
-        let store = Store::open(&state, options.cache_bytes).map_err(unusable(state.clone()))?;
-        Ok(Self { options, parts, folder, log, store: Arc::new(store), snapshots, poison })
-    }
-
-    fn core(&self, id: ShardId) -> Result<Arc<Core>, OpenError> {
-        let log_damaged = |fault: Fault| OpenError::LogDamaged {
-            file: self.log.damaged_file(),
-            problem: fault.to_string(),
-        };
-        Ok(Arc::new(Core {
-            shard: id,
-            store: self.store.clone(),
-            snapshots: self.snapshots.clone(),
-            log: ShardLog::open(&self.log, id).map_err(log_damaged)?,
-            poison: self.poison.clone(),
-            logic: self.parts.logic.clone(),
-            tree: RwLock::default(),
-            observer: RwLock::default(),
-            stopped: Mutex::default(),
-            snapshotting: Mutex::default(),
-            closing: AtomicBool::default(),
-            snapshot_bytes: AtomicU64::default(),
-            snapshot_pending: AtomicBool::default(),
-        }))
-    }
-
-    fn end(self, shards: Vec<Arc<Shard>>, runtime: Runtime) -> Shards {
-        for shard in &shards {
-            watch_growth(shard, self.options.snapshot_log_bytes);
-        }
-        watch_hold_ups(&shards, &self.log, self.options.snapshot_log_bytes);
-        Shards {
-            shards,
-            log: self.log,
-            store: self.store,
-            poison: self.poison,
-            folder: Mutex::new(Some(self.folder)),
-            runtime: Mutex::new(Some(runtime)),
-        }
-    }
-}
-
-/// A shard that is restored and can start.
-struct Prepared {
-    shard: Arc<Shard>,
-    waiting: mpsc::Receiver<Confirmation>,
-    tries: Tries,
-}
-
-/// What the tasks came to, and the first problem if there was one.
-async fn gather<T>(
-    tasks: Vec<JoinHandle<Result<T, OpenError>>>,
-    failed: &impl Fn(String) -> OpenError,
-) -> (Vec<T>, Option<OpenError>) {
-    let mut problem = None;
-    let mut done = Vec::new();
-    for task in join_all(tasks).await {
-        match task.map_err(|error| failed(error.to_string())).flatten() {
-            Ok(result) => done.push(result),
-            Err(error) => problem = problem.or(Some(error)),
-        }
-    }
-    (done, problem)
-}
-
-/// Restores a shard, without a write to its log.
-async fn prepare_shard(opening: Arc<Opening>, id: ShardId) -> Result<Prepared, OpenError> {
-    let core = opening.core(id)?;
-    let state_failed = |fault: Fault| OpenError::Folder {
-        path: opening.options.data_dir.join("state"),
-        problem: fault.to_string(),
-    };
-    restore::open_tree(&core, opening.folder.clean_state).map_err(state_failed)?;
-    let (confirmations, waiting) = mpsc::channel(supervise::WAITING_READS);
-    let shard = Arc::new(Shard {
-        core,
-        running: RwLock::default(),
-        phase: Mutex::new(Phase::Starting),
-        leadership: watch::Sender::new(Leadership::default()),
-        confirmations,
-        snapshot_wanted: Arc::new(Notify::new()),
-        stop: Notify::new(),
-    });
-    let mut tries = Tries::default();
-    restore::prepare(&shard.core, &mut tries)?;
-    Ok(Prepared { shard, waiting, tries })
-}
-
-async fn start_shard(prepared: Prepared, start: Start) -> Result<(), OpenError> {
-    let Prepared { shard, waiting, tries } = prepared;
-    start.raft(&shard, tries).await?;
-    let runtime = tokio::runtime::Handle::current();
-    runtime.spawn(supervise::supervise(shard.clone(), start));
-    runtime.spawn(supervise::confirm_reads(shard, waiting));
-    Ok(())
-}
-
-/// Wants a snapshot once the log has outgrown the last one, so that no more is written for
-/// snapshots than for the log.
-fn watch_growth(shard: &Arc<Shard>, least: u64) {
-    let (core, wanted) = (Arc::downgrade(&shard.core), shard.snapshot_wanted.clone());
-    shard.core.log.on_growth(move |grown| {
-        if core.upgrade().is_some_and(|core| core.wants_snapshot(grown, least)) {
-            wanted.notify_one();
-        }
-    });
-}
-
-/// Wants snapshots of the shards whose old entries keep files of the log from being freed, where
-/// that is cheap; a large shard comes to its snapshot by its own growth.
-fn watch_hold_ups(shards: &[Arc<Shard>], log: &Log, cheap: u64) {
-    let shards: Vec<_> = shards.iter().map(Arc::downgrade).collect();
-    log.on_hold_up(move |id| {
-        let shard = shards.get(usize::from(id.0)).and_then(std::sync::Weak::upgrade);
-        if let Some(shard) = shard.filter(|shard| shard.core.snapshot_bytes() <= cheap) {
-            shard.snapshot_wanted.notify_one();
-        }
-    });
 }
 
 /// Ends a shard: no further leadership, Raft stopped, tree let go.

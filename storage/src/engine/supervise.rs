@@ -13,8 +13,9 @@ use tokio::time::timeout;
 
 use super::error::{OpenError, Unavailable};
 use super::lease;
+use super::link::Link;
 use super::raft::machine::Machine;
-use super::raft::network::NoPeers;
+use super::raft::network::Network;
 use super::raft::{Raft, Types};
 use super::restore::{self, Tries, Trouble};
 use super::shard::{Confirmation, Leadership, Phase, Running, Shard};
@@ -34,6 +35,10 @@ pub struct Start {
     pub node: u64,
     /// Its configuration.
     pub config: Arc<Config>,
+    /// The way to the other nodes, if there is one.
+    pub link: Option<Arc<Link>>,
+    /// Whether a shard without members gets this node as its first.
+    pub founds: bool,
 }
 
 impl Start {
@@ -51,14 +56,15 @@ impl Start {
     }
 
     /// A voter that is alone in its group has promised nobody and stands at once. One that has
-    /// peers must first abstain for `ELECTION_MAX`, since a lease it granted may still run; that
-    /// comes with the network to them.
+    /// peers must first abstain for `ELECTION_MAX`, since a lease it granted may still run.
     async fn attempt(&self, shard: &Shard) -> Result<(), Trouble> {
         let core = &shard.core;
         // One that was asked for of an earlier instance may never have been begun.
         core.snapshot_pending.store(false, Ordering::SeqCst);
         let (log, machine) = (core.log.clone(), Machine::new(core.clone())?);
-        let raft = match Raft::new(self.node, self.config.clone(), NoPeers, log, machine).await {
+        let network = Network { shard: shard.id(), link: self.link.clone() };
+        shard.pulse.started();
+        let raft = match Raft::new(self.node, self.config.clone(), network, log, machine).await {
             Ok(raft) => raft,
             Err(error) => return Err(self.why(shard, &error)),
         };
@@ -80,8 +86,14 @@ impl Start {
     async fn stand(&self, raft: &Raft) -> Result<(), String> {
         let initialized = raft.is_initialized().await.map_err(|error| error.to_string())?;
         if initialized {
-            raft.trigger().elect(false).await.map_err(|error| error.to_string())?;
-        } else {
+            let node = self.node;
+            let alone = raft.with_raft_state(move |state| {
+                state.membership_state.effective().voter_ids().eq([node])
+            });
+            if alone.await.map_err(|error| error.to_string())? {
+                raft.trigger().elect(false).await.map_err(|error| error.to_string())?;
+            }
+        } else if self.founds {
             let members = BTreeMap::from([(self.node, BasicNode::default())]);
             raft.initialize(members).await.map_err(|error| error.to_string())?;
         }
@@ -129,13 +141,17 @@ enum Ended {
 
 async fn follow(shard: &Shard, running: &Running) -> Ended {
     let mut metrics = running.metrics.clone();
+    let mut stood = None;
     loop {
         let Ok(tree) = shard.core.tree() else { return Ended::Stop };
         let fatal = {
             let now = metrics.borrow_and_update();
             publish(shard, &leadership(&now));
-            // A leader without peers has nobody to tell that it lives: it need not wake for it.
-            running.raft.runtime_config().tick(!lease::leads_alone(&now));
+            let standing = (now.state, now.current_term, *now.membership_config.log_id());
+            if stood != Some(standing) {
+                stood = Some(standing);
+                shard.changed.notify_one();
+            }
             now.running_state.as_ref().err().map(ToString::to_string)
         };
         if let Some(damage) = tree.damage() {
@@ -228,7 +244,10 @@ async fn confirm(shard: &Shard) -> Result<(), Unavailable> {
     let asked = running.raft.ensure_linearizable(ReadPolicy::ReadIndex);
     match timeout(READ_DEADLINE, asked).await {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(Unavailable::new(error.to_string())),
+        Ok(Err(error)) => Err(match error.forward_to_leader() {
+            Some(to) => Unavailable::not_leader(to.leader_id),
+            None => Unavailable::new(error.to_string()),
+        }),
         Err(_) => Err(Unavailable::new("no quorum has confirmed the leader in time")),
     }
 }

@@ -5,10 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::capability::audit::{self, Circumstances};
-use crate::capability::{
-    api_keys, email_verification, magic_links, mfa, oauth, passkeys, password_reset, passwords,
-    phones, sessions, tenants, users,
-};
+use crate::capability::{email_verification, magic_links, mfa, oauth, passkeys, password_reset, passwords, phones, sessions, tenants, users, api_keys, cluster};
 use crate::command::{Command, Outcome, Proposal, Reply, Stop};
 use crate::effect::Effect;
 use crate::event::{Draft, EventKind};
@@ -72,6 +69,7 @@ fn run(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, Stop> {
         Command::Mfa(command) => mfa::apply(step, command),
         Command::Passkeys(command) => passkeys::apply(step, command),
         Command::ApiKeys(command) => api_keys::apply(step, command),
+        Command::Cluster(command) => cluster::apply(step, command),
     }
 }
 

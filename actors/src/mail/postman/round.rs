@@ -103,7 +103,7 @@ impl Rounds {
     /// Everything that waits in the outboxes of a shard.
     pub async fn waiting(&self, shard: ShardId) -> Result<Vec<(TenantNumber, MailId)>, Refusal> {
         let shards = &self.node.shards;
-        let records = shards.of(TenantNumber::CLUSTER).read().await?;
+        let records = shards.of(TenantNumber::CLUSTER).follow()?;
         let numbers = View::new(&records, TenantNumber::CLUSTER).tenant_numbers()?;
         let mut found = Vec::new();
         for number in numbers.into_iter().filter(|number| shards.of(*number).id() == shard) {

@@ -2,6 +2,7 @@
 
 mod enrolment;
 
+pub use enrolment::ShownFactors;
 use garde::Validate;
 use janua_actors::capability::mfa::{Challenged, Entered, Factor};
 use janua_actors::capability::sessions::SignedIn;
@@ -60,7 +61,7 @@ pub struct SecondFactorRequest {
     #[schema(required = true, min_length = 1, example = "tmp_1_…")]
     temp_token: String,
     #[serde(default)]
-    #[garde(required)]
+    #[garde(custom(rules::there))]
     #[schema(required = true, nullable = false)]
     method: Option<FactorMethod>,
     /// For `totp` and `backup_code`.
@@ -177,6 +178,19 @@ impl From<Profile> for LoggedInUser {
 impl From<SignedIn> for DeviceSession {
     fn from(signed_in: SignedIn) -> Self {
         Self { tokens: signed_in.tokens.into(), device_id: signed_in.device }
+    }
+}
+
+impl LogIn {
+    /// Of somebody who has a session already.
+    pub(super) fn without_session(profile: Profile) -> Self {
+        Self {
+            user: profile.into(),
+            session: None,
+            requires_mfa: false,
+            temp_token: None,
+            mfa_methods: None,
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Account;
+use crate::capability::passkeys;
 use crate::capability::users::User;
 use crate::codec;
 use crate::command::{Rejection, Reply, Stop};
@@ -118,8 +119,8 @@ impl Unlink {
             Identity::load(step, self.user, &self.provider)?.ok_or(Rejection::NotFound)?;
         // Invariant: nobody locks themselves out. Mail is no way in here: whether it arrives is not
         // in our hands.
-        let others = Identity::all(step, self.user)?.len() > 1;
-        if user.password.is_none() && !others {
+        let others = Identity::all(step, self.user)?.len() - 1 + passkeys::count(step, self.user)?;
+        if user.password.is_none() && others == 0 {
             return Err(Rejection::LastLoginMethod.into());
         }
         identity.delete(step);

@@ -1,16 +1,18 @@
 //! Sessions: begun by a login, carried by a rotating refresh token, ended once and for all.
 
 mod end;
+mod hand_over;
 mod refresh;
 
 use serde::{Deserialize, Serialize};
 
 pub use end::{EndAll, EndReason, Ended, Expire, LogOut, Revoke, RevokeOthers};
 pub(crate) use end::{end_all, forget};
+pub use hand_over::{HandOver, HandedOver};
 pub use refresh::{PREDECESSOR_GRACE, Refresh, RefreshToken, Renewed};
 
-use crate::capability::users::{Profile, User};
-use crate::command::{Reply, Stop};
+use crate::capability::users::{Profile, Status, User};
+use crate::command::{Rejection, Reply, Stop};
 use crate::event::{Draft, EventKind, Origin};
 use crate::fault::Fault;
 use crate::ids::{DeviceId, SessionId, UserId};
@@ -175,6 +177,8 @@ pub enum Command {
     Expire(Expire),
     /// End sessions of everybody, after a restore.
     EndAll(EndAll),
+    /// Leave a session where an application finds it by a code.
+    HandOver(HandOver),
 }
 
 pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, Stop> {
@@ -185,16 +189,22 @@ pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, 
         Command::RevokeOthers(command) => command.apply(step),
         Command::Expire(command) => command.apply(step),
         Command::EndAll(command) => command.apply(step),
+        Command::HandOver(command) => command.apply(step),
     }
 }
 
 /// Begins a session of `user`, who has shown `methods`; the caller saves the record.
+///
+/// Invariant: no session of a suspended user is live, whatever was shown before the suspension.
 pub(crate) fn start(
     step: &mut Step<'_, '_>,
     user: &mut User,
     start: Start,
     methods: Vec<Method>,
 ) -> Result<SignedIn, Stop> {
+    if user.status == Status::Suspended {
+        return Err(Rejection::AccountSuspended.into());
+    }
     end::make_room(step, user, start.most)?;
     let id = user.profile.id;
     let device = user.device(start.device, start.fingerprint, step.now);

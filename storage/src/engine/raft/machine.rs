@@ -297,6 +297,7 @@ impl RaftStateMachine<Types> for Machine {
         core.snapshots.adopt(core.shard, &snapshot).map_err(io::Error::other)?;
         core.exchange_from(&own, &tree).map_err(io::Error::other)?;
         *self.tree.write() = tree;
+        core.report(&[Effect::Everything]);
         Ok(())
     }
 

@@ -52,25 +52,30 @@ pub type Raft = openraft::Raft<Types, machine::Machine>;
 
 /// How often a leader is heard of.
 pub const HEARTBEAT: Duration = Duration::from_millis(50);
-/// A follower waits at least so long before it stands for election.
-pub const ELECTION_MIN: Duration = Duration::from_millis(300);
-/// A follower waits at most so long; openraft refuses votes for so long after it heard a leader.
-pub const ELECTION_MAX: Duration = Duration::from_millis(600);
+/// How long a heartbeat may be on its way.
+const HEARTBEAT_DEADLINE: Duration = Duration::from_millis(200);
+/// A leader's lease is shorter than this.
+pub const ELECTION_MIN: Duration = Duration::from_millis(250);
+/// openraft refuses votes for so long after it heard a leader.
+pub const ELECTION_MAX: Duration = Duration::from_millis(300);
 
 /// The configuration of every group.
 ///
 /// Decision: snapshots are triggered by the bytes of log since the last one, which openraft does
 /// not count, so its own policy is off. A restarted leader does not resume (it may have promised
 /// another node its vote since), and pre-vote keeps a returning node from unseating a live leader.
+/// Heartbeats and elections are triggered by `pace`, so its ticks are off; its interval is what it
+/// takes for the deadline of a heartbeat.
 pub fn config(kept_entries: u64) -> Result<Arc<Config>, ConfigError> {
     let config = Config {
         cluster_name: "janua".into(),
-        heartbeat_interval: HEARTBEAT.as_millis() as u64,
+        heartbeat_interval: HEARTBEAT_DEADLINE.as_millis() as u64,
         election_timeout_min: ELECTION_MIN.as_millis() as u64,
         election_timeout_max: ELECTION_MAX.as_millis() as u64,
-        max_payload_entries: 300,
+        max_payload_entries: 64,
         snapshot_policy: SnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: kept_entries,
+        enable_tick: false,
         enable_leader_restore: Some(false),
         enable_pre_vote: Some(true),
         api_channel_size: Some(4_096),

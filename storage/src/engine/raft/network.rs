@@ -1,69 +1,264 @@
-//! The way to other nodes. A lone node has none: every peer is unreachable.
+//! The way to other nodes, as openraft sees it: one for each shard and target, all on the same
+//! links. Without links, every peer is unreachable.
 
 use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
 
-use openraft::OptionalSend;
+use futures::stream::{self, FuturesOrdered};
+use futures::{Stream, StreamExt};
 use openraft::alias::{SnapshotOf, VoteOf};
+use openraft::base::{BoxFuture, BoxStream};
 use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Unreachable};
-use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
+use openraft::network::{Backoff, RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse,
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult,
+    TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
 };
-use openraft::{AnyError, BasicNode};
+use openraft::{BasicNode, OptionalSend};
+use tokio::sync::oneshot;
 
-use super::Types;
+use super::{LogId, Types};
+use crate::engine::link::wire::{Answer, Request};
+use crate::engine::link::{Link, Lost, Peer, snapshot};
 use crate::engine::snapshot::SnapshotFile;
+use crate::ids::ShardId;
 
-/// The network of a node that is alone.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoPeers;
+/// Runs of entries that are under way to one peer at once.
+const PIPELINE: usize = 16;
+/// How long a peer may take to have entries on disk. That it lives is watched elsewhere.
+const APPEND_DEADLINE: Duration = Duration::from_secs(5);
+/// Between attempts to reach a peer.
+const BACKOFF: Duration = Duration::from_millis(50);
 
-impl RaftNetworkFactory<Types> for NoPeers {
-    type Network = NoPeers;
+/// Makes the ways from one shard.
+#[derive(Clone)]
+pub struct Network {
+    /// Whose traffic it is.
+    pub shard: ShardId,
+    /// Where it goes.
+    pub link: Option<Arc<Link>>,
+}
 
-    async fn new_client(&mut self, _target: u64, _node: &BasicNode) -> NoPeers {
-        NoPeers
+/// The way to one peer.
+pub struct ToPeer {
+    shard: ShardId,
+    node: u64,
+    way: Option<(Arc<Link>, Arc<Peer>)>,
+}
+
+impl RaftNetworkFactory<Types> for Network {
+    type Network = ToPeer;
+
+    async fn new_client(&mut self, target: u64, _node: &BasicNode) -> ToPeer {
+        let way = self.link.as_ref().map(|link| (link.clone(), link.peer(target)));
+        ToPeer { shard: self.shard, node: target, way }
     }
 }
 
-fn unreachable() -> Unreachable<Types> {
-    Unreachable::new(&AnyError::error("this node knows no other"))
+type Failure = RPCError<Types>;
+type Answered = oneshot::Receiver<Result<Answer, Lost>>;
+
+fn unreachable(problem: impl ToString) -> Failure {
+    Unreachable::from_string(problem).into()
 }
 
-impl RaftNetworkV2<Types> for NoPeers {
+impl ToPeer {
+    fn way(&self) -> Result<&(Arc<Link>, Arc<Peer>), Failure> {
+        self.way.as_ref().ok_or_else(|| unreachable("this node has no links"))
+    }
+
+    async fn ask(&self, request: Request, deadline: Duration) -> Result<Answer, Failure> {
+        let (_, peer) = self.way()?;
+        let answered = peer.ask(self.shard, request).map_err(unreachable)?;
+        peer.answer(answered, deadline).await.map_err(unreachable)
+    }
+
+    async fn ask_vote(
+        &self,
+        request: Request,
+        option: &RPCOption,
+    ) -> Result<VoteResponse<Types>, Failure> {
+        match self.ask(request, option.hard_ttl()).await? {
+            Answer::Vote(answer) => Ok(answer),
+            _ => Err(unreachable("an answer to something else")),
+        }
+    }
+}
+
+/// Entries that are under way.
+struct Sent {
+    previous: Option<LogId>,
+    last: Option<LogId>,
+    answer: Result<AppendEntriesResponse<Types>, Failure>,
+}
+
+/// Entries on their way to one peer.
+struct Pipeline<S> {
+    peer: Arc<Peer>,
+    shard: ShardId,
+    /// `None` at its end.
+    input: Option<S>,
+    sent: FuturesOrdered<BoxFuture<'static, Sent>>,
+}
+
+impl<S> Pipeline<S> {
+    fn send(&mut self, request: AppendEntriesRequest<Types>) {
+        let previous = request.prev_log_id;
+        let last = request.entries.last().map(|entry| entry.log_id).or(previous);
+        let answered = self.peer.ask(self.shard, Request::Append(request));
+        self.sent.push_back(Box::pin(sent(self.peer.clone(), (previous, last), answered)));
+    }
+}
+
+type AppendResult = Result<StreamAppendResult<Types>, Failure>;
+
+/// The next answer of a pipeline, and what is left of it.
+async fn next_answer<S>(
+    pipeline: Option<Pipeline<S>>,
+) -> Option<(AppendResult, Option<Pipeline<S>>)>
+where
+    S: Stream<Item = AppendEntriesRequest<Types>> + Send + Unpin + 'static,
+{
+    let mut pipeline = pipeline?;
+    loop {
+        let room = pipeline.input.is_some() && pipeline.sent.len() < PIPELINE;
+        let Pipeline { input, sent, .. } = &mut pipeline;
+        let request = tokio::select! {
+            biased;
+            Some(sent) = sent.next() => return Some(answered(sent, pipeline)),
+            request = next_of(input), if room => request,
+            else => return None,
+        };
+        match request {
+            Some(request) => pipeline.send(request),
+            None => pipeline.input = None,
+        }
+    }
+}
+
+async fn next_of<S: Stream + Unpin>(input: &mut Option<S>) -> Option<S::Item> {
+    input.as_mut()?.next().await
+}
+
+/// An error ends the pipeline: what follows it was not taken either.
+fn answered<S>(sent: Sent, rest: Pipeline<S>) -> (AppendResult, Option<Pipeline<S>>) {
+    match sent.answer {
+        Ok(answer) => {
+            let result = answer.into_stream_result(sent.previous, sent.last);
+            let rest = result.is_ok().then_some(rest);
+            (Ok(result), rest)
+        }
+        Err(failure) => (Err(failure), None),
+    }
+}
+
+async fn sent(
+    peer: Arc<Peer>,
+    request: (Option<LogId>, Option<LogId>),
+    answered: Result<Answered, Lost>,
+) -> Sent {
+    let (previous, last) = request;
+    let answer = match answered {
+        Ok(answered) => peer.answer(answered, APPEND_DEADLINE).await,
+        Err(lost) => Err(lost),
+    };
+    let answer = match answer {
+        Ok(Answer::Append(answer)) => Ok(answer),
+        Ok(_) => Err(unreachable("an answer to something else")),
+        Err(lost) => Err(unreachable(lost)),
+    };
+    Sent { previous, last, answer }
+}
+
+impl RaftNetworkV2<Types> for ToPeer {
     type SnapshotData = SnapshotFile;
 
     async fn append_entries(
         &mut self,
-        _request: AppendEntriesRequest<Types>,
+        request: AppendEntriesRequest<Types>,
         _option: RPCOption,
-    ) -> Result<AppendEntriesResponse<Types>, RPCError<Types>> {
-        Err(unreachable().into())
+    ) -> Result<AppendEntriesResponse<Types>, Failure> {
+        match self.ask(Request::Append(request), APPEND_DEADLINE).await? {
+            Answer::Append(answer) => Ok(answer),
+            _ => Err(unreachable("an answer to something else")),
+        }
+    }
+
+    /// Sends further entries while the earlier ones are on their way to the other disk. The link
+    /// keeps their order, and the answers are taken in it.
+    fn stream_append<'s, S>(
+        &'s mut self,
+        input: S,
+        _option: RPCOption,
+    ) -> BoxFuture<'s, Result<BoxStream<'s, AppendResult>, Failure>>
+    where
+        S: Stream<Item = AppendEntriesRequest<Types>> + OptionalSend + Unpin + 'static,
+    {
+        Box::pin(async move {
+            let (_, peer) = self.way()?;
+            if !peer.is_up() {
+                return Err(unreachable(Lost::Unreached(self.node)));
+            }
+            let pipeline = Pipeline {
+                peer: peer.clone(),
+                shard: self.shard,
+                input: Some(input),
+                sent: FuturesOrdered::new(),
+            };
+            let answers: BoxStream<'s, _> = Box::pin(stream::unfold(Some(pipeline), next_answer));
+            Ok(answers)
+        })
     }
 
     async fn vote(
         &mut self,
-        _request: VoteRequest<Types>,
-        _option: RPCOption,
-    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
-        Err(unreachable().into())
+        request: VoteRequest<Types>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Types>, Failure> {
+        self.ask_vote(Request::Vote(request), &option).await
     }
 
     async fn pre_vote(
         &mut self,
-        _request: VoteRequest<Types>,
-        _option: RPCOption,
-    ) -> Result<VoteResponse<Types>, RPCError<Types>> {
-        Err(unreachable().into())
+        request: VoteRequest<Types>,
+        option: RPCOption,
+    ) -> Result<VoteResponse<Types>, Failure> {
+        self.ask_vote(Request::PreVote(request), &option).await
     }
 
     async fn full_snapshot(
         &mut self,
-        _vote: VoteOf<Types>,
-        _snapshot: SnapshotOf<Types, SnapshotFile>,
-        _cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        vote: VoteOf<Types>,
+        snapshot: SnapshotOf<Types, SnapshotFile>,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
-        Err(unreachable().into())
+        let no_links = || StreamingError::Unreachable(Unreachable::from_string("no links"));
+        let (link, _) = self.way.as_ref().ok_or_else(no_links)?;
+        let (meta, file) = (snapshot.meta, snapshot.snapshot);
+        let sending = snapshot::send(link, self.node, self.shard, vote, meta, file);
+        tokio::select! {
+            sent = sending => sent.map_err(|error| {
+                tracing::warn!(node = self.node, shard = self.shard.0, %error, "a snapshot was not sent");
+                StreamingError::Unreachable(Unreachable::from_string(error))
+            }),
+            closed = cancel => Err(StreamingError::Closed(closed)),
+        }
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        request: TransferLeaderRequest<Types>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<Types>, Failure> {
+        match self.ask(Request::Transfer(request), option.hard_ttl()).await? {
+            Answer::Transfer(answer) => Ok(answer),
+            _ => Err(unreachable("an answer to something else")),
+        }
+    }
+
+    fn backoff(&self) -> Option<Backoff> {
+        Some(Backoff::new(std::iter::repeat(BACKOFF)))
     }
 }

@@ -8,7 +8,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -49,6 +49,24 @@ impl SnapshotFile {
         self.file.size().unwrap_or(0)
     }
 
+    /// Bytes from `at` on; fewer than asked for only at its end.
+    pub fn piece(&self, at: u64, bytes: usize) -> io::Result<Vec<u8>> {
+        let mut piece = vec![0; bytes];
+        let read = self.file.read_at(at, &mut piece)?;
+        piece.truncate(read);
+        Ok(piece)
+    }
+
+    /// Puts down bytes of a snapshot that is being received.
+    pub fn write_piece(&self, at: u64, piece: &[u8]) -> io::Result<()> {
+        self.file.write_at(at, piece)
+    }
+
+    /// Returns once it is on stable storage.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync()
+    }
+
     /// What it stands for. Reads the head alone.
     pub fn meta(&self, shard: ShardId) -> Result<SnapshotMeta, Fault> {
         Ok(Reader::open(&*self.file, shard)?.head.into())
@@ -79,12 +97,28 @@ impl SnapshotFile {
     }
 }
 
+/// A snapshot that is being received; gone when dropped, unless it was adopted.
+pub struct Received {
+    /// The file it goes to.
+    pub snapshot: SnapshotFile,
+    disk: Arc<dyn Disk>,
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        // One that was adopted has another name.
+        drop(self.disk.remove(&self.snapshot.path));
+    }
+}
+
 /// The snapshots of a node.
 pub struct Snapshots {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     /// One snapshot takes its name at a time.
     placing: Mutex<()>,
+    /// Names those that are being received.
+    received: AtomicU64,
 }
 
 impl Snapshots {
@@ -96,7 +130,7 @@ impl Snapshots {
                 disk.remove(&path)?;
             }
         }
-        Ok(Self { disk: disk.clone(), dir, placing: Mutex::default() })
+        Ok(Self { disk: disk.clone(), dir, placing: Mutex::default(), received: AtomicU64::new(0) })
     }
 
     /// Where the snapshot of a shard is.
@@ -144,6 +178,16 @@ impl Snapshots {
             SnapshotMeta { last_log_id: meta.last_applied, last_membership: meta.membership };
         self.place(shard, &temporary, meta.last_log_id)?;
         Ok((meta, SnapshotFile { path: self.path(shard), file }))
+    }
+
+    /// A file for a snapshot of a shard that another node sends.
+    pub fn receive(&self, shard: ShardId, from: u64) -> io::Result<Received> {
+        let number = self.received.fetch_add(1, Ordering::Relaxed);
+        let path = self.dir.join(format!("shard-{shard}-from-{from}-{number}.tmp"));
+        let file = self.disk.create(&path)?;
+        file.truncate(0)?;
+        let snapshot = SnapshotFile { path, file };
+        Ok(Received { snapshot, disk: self.disk.clone() })
     }
 
     /// Puts a received snapshot, checked and synced, in the place of the one before.

@@ -75,7 +75,7 @@ fn options(dir: &Path, shards: u16) -> Options {
 }
 
 fn parts(disk: &Arc<dyn Disk>) -> Parts {
-    Parts { disk: disk.clone(), logic: Arc::new(Pairs) }
+    Parts { disk: disk.clone(), logic: Arc::new(Pairs), door: None }
 }
 
 /// A node on the real disk.

@@ -4,6 +4,7 @@ mod factors;
 mod guesses;
 mod mails;
 mod refresh;
+mod tenants;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -53,8 +54,12 @@ impl World {
     }
 
     fn propose(&mut self, command: Command) -> Outcome {
+        self.propose_for(TENANT, command)
+    }
+
+    fn propose_for(&mut self, tenant: TenantNumber, command: Command) -> Outcome {
         let proposal = Proposal {
-            tenant: TENANT,
+            tenant,
             proposed: self.now,
             seed: [self.records.len() as u8; 32],
             origin: Origin::default(),

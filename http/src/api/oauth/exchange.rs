@@ -1,11 +1,11 @@
-//! Other providers, and the codes by which a page picks up a login that a redirect has completed.
+//! The codes by which a page picks up a login, or a link, that a redirect has completed.
 
 use garde::Validate;
 use janua_storage::secret::{Purpose, Secret};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::mfa::LogIn;
+use super::answers::ExchangedLogIn;
 use crate::call::Call;
 use crate::endpoint::{Access, Endpoint, Limit, post};
 use crate::error::{Code, Error};
@@ -13,12 +13,18 @@ use crate::input::Json;
 use crate::output::Data;
 use crate::rules;
 
-/// The endpoints for other providers.
+/// The endpoint for codes.
 pub fn endpoints() -> Vec<Endpoint> {
     vec![
         post("/auth/oauth/exchange", Access::Public, Limit::Authentication, exchange)
             .describes("Turn the one-time code of a redirect into the session that it stands for")
-            .refuses(&[Code::TokenUsed, Code::AccountSuspended]),
+            .refuses(&[
+                Code::TokenUsed,
+                Code::AccountSuspended,
+                Code::AuthenticationRequired,
+                Code::SessionRevoked,
+                Code::IdentityAlreadyLinked,
+            ]),
     ]
 }
 
@@ -32,8 +38,12 @@ pub struct ExchangeRequest {
     code: String,
 }
 
-async fn exchange(call: Call, Json(body): Json<ExchangeRequest>) -> Result<Data<LogIn>, Error> {
+async fn exchange(
+    call: Call,
+    Json(body): Json<ExchangeRequest>,
+) -> Result<Data<ExchangedLogIn>, Error> {
     let code = Secret::given(&body.code);
     let tenant = call.tenant_of(&code, Purpose::Code).await?;
-    Ok(Data(tenant.redeem(&call.context(), &code).await?.into()))
+    let caller = call.session_if_shown().await?;
+    Ok(Data(tenant.redeem(&call.context(), &code, caller.as_ref()).await?.into()))
 }

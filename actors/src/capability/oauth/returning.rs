@@ -1,0 +1,282 @@
+//! A browser that comes back from a provider (RFC 6749 §4.1.2).
+//!
+//! Decision: who may end a flow. A page that the provider sends the browser to itself posts code and
+//! state, and answers for having asked for them; a browser that is sent here must show the cookie that
+//! it was given at the start, so that nobody can be logged in to somebody else's account by a link
+//! (login CSRF, RFC 9700 §4.7). A link is completed only in the session that asked for it: with its
+//! access token, or with the cookie.
+
+use janua_storage::capability::oauth::{
+    self, Account, Claim, Flow, Link, Linking, Offer, Purpose, Release,
+};
+use janua_storage::command::Command;
+use janua_storage::ids::{SessionId, UserId};
+use janua_storage::one_time::Content;
+use janua_storage::secret::{self, Secret};
+
+use super::Arrived;
+use super::start::flow_name;
+use crate::capability::sessions::text;
+use crate::context::Context;
+use crate::directory::Caller;
+use crate::idempotency::{Attempt, First};
+use crate::redirect::ReturnUrl;
+use crate::refusal::Refusal;
+use crate::tenant::TenantRef;
+use crate::upstream::{Provider, Return};
+
+/// What a browser brings back.
+#[derive(Debug, Clone)]
+pub struct Returned {
+    /// `state`
+    pub state: Secret,
+    /// What the provider says.
+    pub word: Word,
+    /// `iss`: who says so (RFC 9207).
+    pub issuer: Option<String>,
+}
+
+/// What a provider says by a browser.
+#[derive(Debug, Clone)]
+pub enum Word {
+    /// `code`
+    Code(Secret),
+    /// `error` (RFC 6749 §4.1.2.1)
+    Error(String),
+}
+
+/// The page that a browser is led back to, and what it is told.
+#[derive(Debug)]
+pub struct Led {
+    /// The page.
+    pub page: ReturnUrl,
+    /// What it wanted to see again.
+    pub page_state: Option<String>,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of a flow, as far as its page is told.
+#[derive(Debug)]
+pub enum Outcome {
+    /// A login or a link, to be picked up by this code.
+    Code(Secret),
+    /// The provider is linked.
+    Linked,
+    /// The provider said no: its own word for it.
+    Denied(String),
+    /// We did.
+    Refused(Refusal),
+}
+
+/// A flow that has been taken up.
+struct Claimed<'a> {
+    provider: &'a Provider,
+    flow: Flow,
+    state: &'a Secret,
+    claim: [u8; 16],
+}
+
+impl Returned {
+    /// Names the flow among those of the browser.
+    pub fn flow(&self) -> String {
+        flow_name(&self.state)
+    }
+}
+
+impl TenantRef {
+    /// Ends a flow for the page that the provider sent the browser to. `caller` is whoever posts it,
+    /// where they have shown who they are.
+    pub async fn end_oauth(
+        &self,
+        context: &Context,
+        provider: &str,
+        returned: &Returned,
+        caller: Option<&Caller>,
+    ) -> Result<Arrived, Refusal> {
+        let first = match self.attempt(context).await? {
+            Attempt::Repeated(answer) => return self.arrived(answer, None).await,
+            Attempt::First(first) => first,
+        };
+        let provider = self.provider(provider).await?;
+        let flow = self.flow(&provider, returned).await?;
+        let linking = match flow.purpose {
+            Purpose::LogIn => None,
+            Purpose::Link { user, session } => {
+                let caller = caller.ok_or(Refusal::AuthenticationRequired)?;
+                if (caller.user(), caller.session()) != (user, session) {
+                    return Err(Refusal::InvalidToken);
+                }
+                Some((user, session))
+            }
+        };
+        let claimed = self.claim(context, &provider, flow, &returned.state).await?;
+        let account = self.ask_provider(context, &claimed, &returned.word).await?;
+        match linking {
+            None => self.let_in(context, account, first).await,
+            Some((user, session)) => {
+                self.link_account(context, account, user, session, first).await
+            }
+        }
+    }
+
+    /// Ends a flow for a browser that the provider sent here, and says where it is led. An error
+    /// means that it is led nowhere, because nothing says where it came from.
+    pub async fn lead_back(
+        &self,
+        context: &Context,
+        provider: &str,
+        returned: &Returned,
+        browser: Option<&Secret>,
+    ) -> Result<Led, Refusal> {
+        let provider = self.provider(provider).await?;
+        let flow = self.flow(&provider, returned).await?;
+        let known = browser.is_some_and(|browser| browser.hash() == flow.browser);
+        if !known && flow.purpose == Purpose::LogIn {
+            return Err(Refusal::InvalidToken);
+        }
+        self.names_itself(&provider, returned).await?;
+        let page = self.page(&provider, Some(&flow.return_to)).await;
+        let page = page.map_err(|_| Refusal::InvalidToken)?;
+        let page_state = flow.page_state.clone();
+        let claimed = self.claim(context, &provider, flow, &returned.state).await?;
+        let outcome = match &returned.word {
+            Word::Error(error) => Outcome::Denied(known_error(error).into()),
+            Word::Code(_) => self
+                .outcome(context, &claimed, &returned.word, known)
+                .await
+                .unwrap_or_else(Outcome::Refused),
+        };
+        Ok(Led { page, page_state, outcome })
+    }
+
+    async fn outcome(
+        &self,
+        context: &Context,
+        claimed: &Claimed<'_>,
+        word: &Word,
+        known: bool,
+    ) -> Result<Outcome, Refusal> {
+        let account = self.ask_provider(context, claimed, word).await?;
+        let random = self.0.node.clock.random();
+        let code = Secret::new(secret::Purpose::Code, self.number(), &random);
+        match claimed.flow.purpose {
+            Purpose::LogIn => self.leave(context, account, &code).await?,
+            Purpose::Link { user, session } if known => {
+                self.link_account(context, account, user, session, First::default()).await?;
+                return Ok(Outcome::Linked);
+            }
+            Purpose::Link { user, session } => {
+                let offer =
+                    Offer { linking: Linking { user, session, account }, code: code.hash() };
+                let command = Command::Oauth(oauth::Command::Offer(Box::new(offer)));
+                self.propose(context.origin(), None, command).await?;
+            }
+        }
+        Ok(Outcome::Code(code))
+    }
+
+    /// What is remembered of the browser that brings this `state`, unspent.
+    async fn flow(&self, provider: &Provider, returned: &Returned) -> Result<Flow, Refusal> {
+        let now = self.0.node.clock.now();
+        let records = self.0.shard.read().await?;
+        let found = self.0.view(&records).one_time(&returned.state.hash())?;
+        let found = found.ok_or(Refusal::InvalidToken)?;
+        let found = found.unused(now);
+        let found = found.map_err(|rejection| Refusal::from_rejection(rejection, now))?;
+        let Content::Flow(flow) = found.content else { return Err(Refusal::InvalidToken) };
+        // Mix-up: only the provider that a browser was sent to may send it back, and only as itself.
+        let other = returned.issuer.as_ref().is_some_and(|issuer| *issuer != flow.issuer);
+        if flow.provider != provider.name || other {
+            return Err(Refusal::InvalidToken);
+        }
+        Ok(*flow)
+    }
+
+    /// Invariant: a provider that says in every answer who it is has not given one that does not.
+    async fn names_itself(&self, provider: &Provider, back: &Returned) -> Result<(), Refusal> {
+        let must = back.issuer.is_none() && self.0.node.upstream.names_itself(provider).await?;
+        if must { Err(Refusal::InvalidToken) } else { Ok(()) }
+    }
+
+    async fn claim<'a>(
+        &self,
+        context: &Context,
+        provider: &'a Provider,
+        flow: Flow,
+        state: &'a Secret,
+    ) -> Result<Claimed<'a>, Refusal> {
+        let claim = self.0.node.clock.random();
+        let command = Claim { state: state.hash(), provider: provider.name.clone(), claim };
+        let command = Command::Oauth(oauth::Command::Claim(command));
+        self.propose(context.origin(), None, command).await?;
+        Ok(Claimed { provider, flow, state, claim })
+    }
+
+    /// Whom the provider vouches for. Where it does not answer, the browser may come again.
+    async fn ask_provider(
+        &self,
+        context: &Context,
+        claimed: &Claimed<'_>,
+        word: &Word,
+    ) -> Result<Account, Refusal> {
+        let asked = self.ask_once(claimed, word).await;
+        if let Err(Refusal::Unavailable { .. } | Refusal::Overloaded { .. }) = &asked {
+            let release = Release { state: claimed.state.hash(), claim: claimed.claim };
+            let command = Command::Oauth(oauth::Command::Release(release));
+            self.propose(context.origin(), None, command).await?;
+        }
+        asked
+    }
+
+    async fn ask_once(&self, claimed: &Claimed<'_>, word: &Word) -> Result<Account, Refusal> {
+        let Word::Code(code) = word else { return Err(Refusal::InvalidCredentials) };
+        let upstream = &self.0.node.upstream;
+        let Claimed { provider, flow, state, .. } = claimed;
+        // Settings may have changed on the way.
+        if upstream.issuer(provider).await? != flow.issuer {
+            return Err(Refusal::InvalidToken);
+        }
+        let held = self.held().await?;
+        let secrets = text(held.key.open(&state.hash().0, &flow.secrets)?)?;
+        let (verifier, nonce) = secrets
+            .expose()
+            .split_once(' ')
+            .ok_or_else(|| Refusal::unavailable("the secrets of a flow are not two"))?;
+        let redirect_uri = &flow.redirect_uri;
+        let returned = Return { redirect_uri, code: code.expose(), nonce, verifier };
+        upstream.account(provider, returned).await
+    }
+
+    async fn link_account(
+        &self,
+        context: &Context,
+        account: Account,
+        user: UserId,
+        session: SessionId,
+        first: First,
+    ) -> Result<Arrived, Refusal> {
+        let link = Link { linking: Linking { user, session, account } };
+        let command = Command::Oauth(oauth::Command::Link(Box::new(link)));
+        let ticket = self.ticket(&first, None).await?;
+        let answer = self.propose(context.origin(), ticket, command).await?;
+        self.arrived(answer, None).await
+    }
+}
+
+/// The errors of RFC 6749 §4.1.2.1 and OpenID Connect Core §3.1.2.6; any other is none of them.
+fn known_error(error: &str) -> &str {
+    match error {
+        "access_denied"
+        | "invalid_request"
+        | "unauthorized_client"
+        | "invalid_scope"
+        | "unsupported_response_type"
+        | "temporarily_unavailable"
+        | "interaction_required"
+        | "login_required"
+        | "account_selection_required"
+        | "consent_required" => error,
+        _ => "server_error",
+    }
+}

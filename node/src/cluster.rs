@@ -1,0 +1,171 @@
+//! `janua cluster …`: what an operator sees and decides of a running cluster.
+
+use std::fmt::Write;
+
+use clap::Subcommand;
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::failure::Failure;
+use crate::offline::block_on;
+use crate::output::print;
+use crate::recover::{self, Recover};
+use crate::remote::Remote;
+
+/// `janua cluster …`
+#[derive(Debug, Subcommand)]
+pub enum ClusterCommand {
+    /// Show the nodes, and who leads and holds which shard
+    Status {
+        /// Which node to ask.
+        #[command(flatten)]
+        remote: Remote,
+        /// Print the answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Move everything away from a node, which then leaves
+    Remove {
+        /// Its number or its name
+        node: String,
+        /// Which node to ask.
+        #[command(flatten)]
+        remote: Remote,
+        /// Print the answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Have every shard led where it belongs, without waiting for calm
+    Rebalance {
+        /// Which node to ask.
+        #[command(flatten)]
+        remote: Remote,
+        /// Print the answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a new cluster of this node alone, when a quorum is lost for good; the node must be
+    /// stopped
+    Recover(Recover),
+}
+
+/// Runs one of the commands.
+pub fn run(command: &ClusterCommand) -> Result<(), Failure> {
+    match command {
+        ClusterCommand::Status { remote, json } => {
+            let status = ask(remote, Method::GET, "/admin/cluster")?;
+            print(&if *json { format!("{status}\n") } else { table(&status) })
+        }
+        ClusterCommand::Remove { node, remote, json } => {
+            let id = number(remote, node)?;
+            let answer = ask(remote, Method::DELETE, &format!("/admin/cluster/nodes/{id}"))?;
+            say(&answer, *json)
+        }
+        ClusterCommand::Rebalance { remote, json } => {
+            say(&ask(remote, Method::POST, "/admin/cluster/rebalance")?, *json)
+        }
+        ClusterCommand::Recover(command) => recover::run(command),
+    }
+}
+
+/// Asks a node, and gives back what the envelope holds.
+fn ask(remote: &Remote, method: Method, path: &str) -> Result<Value, Failure> {
+    let node = remote.node()?;
+    block_on(async {
+        let answer = node.send(node.request(method, path)).await?.json::<Value>().await;
+        let answer = answer.map_err(|error| node.broken(&error))?;
+        Ok(answer.get("data").unwrap_or(&answer).clone())
+    })
+}
+
+fn say(answer: &Value, json: bool) -> Result<(), Failure> {
+    let message = answer["message"].as_str().unwrap_or("done");
+    print(&if json { format!("{answer}\n") } else { format!("{message}\n") })
+}
+
+/// The number of a node that is named by it, or by its name.
+fn number(remote: &Remote, node: &str) -> Result<u64, Failure> {
+    if let Ok(number) = node.parse() {
+        return Ok(number);
+    }
+    let status = ask(remote, Method::GET, "/admin/cluster")?;
+    let nodes = status["nodes"].as_array().into_iter().flatten();
+    let named = nodes.filter(|known| known["name"] == node).find_map(|known| known["id"].as_u64());
+    named.ok_or_else(|| Failure::Start(format!("the cluster has no node {node}")))
+}
+
+/// The cluster, for people.
+fn table(status: &Value) -> String {
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "-".into(),
+        value => value.to_string(),
+    };
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let mut out = format!("cluster {}\n\n", text(&status["clusterId"]));
+    // Writing to a text cannot fail.
+    let _ = writeln!(
+        out,
+        "{:<5}{:<16}{:<10}{:<24}{:<24}leads",
+        "node", "name", "state", "http", "cluster"
+    );
+    for node in list(&status["nodes"]) {
+        let leads: Vec<_> = list(&node["leads"]).iter().map(text).collect();
+        let _ = writeln!(
+            out,
+            "{:<5}{:<16}{:<10}{:<24}{:<24}{}",
+            text(&node["id"]),
+            text(&node["name"]),
+            text(&node["state"]),
+            text(&node["httpAddress"]),
+            text(&node["clusterAddress"]),
+            leads.join(" ")
+        );
+    }
+    let _ = writeln!(
+        out,
+        "\n{:<7}{:<8}{:<7}{:<9}replicas (entries behind)",
+        "shard", "leader", "term", "tenants"
+    );
+    for shard in list(&status["shards"]) {
+        let replicas: Vec<_> = list(&shard["replicas"])
+            .iter()
+            .map(|replica| {
+                let learner = if replica["role"] == "learner" { " learner" } else { "" };
+                format!("{}{learner} ({})", text(&replica["node"]), text(&replica["lagEntries"]))
+            })
+            .collect();
+        let _ = writeln!(
+            out,
+            "{:<7}{:<8}{:<7}{:<9}{}",
+            text(&shard["id"]),
+            text(&shard["leader"]),
+            text(&shard["term"]),
+            text(&shard["tenants"]),
+            replicas.join(", ")
+        );
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_table_shows_who_leads_and_who_follows() {
+        let status = json!({
+            "clusterId": "c0ffee",
+            "nodes": [{ "id": 1, "name": "node-1", "state": "member", "httpAddress": "h",
+                "clusterAddress": "c", "leads": [0] }],
+            "shards": [{ "id": 0, "leader": 1, "term": 3, "tenants": 2, "replicas": [
+                { "node": 1, "role": "leader", "lagEntries": 0 },
+                { "node": 2, "role": "learner", "lagEntries": 7 }] }],
+        });
+        let table = table(&status);
+        assert!(table.contains("cluster c0ffee"), "{table}");
+        assert!(table.contains("1 (0), 2 learner (7)"), "{table}");
+    }
+}

@@ -1,0 +1,159 @@
+//! The cluster's port. A stranger gets nothing: a connection has a short time to show a certificate
+//! of the cluster, few may be busy with it, and of one address fewer still.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_rustls::{TlsAcceptor, TlsStream};
+
+use super::identity::{Channel, is_of};
+use super::wire::{self, Hello, Welcome};
+use super::{Link, Stream, inbound, snapshot};
+
+/// How long a connection may take to say who it is.
+const HANDSHAKE: Duration = Duration::from_secs(3);
+/// Connections that have not yet said who they are: in all, and of one address.
+const HALF_OPEN: usize = 128;
+const HALF_OPEN_OF_ADDRESS: usize = 32;
+/// When no connection can be taken, for want of descriptors.
+const RESPITE: Duration = Duration::from_millis(50);
+/// Refused connections are logged no more often than this.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+
+#[derive(Default)]
+struct Door {
+    of_address: Mutex<HashMap<IpAddr, usize>>,
+    logged: Mutex<Option<Instant>>,
+}
+
+/// A place among the connections that have not yet said who they are.
+struct Place {
+    door: Arc<Door>,
+    address: IpAddr,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut places = self.door.of_address.lock();
+        if let Some(count) = places.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                places.remove(&self.address);
+            }
+        }
+    }
+}
+
+impl Door {
+    fn place(self: &Arc<Self>, address: IpAddr, permit: OwnedSemaphorePermit) -> Option<Place> {
+        let mut places = self.of_address.lock();
+        let count = places.entry(address).or_default();
+        if *count == HALF_OPEN_OF_ADDRESS {
+            return None;
+        }
+        *count += 1;
+        Some(Place { door: self.clone(), address, _permit: permit })
+    }
+
+    /// Whoever knocks in vain all the time must not fill the log.
+    fn note(&self, address: IpAddr, problem: &io::Error) {
+        let mut logged = self.logged.lock();
+        if logged.is_none_or(|last| last.elapsed() >= LOG_EVERY) {
+            *logged = Some(Instant::now());
+            tracing::warn!(%address, %problem, "a connection to the cluster's port was refused");
+        }
+        metrics::counter!("janua_cluster_refused_total").increment(1);
+    }
+}
+
+/// Takes connections until the link closes.
+pub async fn accept(link: Arc<Link>, listener: TcpListener) {
+    let (door, half_open) = (Arc::new(Door::default()), Arc::new(Semaphore::new(HALF_OPEN)));
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = link.closed() => return,
+        };
+        let (stream, address) = match accepted {
+            Ok((stream, from)) => (stream, from.ip()),
+            Err(error) => {
+                tracing::warn!(%error, "no connection of another node can be taken");
+                sleep(RESPITE).await;
+                continue;
+            }
+        };
+        let Ok(permit) = half_open.clone().try_acquire_owned() else { continue };
+        let Some(place) = door.place(address, permit) else { continue };
+        let link = link.clone();
+        link.runtime.clone().spawn(async move {
+            let served = tokio::select! {
+                served = meet(link.clone(), stream, place) => served,
+                () = link.closed() => Ok(()),
+            };
+            drop(served);
+        });
+    }
+}
+
+async fn meet(link: Arc<Link>, stream: TcpStream, place: Place) -> io::Result<()> {
+    let met = timeout(HANDSHAKE, introduce(&link, stream)).await;
+    let met = met.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    let (stream, channel, from) = met.inspect_err(|problem| {
+        place.door.note(place.address, problem);
+    })?;
+    drop(place);
+    match channel {
+        Channel::Raft => inbound::serve(&link, from, stream).await,
+        Channel::Snapshot => snapshot::receive(&link, from, stream).await,
+        Channel::Control => control(&link, from, stream).await,
+        Channel::Actors => {
+            // Whoever is not listened to comes again.
+            drop(link.actors.try_send((from, stream)));
+            Ok(())
+        }
+    }
+}
+
+/// TLS, and who is there.
+async fn introduce(link: &Link, stream: TcpStream) -> io::Result<(Stream, Channel, u64)> {
+    stream.set_nodelay(true)?;
+    let mut stream = TlsAcceptor::from(link.identity.server()).accept(stream).await?;
+    let (certificate, channel) = {
+        let (_, session) = stream.get_ref();
+        let shown = session.peer_certificates().and_then(|chain| chain.first().cloned());
+        (shown, Channel::agreed(session.alpn_protocol()))
+    };
+    let channel = channel.ok_or_else(|| io::Error::other("it does not say what it wants"))?;
+    let hello: Hello = wire::read(&mut stream, wire::LARGEST_HELLO).await?;
+    let genuine = certificate.is_some_and(|certificate| is_of(&certificate, hello.from));
+    if !genuine {
+        return Err(io::Error::other("it is not the node that it says it is"));
+    }
+    if hello.from == 0 && channel != Channel::Control {
+        return Err(io::Error::other("it is no member"));
+    }
+    let welcome = link.welcome(&hello);
+    wire::write(&mut stream, &welcome).await?;
+    match welcome {
+        Welcome::Yes(_) => Ok((TlsStream::Server(stream), channel, hello.from)),
+        Welcome::No(reason) => Err(io::Error::other(reason)),
+    }
+}
+
+/// Answers requests one by one.
+async fn control(link: &Link, from: u64, mut stream: Stream) -> io::Result<()> {
+    loop {
+        let request: Vec<u8> = wire::read(&mut stream, wire::LARGEST_SMALL).await?;
+        let control = link.control.get().cloned();
+        let control = control.ok_or_else(|| io::Error::other("the node is starting"))?;
+        wire::write(&mut stream, &control(from, request).await).await?;
+    }
+}

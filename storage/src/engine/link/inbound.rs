@@ -1,0 +1,120 @@
+//! What another node asks of this one's shards.
+//!
+//! Invariant: requests reach a shard in the order in which they came, while many are under way.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::sync::mpsc;
+
+use super::wire::{self, Answer, Incoming, Outgoing, Reader, Request};
+use super::{Link, Stream};
+use crate::engine::shard::Shard;
+
+/// Requests of one node that are under way at once; beyond it, its connection is not read.
+const UNDER_WAY: usize = 1024;
+/// Answers that wait to be written.
+const WAITING: usize = 2048;
+
+/// Serves a connection until it ends.
+pub async fn serve(link: &Arc<Link>, from: u64, stream: Stream) -> io::Result<()> {
+    let (read, write) = tokio::io::split(stream);
+    let (answers, waiting) = mpsc::channel(WAITING);
+    tokio::select! {
+        ended = read_all(link, from, Reader::new(read, wire::LARGEST), answers) => ended,
+        ended = write_all(write, waiting) => ended,
+    }
+}
+
+async fn read_all(
+    link: &Arc<Link>,
+    from: u64,
+    mut reader: Reader<impl tokio::io::AsyncRead + Unpin>,
+    answers: mpsc::Sender<Incoming>,
+) -> io::Result<()> {
+    let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
+    let mut under_way = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            biased;
+            Some(answer) = under_way.next() => answers.send(answer).await.map_err(gone)?,
+            message = reader.next::<Outgoing>(), if under_way.len() < UNDER_WAY => match message? {
+                Outgoing::Ping { leaving, leads } => {
+                    link.heed(from, leaving, &leads);
+                    answers.send(Incoming::Pong).await.map_err(gone)?;
+                }
+                Outgoing::Request { id, shard, request } => {
+                    // They are polled first in the order in which they are put here.
+                    under_way.push(answer(link.shard(shard), id, request));
+                }
+            },
+        }
+    }
+}
+
+async fn answer(shard: Option<Arc<Shard>>, id: u64, request: Request) -> Incoming {
+    let answer = match shard {
+        Some(shard) => handle(&shard, request).await,
+        None => Err("there is no such shard".into()),
+    };
+    Incoming::Answer { id, answer }
+}
+
+async fn handle(shard: &Shard, request: Request) -> Result<Answer, String> {
+    let running = shard.running().ok_or("the shard does not run")?;
+    let raft = &running.raft;
+    match request {
+        Request::Append(request) => {
+            let came = shard.pulse.now();
+            let answer = raft.append_entries(request).await.map_err(text)?;
+            if !matches!(answer, openraft::raft::AppendEntriesResponse::HigherVote(_)) {
+                shard.pulse.heard(came);
+            }
+            Ok(Answer::Append(answer))
+        }
+        Request::Vote(request) => {
+            shard.pulse.may_vote(request.leadership_transfer)?;
+            let answer = raft.vote(request).await.map_err(text)?;
+            if answer.vote_granted {
+                shard.pulse.heard(shard.pulse.now());
+            }
+            Ok(Answer::Vote(answer))
+        }
+        Request::PreVote(request) => {
+            shard.pulse.may_vote(false)?;
+            raft.pre_vote(request).await.map(Answer::Vote).map_err(text)
+        }
+        Request::Transfer(request) => {
+            raft.handle_transfer_leader(request).await.map(Answer::Transfer).map_err(text)
+        }
+    }
+}
+
+fn text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+async fn write_all(
+    mut to: impl AsyncWrite + Unpin,
+    mut waiting: mpsc::Receiver<Incoming>,
+) -> io::Result<()> {
+    let (mut buffer, mut round) = (BytesMut::new(), Vec::new());
+    while waiting.recv_many(&mut round, WAITING).await > 0 {
+        // What is answered at the same moment rides together.
+        tokio::task::yield_now().await;
+        while let Ok(more) = waiting.try_recv() {
+            round.push(more);
+        }
+        for answer in round.drain(..) {
+            wire::put(&mut buffer, &answer)?;
+        }
+        to.write_all(&buffer).await?;
+        to.flush().await?;
+        buffer.clear();
+    }
+    Ok(())
+}

@@ -1,0 +1,369 @@
+//! The links between nodes: mutual TLS over TCP. One connection to each peer carries the Raft
+//! traffic of all shards, others carry snapshots, calls between actors, and what is asked of the
+//! cluster, so that none delays another.
+//!
+//! It knows nodes by their number, and nothing of who is a member: that comes from the records.
+
+mod accept;
+mod identity;
+mod inbound;
+mod peer;
+pub mod snapshot;
+#[cfg(test)]
+mod tests;
+pub mod wire;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use parking_lot::{Mutex, RwLock};
+use rustls::pki_types::ServerName;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
+use tokio_rustls::{TlsConnector, TlsStream};
+use tokio_util::sync::CancellationToken;
+
+pub use self::identity::{Channel, Identity, IdentityError, PROTOCOL};
+pub use self::peer::{Lost, Peer};
+use self::wire::{Hello, Outgoing, Welcome};
+use super::shard::Shard;
+use crate::ids::ShardId;
+
+/// An authenticated, encrypted connection to another node.
+pub type Stream = TlsStream<TcpStream>;
+
+/// How long TCP and TLS may take to connect.
+const CONNECT: Duration = Duration::from_secs(2);
+/// Connections for actors that nobody has taken yet.
+const UNTAKEN: usize = 16;
+/// The newest encoding of data that this program knows.
+pub const DATA: u16 = crate::codec::VERSION as u16;
+
+/// The other end will not have this node.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refused(pub String);
+
+/// Answers what another node asks on the control channel.
+pub type Control = Arc<dyn Fn(u64, Vec<u8>) -> BoxFuture<'static, Vec<u8>> + Send + Sync>;
+
+/// Whether a node may be spoken to; if not, why.
+pub type Admission = Box<dyn Fn(&Hello) -> Result<(), String> + Send + Sync>;
+
+/// The links of a node.
+pub struct Link {
+    node: u64,
+    address: String,
+    identity: Identity,
+    runtime: Handle,
+    cluster: OnceLock<[u8; 16]>,
+    shards: OnceLock<Vec<Weak<Shard>>>,
+    control: OnceLock<Control>,
+    admission: OnceLock<Admission>,
+    addresses: RwLock<BTreeMap<u64, String>>,
+    peers: Mutex<BTreeMap<u64, Arc<Peer>>>,
+    met: Mutex<HashMap<u64, Arc<Notify>>>,
+    /// Who leads a shard, in which term, as nodes say of themselves.
+    leaders: RwLock<BTreeMap<ShardId, (u64, u64)>>,
+    /// Nodes that are about to stop.
+    leaving: RwLock<BTreeSet<u64>>,
+    /// Whether this node is.
+    is_leaving: AtomicBool,
+    changed: Arc<Notify>,
+    actors: mpsc::Sender<(u64, Stream)>,
+    untaken: Mutex<Option<mpsc::Receiver<(u64, Stream)>>>,
+    closing: CancellationToken,
+}
+
+impl Link {
+    /// The links of `node`, which others reach at `address`. Tasks run on `runtime`; `changed` is
+    /// told when a connection has come or gone.
+    pub fn new(
+        node: u64,
+        address: String,
+        identity: Identity,
+        runtime: Handle,
+        changed: Arc<Notify>,
+    ) -> Arc<Self> {
+        let (actors, untaken) = mpsc::channel(UNTAKEN);
+        Arc::new(Self {
+            node,
+            address,
+            identity,
+            runtime,
+            cluster: OnceLock::new(),
+            shards: OnceLock::new(),
+            control: OnceLock::new(),
+            admission: OnceLock::new(),
+            addresses: RwLock::default(),
+            peers: Mutex::default(),
+            met: Mutex::default(),
+            leaders: RwLock::default(),
+            leaving: RwLock::default(),
+            is_leaving: AtomicBool::new(false),
+            changed,
+            actors,
+            untaken: Mutex::new(Some(untaken)),
+            closing: CancellationToken::new(),
+        })
+    }
+
+    /// Takes connections from now on.
+    pub fn listen(self: &Arc<Self>, listener: TcpListener) {
+        self.runtime.spawn(accept::accept(self.clone(), listener));
+    }
+
+    /// Raft's id of this node.
+    pub fn node(&self) -> u64 {
+        self.node
+    }
+
+    /// Where the others reach this node.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Nodes of other clusters are refused from now on.
+    pub fn belong_to(&self, cluster: [u8; 16]) {
+        self.cluster.set(cluster).ok();
+    }
+
+    /// The cluster's id, if it is known.
+    pub fn cluster(&self) -> Option<[u8; 16]> {
+        self.cluster.get().copied()
+    }
+
+    /// Raft traffic goes to these from now on.
+    pub fn serve(&self, shards: &[Arc<Shard>]) {
+        self.shards.set(shards.iter().map(Arc::downgrade).collect()).ok();
+    }
+
+    /// The control channel is answered by this from now on.
+    pub fn answer_control(&self, control: Control) {
+        self.control.set(control).ok();
+    }
+
+    /// Nodes are admitted by this from now on.
+    pub fn admit_by(&self, admission: Admission) {
+        self.admission.set(admission).ok();
+    }
+
+    /// Where a node is reached from now on.
+    pub fn learn(&self, node: u64, address: &str) {
+        let known = self.addresses.read().get(&node).is_some_and(|known| known == address);
+        if !known && node != self.node && node != 0 {
+            self.addresses.write().insert(node, address.to_owned());
+            self.notice(node).notify_one();
+        }
+    }
+
+    /// The way to a node.
+    pub fn peer(self: &Arc<Self>, node: u64) -> Arc<Peer> {
+        let mut peers = self.peers.lock();
+        peers.entry(node).or_insert_with(|| Peer::start(self, node)).clone()
+    }
+
+    /// Whether there is a connection to a node, which answers.
+    pub fn is_up(&self, node: u64) -> bool {
+        node == self.node || self.peers.lock().get(&node).is_some_and(|peer| peer.is_up())
+    }
+
+    /// Ends the connection to a node that is not to be reached any more.
+    pub fn forget(&self, node: u64) {
+        if let Some(peer) = self.peers.lock().remove(&node) {
+            peer.end();
+        }
+        self.addresses.write().remove(&node);
+    }
+
+    /// Whether a node has said that it is about to stop.
+    pub fn is_leaving(&self, node: u64) -> bool {
+        self.leaving.read().contains(&node)
+    }
+
+    /// Whether a node answers, and is not about to stop.
+    pub fn can_take_over(&self, node: u64) -> bool {
+        self.is_up(node) && !self.is_leaving(node)
+    }
+
+    /// Says from now on that this node is about to stop.
+    pub fn leave(&self) {
+        self.is_leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// The node that has last said that it leads a shard.
+    pub fn leader_of(&self, shard: ShardId) -> Option<u64> {
+        self.leaders.read().get(&shard).map(|(_, node)| *node)
+    }
+
+    /// Connections that other nodes have opened for actors. They are handed out once.
+    pub fn actor_connections(&self) -> Option<mpsc::Receiver<(u64, Stream)>> {
+        self.untaken.lock().take()
+    }
+
+    /// Ends all connections, and takes no more.
+    pub fn close(&self) {
+        self.closing.cancel();
+    }
+
+    /// Asks a node on the control channel.
+    pub async fn ask(&self, node: u64, request: &[u8], deadline: Duration) -> io::Result<Vec<u8>> {
+        let asked = async {
+            let mut stream = self.connect(node, Channel::Control).await?;
+            exchange(&mut stream, request).await
+        };
+        timeout(deadline, asked).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// A connection to a node, for one purpose.
+    pub async fn connect(&self, node: u64, channel: Channel) -> io::Result<Stream> {
+        let address = self.addresses.read().get(&node).cloned();
+        let address = address.ok_or_else(|| io::Error::other("its address is not known"))?;
+        let hello = self.hello(node);
+        connect(&self.identity, &address, channel, hello).await.map(|(stream, _)| stream)
+    }
+
+    fn hello(&self, to: u64) -> Hello {
+        let cluster = self.cluster();
+        Hello { cluster, from: self.node, to, data: DATA, address: self.address.clone() }
+    }
+
+    /// What is said to a node that says this of itself.
+    fn welcome(&self, hello: &Hello) -> Welcome {
+        if hello.to != 0 && hello.to != self.node {
+            return Welcome::No(format!("node {} is here, not node {}", self.node, hello.to));
+        }
+        if hello.from == self.node {
+            return Welcome::No(format!("node {} is here already", self.node));
+        }
+        if let Some(Err(reason)) = self.admission.get().map(|admit| admit(hello)) {
+            return Welcome::No(reason);
+        }
+        let other = hello.cluster.zip(self.cluster()).is_some_and(|(theirs, ours)| theirs != ours);
+        if other {
+            return Welcome::No("it belongs to another cluster".into());
+        }
+        self.learn(hello.from, &hello.address);
+        Welcome::Yes(self.hello(hello.from))
+    }
+
+    fn shard(&self, id: u16) -> Option<Arc<Shard>> {
+        self.shards.get()?.get(usize::from(id))?.upgrade()
+    }
+
+    /// What this node leads: shard and term.
+    fn leads(&self) -> Vec<(u16, u64)> {
+        let shards = self.shards.get().into_iter().flatten().filter_map(Weak::upgrade);
+        shards
+            .filter_map(|shard| {
+                let leadership = shard.leadership.borrow();
+                leadership.leads.then_some((shard.id().0, leadership.term))
+            })
+            .collect()
+    }
+
+    fn ping(&self) -> Outgoing {
+        Outgoing::Ping { leaving: self.is_leaving.load(Ordering::Relaxed), leads: self.leads() }
+    }
+
+    fn heed(&self, node: u64, leaving: bool, leads: &[(u16, u64)]) {
+        if leaving != self.is_leaving(node) {
+            let mut all = self.leaving.write();
+            _ = if leaving { all.insert(node) } else { all.remove(&node) };
+        }
+        let stale = |leaders: &BTreeMap<ShardId, (u64, u64)>| {
+            leads.iter().any(|(shard, term)| leaders.get(&ShardId(*shard)) < Some(&(*term, node)))
+        };
+        if stale(&self.leaders.read()) {
+            let mut leaders = self.leaders.write();
+            for (shard, term) in leads {
+                let known = leaders.entry(ShardId(*shard)).or_default();
+                *known = (*known).max((*term, node));
+            }
+        }
+    }
+
+    fn changed(&self) {
+        self.changed.notify_one();
+    }
+
+    fn notice(&self, node: u64) -> Arc<Notify> {
+        self.met.lock().entry(node).or_default().clone()
+    }
+
+    /// Returns when a node has been heard of.
+    async fn met(&self, node: u64) {
+        self.notice(node).notified().await;
+    }
+
+    async fn closed(&self) {
+        self.closing.cancelled().await;
+    }
+}
+
+/// Connects to an address, and tells who is there.
+pub async fn connect(
+    identity: &Identity,
+    address: &str,
+    channel: Channel,
+    hello: Hello,
+) -> io::Result<(Stream, Hello)> {
+    let name = identity::expected((hello.to != 0).then_some(hello.to));
+    let connected = async {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let mut stream = secure(identity, stream, channel, name).await?;
+        wire::write(&mut stream, &hello).await?;
+        match wire::read(&mut stream, wire::LARGEST_HELLO).await? {
+            Welcome::Yes(theirs) => Ok((stream, theirs)),
+            Welcome::No(reason) => Err(io::Error::other(Refused(reason))),
+        }
+    };
+    timeout(CONNECT, connected).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+async fn secure(
+    identity: &Identity,
+    stream: TcpStream,
+    channel: Channel,
+    name: ServerName<'static>,
+) -> io::Result<Stream> {
+    let connector = TlsConnector::from(identity.client(channel));
+    match connector.connect(name, stream).await {
+        Ok(stream) => Ok(TlsStream::Client(stream)),
+        Err(error) => Err(explained(error)),
+    }
+}
+
+/// What an operator can do about a handshake that failed.
+fn explained(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let reason = match inner {
+        Some(rustls::Error::InvalidCertificate(rustls::CertificateError::NotValidForName)) => {
+            "another node has its address"
+        }
+        Some(rustls::Error::InvalidCertificate(_)) => {
+            "its certificate comes from another cluster.secret"
+        }
+        Some(rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol)) => {
+            "it speaks none of the protocols that this version knows"
+        }
+        Some(rustls::Error::AlertReceived(_)) => {
+            "it refuses this node's certificate: cluster.secret is another one there"
+        }
+        _ => return error,
+    };
+    io::Error::other(Refused(reason.into()))
+}
+
+/// One request and its answer on the control channel.
+pub async fn exchange(stream: &mut Stream, request: &[u8]) -> io::Result<Vec<u8>> {
+    wire::write(stream, &request).await?;
+    wire::read(stream, wire::LARGEST_SMALL).await
+}

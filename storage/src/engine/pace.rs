@@ -1,0 +1,199 @@
+//! The heart of a node: one task that lets the leaders of all shards beat at the same moments, so
+//! that their heartbeats ride together, and that stands for election where a leader has gone.
+//! openraft's own ticks are off: they would wake every shard a hundred times a second.
+//!
+//! Invariant: nothing here shortens a lease. When it has run out, whoever is first in line stands
+//! at once if the leader's connection is gone, and after a random wait if it is not.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use openraft::async_runtime::watch::WatchReceiver;
+use openraft::{RaftMetrics, ServerState};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until, timeout};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::link::Link;
+use super::raft::{ELECTION_MAX, ELECTION_MIN, HEARTBEAT, Types};
+use super::shard::{Running, Shard};
+use crate::ids::ShardId;
+
+/// Between those who stand for election after a leader whose connection is gone.
+const IN_LINE: Duration = Duration::from_millis(40);
+/// The longest random wait of one who does not know that the leader is gone.
+const RANDOM: Duration = Duration::from_millis(200);
+/// How long a shard may keep the others from beating.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// A heartbeat that comes so much later than it should endangers the leases of this node.
+const LATE: Duration = Duration::from_millis(150);
+
+/// What one shard needs.
+#[derive(Debug, PartialEq, Eq)]
+enum Need {
+    /// Nothing until something changes.
+    Rest,
+    /// A heartbeat, with all the others.
+    Beat,
+    /// To stand for election; without a pre-vote where nobody could answer it.
+    Stand { pre_vote: bool },
+    /// To be looked at again then.
+    Wait(Instant),
+}
+
+/// What keeps the shards of a node alive.
+pub struct Pace {
+    node: u64,
+    shards: Vec<Arc<Shard>>,
+    link: Option<Arc<Link>>,
+    /// No shard stands for election again before then.
+    stood: Vec<Instant>,
+    next_beat: Instant,
+}
+
+impl Pace {
+    /// For these shards.
+    pub fn new(node: u64, shards: Vec<Arc<Shard>>, link: Option<Arc<Link>>) -> Self {
+        // Those that are alone in their group have stood when they were started.
+        let stood = vec![Instant::now() + ELECTION_MAX; shards.len()];
+        Self { node, shards, link, stood, next_beat: Instant::now() }
+    }
+
+    /// Runs until it is aborted; `changed` tells that shards or connections are not as they were.
+    pub async fn keep(mut self, changed: Arc<Notify>) {
+        loop {
+            let wake = self.beat().await;
+            let asleep = async {
+                match wake {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = asleep => {}
+                () = changed.notified() => {}
+            }
+            let late = wake.map_or(Duration::ZERO, |at| at.elapsed());
+            if late > LATE {
+                tracing::warn!(
+                    late_ms = late.as_millis(),
+                    "heartbeats are late: the machine is too busy"
+                );
+                metrics::counter!("janua_raft_late_beats_total").increment(1);
+            }
+        }
+    }
+
+    /// Does what the shards need now, and tells when to look again.
+    async fn beat(&mut self) -> Option<Instant> {
+        let now = Instant::now();
+        let beats = now >= self.next_beat;
+        if beats {
+            self.next_beat = now + HEARTBEAT;
+        }
+        let (mut wake, mut work) = (None::<Instant>, Vec::new());
+        let mut again = |at: Instant| wake = Some(wake.map_or(at, |wake: Instant| wake.min(at)));
+        for (shard, stood) in self.shards.iter().zip(&mut self.stood) {
+            let Some(running) = shard.running() else { continue };
+            match need(self.node, shard, &running, self.link.as_deref()) {
+                Need::Rest => {}
+                Need::Beat => {
+                    again(self.next_beat);
+                    if beats {
+                        work.push(act(running, None));
+                    }
+                }
+                Need::Stand { .. } if now < *stood => again(*stood),
+                Need::Stand { pre_vote } => {
+                    let wait = random(self.node, shard.id(), shard.pulse.now());
+                    *stood = now + ELECTION_MIN / 2 + wait;
+                    again(*stood);
+                    work.push(act(running, Some(pre_vote)));
+                }
+                Need::Wait(at) => again(at),
+            }
+        }
+        join_all(work).await;
+        wake
+    }
+}
+
+/// A shard whose queue is full is busy, and a busy leader is heard of anyway.
+async fn act(running: Arc<Running>, stand: Option<bool>) {
+    let trigger = running.raft.trigger();
+    let done = async {
+        match stand {
+            None => trigger.heartbeat().await,
+            Some(pre_vote) => trigger.elect(pre_vote).await,
+        }
+    };
+    // An instance that has ended shows in its metrics.
+    drop(timeout(PATIENCE, done).await);
+}
+
+fn need(node: u64, shard: &Shard, running: &Running, link: Option<&Link>) -> Need {
+    let metrics = running.metrics.borrow_watched();
+    if metrics.running_state.is_err() {
+        return Need::Rest;
+    }
+    if metrics.state == ServerState::Leader {
+        let alone = metrics.membership_config.nodes().count() == 1;
+        return if alone { Need::Rest } else { Need::Beat };
+    }
+    let voters: BTreeSet<u64> = metrics.membership_config.voter_ids().collect();
+    if !voters.contains(&node) {
+        return Need::Rest;
+    }
+    if voters.len() == 1 {
+        return Need::Stand { pre_vote: false };
+    }
+    let wait = wait(node, shard, &metrics, &voters, link);
+    let at = shard.pulse.instant(shard.pulse.free_from() + wait);
+    match Instant::now() >= at {
+        true => Need::Stand { pre_vote: true },
+        false => Need::Wait(at),
+    }
+}
+
+/// How long this node waits beyond the lease.
+fn wait(
+    node: u64,
+    shard: &Shard,
+    metrics: &RaftMetrics<Types>,
+    voters: &BTreeSet<u64>,
+    link: Option<&Link>,
+) -> Duration {
+    let is_up = |other: u64| link.is_some_and(|link| link.is_up(other));
+    match metrics.current_leader {
+        Some(leader) if leader != node && !is_up(leader) => {
+            let others = voters.iter().copied().filter(|other| *other != leader);
+            IN_LINE * place_in_line(node, shard.id(), others, is_up)
+        }
+        _ => random(node, shard.id(), shard.pulse.free_from()),
+    }
+}
+
+/// How many are to stand before this node. Each shard has another order, so that a node that is
+/// gone leaves its shards to all the others.
+fn place_in_line(
+    node: u64,
+    shard: ShardId,
+    voters: impl Iterator<Item = u64>,
+    is_up: impl Fn(u64) -> bool,
+) -> u32 {
+    let order = |voter: u64| {
+        (xxh3_64(&[voter.to_be_bytes(), u64::from(shard.0).to_be_bytes()].concat()), voter)
+    };
+    let before = voters.filter(|other| order(*other) < order(node) && is_up(*other));
+    u32::try_from(before.count()).unwrap_or(u32::MAX)
+}
+
+/// The same for the same occasion, and different on every node.
+fn random(node: u64, shard: ShardId, occasion: Duration) -> Duration {
+    let occasion = u64::try_from(occasion.as_millis()).unwrap_or(u64::MAX);
+    let parts = [node, u64::from(shard.0), occasion].map(u64::to_be_bytes).concat();
+    RANDOM.mul_f64((xxh3_64(&parts) % 1024) as f64 / 1024.0)
+}
