@@ -87,7 +87,6 @@ pub struct VerifyLinkQuery {
     redirect_uri: Option<String>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "a rule is given what it judges")]
 fn ttl(seconds: &u64, _: &()) -> garde::Result {
     if TTL_SECONDS.contains(seconds) {
         Ok(())
