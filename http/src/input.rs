@@ -105,26 +105,6 @@ pub fn validate(value: &impl Validate<Context = ()>) -> Result<(), Error> {
     })
 }
 
-/// The same where every field may be left out: no body at all is an empty object.
-pub struct OptionalJson<T>(pub T);
-
-impl<T> Input for OptionalJson<T>
-where
-    T: DeserializeOwned + Validate<Context = ()> + ToSchema + Send + 'static,
-{
-    const TAKES_BODY: bool = true;
-
-    fn decode(call: &Call, body: &[u8]) -> Result<Self, Error> {
-        let Json(value) = Json::decode(call, if body.is_empty() { b"{}" } else { body })?;
-        Ok(Self(value))
-    }
-
-    fn describe(schemas: &mut Schemas) -> Option<RequestBody> {
-        Json::<T>::describe(schemas)
-            .map(|body| RequestBodyBuilder::from(body).required(Some(Required::False)).build())
-    }
-}
-
 /// A reference to the schema of `T`, which is added with all that it refers to.
 pub fn reference<T: ToSchema>(schemas: &mut Schemas) -> RefOr<Schema> {
     schemas.push((T::name().into_owned(), T::schema()));
