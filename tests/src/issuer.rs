@@ -168,6 +168,13 @@ fn answer(base: &str, asked: &Asked, habits: &mut Habits, keys: &Keys) -> Answer
     }
     match asked.line.as_str() {
         "GET /.well-known/openid-configuration" => (200, discovery(base)),
+        // As Microsoft does, for all of its tenants.
+        "GET /common/v2.0/.well-known/openid-configuration" => {
+            let mut discovery = discovery(base);
+            discovery["issuer"] = format!("{base}/{{tenantid}}/v2.0").into();
+            discovery["authorization_response_iss_parameter_supported"] = false.into();
+            (200, discovery)
+        }
         "GET /jwks" => (200, jwks(&keys.own)),
         "POST /token" => match spend(asked, habits) {
             Ok(grant) => {

@@ -5,6 +5,7 @@ mod exchange;
 mod flows;
 mod github;
 mod links;
+mod microsoft;
 mod tokens;
 mod traps;
 

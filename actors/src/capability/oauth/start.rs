@@ -40,7 +40,7 @@ pub struct Start {
 }
 
 /// A browser may go.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Started {
     /// Where to.
     pub location: String,
