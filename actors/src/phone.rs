@@ -39,7 +39,7 @@ impl FromStr for PhoneNumber {
 
 /// Whether its country code belongs to a country, or to a service that spans them.
 fn is_of_plan(number: &phonenumber::PhoneNumber) -> bool {
-    number.metadata(&phonenumber::metadata::DATABASE).is_some()
+    phonenumber::metadata::DATABASE.by_code(&number.code().value()).is_some()
 }
 
 impl From<PhoneNumber> for String {

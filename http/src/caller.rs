@@ -136,14 +136,14 @@ pub async fn named_tenant(app: &App, headers: &HeaderMap) -> Result<Option<Tenan
     }
 }
 
-/// The access token that a request carries, unconfirmed.
-pub fn access_token(headers: &HeaderMap) -> Option<&str> {
-    Claims::read(headers).ok()?.access_token()
-}
-
 /// What was found; a no is as good as nothing.
 fn known<T>(found: Result<Option<T>, Error>) -> Result<Option<T>, Route> {
     found.or_else(|error| error.route().map_or(Ok(None), Err))
+}
+
+/// The access token that a request carries, unconfirmed.
+pub fn access_token(headers: &HeaderMap) -> Option<&str> {
+    Claims::read(headers).ok()?.access_token()
 }
 
 /// Whether a request claims a tenant at all, rightly or not.

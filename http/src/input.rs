@@ -121,6 +121,9 @@ pub fn reference<T: ToSchema>(schemas: &mut Schemas) -> RefOr<Schema> {
     Ref::from_schema_name(T::name()).into()
 }
 
+/// Names of fields that are not what camel case makes of them.
+const IRREGULAR: [(&str, &str); 2] = [("clientDataJson", "clientDataJSON"), ("r#", "")];
+
 /// garde speaks of Rust's fields, the client of JSON's.
 fn in_camel_case(path: &str) -> String {
     let mut text = String::with_capacity(path.len());
@@ -135,7 +138,7 @@ fn in_camel_case(path: &str) -> String {
             _ => text.push(character),
         }
     }
-    text
+    IRREGULAR.iter().fold(text, |text, (made, meant)| text.replace(made, meant))
 }
 
 #[cfg(test)]
@@ -146,5 +149,7 @@ mod tests {
     fn fields_are_named_as_the_client_knows_them() {
         assert_eq!(in_camel_case("device_info.user_agent"), "deviceInfo.userAgent");
         assert_eq!(in_camel_case("email"), "email");
+        assert_eq!(in_camel_case("response.client_data_json"), "response.clientDataJSON");
+        assert_eq!(in_camel_case("r#type"), "type");
     }
 }

@@ -26,6 +26,11 @@ pub fn present(text: &str, _: &()) -> Verdict {
     if text.is_empty() { no("is required") } else { Ok(()) }
 }
 
+/// It is there.
+pub fn there<T>(field: &Option<T>, _: &()) -> Verdict {
+    if field.is_some() { Ok(()) } else { no("is required") }
+}
+
 /// An e-mail address (RFC 5321, RFC 6531).
 pub fn email(text: &str, _: &()) -> Verdict {
     present(text, &())?;

@@ -2,6 +2,8 @@
 //! what is written today must be there. To add a line, run the test: it prints what is missing.
 
 mod factors;
+mod managed;
+mod mail;
 mod providers;
 
 use std::fmt::Debug;
@@ -320,6 +322,8 @@ fn everything_ever_written_is_read() {
     ]
     .into_iter()
     .chain(factors::checks())
+    .chain(managed::checks())
+    .chain(mail::checks())
     .chain(providers::checks())
     .flatten()
     .collect();

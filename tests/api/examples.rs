@@ -25,6 +25,21 @@ async fn signed_in(node: &Node, section: &Section) -> Option<Session> {
     Some(Session::of(&node.api, registered.data()))
 }
 
+/// The token that the example's user finds in a mail, if the example brings one.
+async fn mailed_token(node: &Node, section: &Section) -> Option<String> {
+    const USER: &str = "user@example.com";
+    node.settles(json!({ "redirectUrls": ["https://app.example.com/auth/callback"] })).await;
+    match section.path.as_str() {
+        "/users/me/verify-email/confirm" => {}
+        "/auth/magic-link/verify" => {
+            let body = json!({ "email": USER });
+            node.api.post("/auth/magic-link/send", body).await.is_yes(200);
+        }
+        _ => return None,
+    }
+    Some(node.mail_to(USER).await.token())
+}
+
 /// A session, and the section with what only the server and an authenticator can make in the place
 /// of its samples; `None` where they do not matter.
 async fn authentic(node: &Node, section: &Section) -> Option<(Session, Section)> {
@@ -54,9 +69,15 @@ async fn authentic(node: &Node, section: &Section) -> Option<(Session, Section)>
 }
 
 /// The curl lines of a section, with the tokens and ids of a real session in place of the samples.
-async fn lines(section: &Section, session: Option<&Session>) -> String {
+async fn lines(node: &Node, section: &Section, session: Option<&Session>) -> String {
     let mut path = section.path.clone();
     let mut body = section.request.clone();
+    if let Some(token) = mailed_token(node, section).await {
+        match body.as_mut().and_then(|body| body.get_mut("token")) {
+            Some(sample) => *sample = token.into(),
+            None => path = format!("'{path}?token={token}'"),
+        }
+    }
     if let Some(session) = session {
         if path.contains("{sessionId}") {
             path = path.replace("{sessionId}", &session.id().await);
@@ -86,7 +107,7 @@ async fn try_example(section: &Section) -> Vec<String> {
         Some((session, section)) => (Some(session), section),
         None => (signed_in(&node, section).await, section.clone()),
     };
-    let answer = paste(&lines(&section, session.as_ref()).await, &node.api.address()).await;
+    let answer = paste(&lines(&node, &section, session.as_ref()).await, &node.api.address()).await;
     if answer.status != *status {
         return vec![format!("{} instead of {status}: {}", answer.status, answer.body)];
     }

@@ -2,11 +2,15 @@
 
 mod api_keys;
 mod backups;
+mod email_verification;
 mod examples;
 mod limits;
+mod magic_links;
 mod mfa;
 mod oauth;
+mod outbox;
 mod passkeys;
+mod password_reset;
 mod passwords;
 mod phones;
 mod service;

@@ -189,7 +189,7 @@ async fn a_webhook_must_not_lead_into_the_house() {
     let alice = with_number(&node, "alice", NUMBER).await;
     asks(&alice).await;
     wait::until("the call is refused", async || {
-        node.log.text().contains("the name leads to no public address").then_some(())
+        node.log.text().contains("the name has no public address").then_some(())
     })
     .await;
 }

@@ -117,16 +117,16 @@ impl Authenticator {
     /// Makes a passkey by the name of another (WebAuthn lets authenticators choose it).
     pub async fn makes_called(&mut self, options: &Value, id: &Value) -> Value {
         let mut made = self.makes(options).await;
-        let bytes = |text: &Value| {
-            URL_SAFE_NO_PAD.decode(text.as_str().expect("a text")).expect("base64url")
-        };
-        let (own, wanted) = (bytes(&made["rawId"]), bytes(id));
-        let mut object = bytes(&made["response"]["attestationObject"]);
-        let at = object.windows(own.len()).position(|window| window == own).expect("its id");
-        assert_eq!(own.len(), wanted.len());
-        object.splice(at..at + own.len(), wanted);
-        made["response"]["attestationObject"] = encoded(&object).into();
+        let own = decoded(&made["rawId"]);
+        put(&mut made, &own, &decoded(id));
         (made["id"], made["rawId"]) = (id.clone(), id.clone());
+        made
+    }
+
+    /// Makes a passkey for another relying party than the one that asked.
+    pub async fn makes_for(&mut self, rp_id: &str, options: &Value) -> Value {
+        let mut made = self.makes(options).await;
+        put(&mut made, &sha256(b"localhost"), &sha256(rp_id.as_bytes()));
         made
     }
 
@@ -196,6 +196,19 @@ impl Authenticator {
     pub fn forgets_its_user(&mut self) {
         self.passkey.as_mut().expect("a passkey").user_handle = None;
     }
+}
+
+/// Puts other bytes into what an authenticator attests; nothing signs it (attestation is `none`).
+fn put(made: &mut Value, own: &[u8], other: &[u8]) {
+    assert_eq!(own.len(), other.len());
+    let mut object = decoded(&made["response"]["attestationObject"]);
+    let at = object.windows(own.len()).position(|window| window == own).expect("the bytes");
+    object.splice(at..at + own.len(), other.iter().copied());
+    made["response"]["attestationObject"] = encoded(&object).into();
+}
+
+fn decoded(text: &Value) -> Vec<u8> {
+    URL_SAFE_NO_PAD.decode(text.as_str().expect("a text")).expect("base64url")
 }
 
 fn encoded(bytes: &[u8]) -> String {

@@ -16,13 +16,16 @@ use crate::wait;
 
 /// What tests change about a node. Passwords are hashed quickly and limits are out of the way, but
 /// counting, unless a test sets them.
-const TEST_SETTINGS: [(&str, &str); 7] = [
+const TEST_SETTINGS: [(&str, &str); 10] = [
     ("http.listen", "127.0.0.1:0"),
     ("cluster.listen", "127.0.0.1:0"),
     ("passwords.memory_kib", "64"),
     ("passwords.iterations", "1"),
     ("limits.authentication", "1000000/min"),
     ("limits.api", "1000000/hour"),
+    ("limits.password_reset", "1000000/hour"),
+    ("limits.email_verification", "1000000/hour"),
+    ("limits.magic_link", "1000000/hour"),
     ("log.level", "info"),
 ];
 

@@ -40,7 +40,7 @@ pub struct LinkRequest {
 #[derive(Debug, Clone)]
 pub enum Followed {
     /// To a session, or to the demand for a second factor.
-    Entered(Entered),
+    Entered(Box<Entered>),
     /// To a page that picks the login up by the code in its address.
     Redirected(String),
 }
@@ -121,7 +121,7 @@ impl TenantRef {
                 return recorded(answer).map(Followed::Redirected);
             }
             Attempt::Repeated(answer) => {
-                return self.entered(answer, None).await.map(Followed::Entered);
+                return self.entered(answer, None).await.map(Box::new).map(Followed::Entered);
             }
             Attempt::First(first) => first,
         };
@@ -134,7 +134,9 @@ impl TenantRef {
             Some(url) => {
                 self.leave_by_link(context, token, url, first).await.map(Followed::Redirected)
             }
-            None => self.enter_by_link(context, token, first).await.map(Followed::Entered),
+            None => {
+                self.enter_by_link(context, token, first).await.map(Box::new).map(Followed::Entered)
+            }
         }
     }
 

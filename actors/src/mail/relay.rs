@@ -71,6 +71,9 @@ impl Relay {
         let mut parameters =
             TlsParameters::builder(host).certificate_store(CertificateStore::Default);
         if let Some(pem) = authority {
+            if !String::from_utf8_lossy(pem).contains("-----BEGIN CERTIFICATE-----") {
+                return Err(invalid("cannot be trusted by what is no PEM certificate"));
+            }
             parameters =
                 parameters.add_root_certificate(Certificate::from_pem(pem).map_err(trouble)?);
         }

@@ -131,7 +131,7 @@ async fn open(call: Call, Json(body): Json<VerifyLinkRequest>) -> Result<Data<Li
     let tenant = call.tenant_of(&token, Purpose::MagicLink).await?;
     let url = body.redirect_uri.as_deref();
     Ok(Data(match tenant.open_magic_link(&call.context(), &token, url).await? {
-        Followed::Entered(entered) => entered.into(),
+        Followed::Entered(entered) => (*entered).into(),
         Followed::Redirected(url) => LinkLogIn { redirect_to: Some(url), ..LinkLogIn::default() },
     }))
 }

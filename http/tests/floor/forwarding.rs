@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::{Request, Response};
+use http::{Request};
 use http_body_util::{BodyExt, Full};
 use janua_actors::capability::tenants::Bootstrap;
 use janua_actors::clock::SystemClock;
@@ -17,6 +17,7 @@ use janua_actors::gateway::{Links, Peer, Stream};
 use janua_actors::hashing::Cost;
 use janua_http::app::{App, Door};
 use janua_http::limits::rate::Rate;
+use janua_http::output::Response;
 use janua_http::pipeline;
 use janua_http::settings::Settings;
 use janua_storage::engine::{self, Parts, Shards};
@@ -152,7 +153,7 @@ struct Answer {
 }
 
 impl Answer {
-    async fn of(response: Response<Full<Bytes>>) -> Self {
+    async fn of(response: Response) -> Self {
         let (head, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         let json = serde_json::from_slice(&body).unwrap_or_default();

@@ -7,10 +7,12 @@ use janua_actors::settings::{AlgorithmName, Mail, Settings, Tokens, Webauthn};
 use janua_actors::upstream::Configured;
 use janua_http::limits::rate::Rate;
 use janua_http::settings::{Connections, Rates, Settings as Http, Sizes, Timeouts, TlsFiles};
+use janua_storage::capability::cluster::FOUNDER;
 use janua_storage::capability::limits::{Bucket, Limit as PerAddress};
 use janua_storage::capability::phones::Allowance;
 use janua_storage::cluster_key::Wrapping;
 use janua_storage::engine::Options as Storage;
+use janua_storage::membership::home::Home;
 use janua_storage::seal::{Key, mac};
 use janua_storage::secret::Secret;
 use std::collections::BTreeMap;
@@ -18,7 +20,6 @@ use std::path::Path;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-use super::membership::Identity;
 use super::start;
 use crate::config::{self, Config, Limit, Number, OrOff, SigningAlgorithm, WebUrl};
 use crate::failure::Failure;
@@ -56,14 +57,14 @@ fn wrapping_key(
     Ok(Some(Key::new(mac(&material, b"janua wrapping key"))))
 }
 
-/// Where state lies.
-pub fn storage(config: &Config, identity: &Identity) -> Storage {
-    let home = identity.home.as_ref().filter(|_| !config.cluster.join.is_empty());
+/// Where state lies, on a node whose folder says `home`; one that says nothing founds.
+pub fn storage(config: &Config, home: Option<&Home>) -> Storage {
+    let joined = home.filter(|_| !config.cluster.join.is_empty());
     Storage {
-        node: identity.node(),
-        founds: identity.home.is_none(),
+        node: home.map_or(FOUNDER, |home| home.node),
+        founds: home.is_none(),
         // Whoever joins takes what the cluster has.
-        shards: home.map_or_else(|| narrow(config.cluster.shards), |home| home.shards),
+        shards: joined.map_or_else(|| narrow(config.cluster.shards), |home| home.shards),
         cache_bytes: config.storage.cache_bytes.0,
         snapshot_log_bytes: config.storage.snapshot_log_bytes.0,
         ..Storage::new(&config.node.data_dir)
@@ -125,7 +126,9 @@ fn mail(config: &Config) -> Result<mail::Options, Failure> {
     });
     let authority = authority.transpose()?;
     let relay = smtp_url.as_ref().map(|url| Relay::new(url.expose(), authority.as_deref()));
-    let relay = relay.transpose().map_err(|error| start(format!("mail.smtp_url {error}")))?;
+    let relay = relay
+        .transpose()
+        .map_err(|error| start(format!("mail.smtp_url, mail.smtp_ca: {error}")))?;
     let public_url = &config.http.public_url;
     Ok(mail::Options {
         logs_links: relay.is_none() && public_url.is_loopback(),

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use janua_actors::clock::SharedClock;
-use janua_storage::capability::cluster::{FOUNDER, Join};
+use janua_storage::capability::cluster::Join;
 use janua_storage::cluster_key;
 use janua_storage::engine::Door;
 use janua_storage::engine::files::{RealDisk, write_durably};
@@ -39,13 +39,6 @@ pub struct Identity {
     pub home: Option<Home>,
     /// Where others meet it.
     pub door: Door,
-}
-
-impl Identity {
-    /// Raft's id of the node.
-    pub fn node(&self) -> u64 {
-        self.home.as_ref().map_or(FOUNDER, |home| home.node)
-    }
 }
 
 impl Gate {

@@ -131,7 +131,7 @@ async fn open(
     }
     let http_address = gate.http_address.clone();
     let identity = gate.identify(config, wrapping.present.as_ref(), &clock).await?;
-    let options = floors::storage(config, &identity);
+    let options = floors::storage(config, identity.home.as_ref());
     let parts = Parts { door: Some(identity.door), ..Parts::default() };
     let shards = Shards::open(options, parts).await.map_err(start)?;
     let shards = storage.get_or_init(|| Arc::new(shards)).clone();

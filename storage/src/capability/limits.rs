@@ -52,7 +52,7 @@ pub struct Limit {
 }
 
 /// The count of one address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counter {
     /// When all of the burst is back, Unix microseconds.
     full_at: u64,

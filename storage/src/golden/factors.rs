@@ -87,8 +87,14 @@ pub fn checks() -> Vec<Option<String>> {
     let by_passkey = Proof::Passkey(Box::new(assertion()));
     let by_code = Proof::BackupCode(SecretHash([3; 32]));
     let enroll = Enroll { user, verified, seed: sealed() };
-    let enable =
-        Enable { user, session, generation: 1, time_step: 7, backup_codes: backup_codes.clone() };
+    let enable = Enable {
+        user,
+        session,
+        generation: 1,
+        time_step: Some(7),
+        backup_codes: backup_codes.clone(),
+        policy: policy(),
+    };
     let disable = Disable { user, verified, proof: totp, policy: policy() };
     let renew = RenewBackupCodes { user, verified, backup_codes };
     let answer = Answer {

@@ -172,3 +172,17 @@ async fn what_is_sensitive_demands_a_second_factor_shown_just_now() {
     let fresh = alice.logs_in_with(&mut app).await;
     fresh.post(codes, password).await.is_yes(200);
 }
+
+#[tokio::test]
+async fn a_stolen_session_does_not_help_to_guess_the_first_code() {
+    let node = Node::start().await;
+    let alice = node.register("alice").await;
+    let mut app = App::with_secret(&alice.asks_for_a_seed().await.text_of("secret"));
+    let verify = async |code: String| {
+        alice.session.post("/users/me/mfa/totp/verify", json!({ "code": code })).await
+    };
+    for _ in 0..5 {
+        verify(app.wrong_code()).await.is_no(401, "invalid_mfa_code");
+    }
+    verify(app.code().await).await.is_no(423, "account_locked");
+}

@@ -1,6 +1,8 @@
 //! Guesses at second factors, replays, and what is good once.
 
+use janua_tests::node::answer;
 use janua_tests::{Node, at_once};
+use reqwest::Method;
 use serde_json::json;
 
 #[tokio::test]
@@ -166,4 +168,32 @@ async fn a_temporary_token_dies_with_the_password_that_it_stands_for() {
     let token = alice.shows_a_password().await;
     alice.changes_password("A-second-river-41!").await;
     node.api.shows_code(&token, &app.code().await).await.is_no(401, "invalid_token");
+}
+
+#[tokio::test]
+async fn an_administrator_opens_what_wrong_codes_have_closed() {
+    let node = Node::start().await;
+    let alice = node.register("alice").await;
+    let mut app = alice.enrols_an_app().await;
+    let token = alice.shows_a_password().await;
+    for _ in 0..5 {
+        node.api.shows_code(&token, &app.wrong_code()).await.is_no(401, "invalid_mfa_code");
+    }
+    let token = alice.shows_a_password().await;
+    let code = app.code().await;
+    node.api.shows_code(&token, &code).await.is_no(423, "account_locked");
+    let unlock = format!("/users/{}/unlock", alice.id);
+    answer(node.server(Method::POST, &unlock)).await.is_yes(200);
+    node.api.shows_code(&token, &code).await.is_yes(200);
+}
+
+#[tokio::test]
+async fn a_suspended_user_gets_no_further() {
+    let node = Node::start().await;
+    let alice = node.register("alice").await;
+    let mut app = alice.enrols_an_app().await;
+    let token = alice.shows_a_password().await;
+    let suspend = format!("/users/{}/suspend", alice.id);
+    answer(node.server(Method::POST, &suspend)).await.is_yes(200);
+    node.api.shows_code(&token, &app.code().await).await.is_no(403, "account_suspended");
 }

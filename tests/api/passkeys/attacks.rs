@@ -182,9 +182,8 @@ async fn a_passkey_made_elsewhere_or_by_nobody_in_particular_is_not_taken() {
     lax["authenticatorSelection"]["userVerification"] = "discouraged".into();
     let unverified = Authenticator::new().makes(&lax).await;
     alice.session.completes_a_passkey(unverified).await.is_no(401, "invalid_credentials");
-    let mut other = alice.session.begins_a_passkey().await;
-    other["rp"]["id"] = "sub.localhost".into();
-    let of_other = Authenticator::new().makes_at("http://sub.localhost:3000", &other).await;
+    let options = alice.session.begins_a_passkey().await;
+    let of_other = Authenticator::new().makes_for("evil.example", &options).await;
     alice.session.completes_a_passkey(of_other).await.is_no(401, "invalid_credentials");
     assert_eq!(alice.session.get("/passkeys").await.data()["passkeys"], json!([]));
 }

@@ -261,3 +261,28 @@ async fn the_relying_party_is_the_tenant_s_own() {
     let foreign = json!({ "webauthn": { "origins": ["https://evil.example"] } });
     node.configuration(foreign).await.is_no(400, "validation_error");
 }
+
+#[tokio::test]
+async fn a_suspended_user_s_passkey_does_not_open() {
+    let node = Node::start().await;
+    let alice = node.register("alice").await;
+    let (mut key, _) = alice.session.registers_a_passkey().await;
+    let suspend = format!("/users/{}/suspend", alice.id);
+    answer(node.server(Method::POST, &suspend)).await.is_yes(200);
+    let signed = key.signs(&node.api.begins_passkey_login(json!({})).await).await;
+    node.api.completes_passkey_login(signed).await.is_no(403, "account_suspended");
+}
+
+#[tokio::test]
+async fn a_deleted_account_s_passkey_opens_nothing() {
+    let node = Node::start().await;
+    let alice = node.register("alice").await;
+    let (mut key, _) = alice.session.registers_a_passkey().await;
+    let body = json!({ "password": alice.password, "confirmation": "DELETE" });
+    alice.session.delete_with("/users/me", body).await.is_yes(200);
+    let signed = key.signs(&node.api.begins_passkey_login(json!({})).await).await;
+    node.api.completes_passkey_login(signed.clone()).await.is_no(401, "invalid_credentials");
+    let again = node.register("alice").await;
+    let options = again.session.begins_a_passkey().await;
+    assert_eq!(options["excludeCredentials"], json!([]));
+}

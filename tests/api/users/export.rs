@@ -18,7 +18,19 @@ async fn a_user_gets_everything_that_is_held_on_them() {
     alice.guesses("Wrong-river-11!").await.is_no(401, "invalid_credentials");
     alice.logs_in().await;
     let export = alice.session.get("/users/me/export").await.is_yes(200);
-    has_exactly(export.data(), &["user", "sessions", "devices", "mfa", "events", "eventsComplete"]);
+    has_exactly(
+        export.data(),
+        &[
+            "user",
+            "sessions",
+            "devices",
+            "identities",
+            "passkeys",
+            "mfa",
+            "events",
+            "eventsComplete",
+        ],
+    );
     assert_eq!(export.header("cache-control"), "no-store");
     assert_eq!(export.data()["user"]["email"], "alice@example.com");
     assert_eq!(export.data()["sessions"].as_array().unwrap().len(), 2);

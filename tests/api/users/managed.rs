@@ -7,7 +7,7 @@ use janua_tests::{Node, Response, Session};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-const MANAGED: [&str; 17] = [
+const MANAGED: [&str; 19] = [
     "id",
     "email",
     "firstName",
@@ -25,6 +25,8 @@ const MANAGED: [&str; 17] = [
     "hasPassword",
     "sessionCount",
     "deviceCount",
+    "identityCount",
+    "passkeyCount",
 ];
 
 async fn get(node: &Node, path: &str) -> Response {

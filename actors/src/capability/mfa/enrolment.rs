@@ -169,7 +169,7 @@ impl TenantRef {
         let user = caller.user();
         let records = self.0.shard.read().await?;
         let app = self.0.view(&records).factors(user)?.pending.ok_or(Refusal::NotFound)?;
-        let time_step = self.step_of(code, &app).await?.ok_or(Refusal::InvalidMfaCode)?;
+        let time_step = self.step_of(code, &app).await?;
         let codes = draw_backup_codes(&*self.0.node.clock);
         let enable = Enable {
             user,
@@ -177,10 +177,15 @@ impl TenantRef {
             generation: app.generation,
             time_step,
             backup_codes: hashes(caller, &codes),
+            policy: self.settings().await?.lockout_policy(),
         };
         let command = Command::Mfa(mfa::Command::Enable(Box::new(enable)));
         let ticket = self.ticket(&first, Some(&recorded(&codes))).await?;
-        backup_codes(self.propose(context.origin(), ticket, command).await?, codes)
+        let answer = self.propose(context.origin(), ticket, command).await?;
+        match answer.reply {
+            Reply::WrongGuess => Err(Refusal::InvalidMfaCode),
+            _ => backup_codes(answer, codes),
+        }
     }
 
     /// Switches the second factor off; it is shown for the last time.

@@ -97,8 +97,7 @@ impl TenantRef {
         let records = self.0.shard.read().await?;
         let view = self.0.view(&records);
         let user = view.user(user)?.ok_or(Refusal::NotFound)?;
-        let lockout = view.lockout(&user.profile.email)?;
-        Ok(Managed::of(user, lockout.as_ref(), self.0.node.clock.now()))
+        Ok(Managed::of(&view, user, self.0.node.clock.now())?)
     }
 
     /// Changes somebody else's account.

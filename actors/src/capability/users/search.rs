@@ -172,10 +172,7 @@ impl<'a> Collected<'a> {
             (false, false) => None,
         };
         let (view, now) = (tenant.view(records), tenant.node.clock.now());
-        let managed = |user: User| {
-            let lockout = view.lockout(&user.profile.email)?;
-            Ok::<_, Refusal>(Managed::of(user, lockout.as_ref(), now))
-        };
+        let managed = |user: User| Managed::of(&view, user, now).map_err(Refusal::from);
         Ok(Found {
             users: self.users.into_iter().map(managed).collect::<Result<_, _>>()?,
             total: u32::try_from(self.matched).unwrap_or(u32::MAX),
@@ -187,4 +184,55 @@ impl<'a> Collected<'a> {
 
 fn plain(text: &str) -> String {
     text.to_lowercase().nfc().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use janua_storage::capability::users::Profile;
+
+    use super::*;
+
+    fn user(number: usize) -> User {
+        User {
+            profile: Profile {
+                id: UserId::new(number as u64, 0),
+                email: format!("user{number}@example.com"),
+                first_name: Some("J\u{f6}rg".into()),
+                last_name: Some("M\u{fc}ller".into()),
+                email_verified: false,
+                phone_number: None,
+                phone_verified: false,
+                avatar: None,
+                mfa_enabled: false,
+                created: Moment(number as u64),
+                last_active: Moment(number as u64),
+                metadata: "{}".into(),
+            },
+            password: None,
+            status: Status::Active,
+            devices: Vec::new(),
+            sessions: 0,
+        }
+    }
+
+    #[test]
+    fn a_search_looks_at_so_many_accounts_and_no_more() {
+        let text = Some(format!("user{}@", LOOKED_AT + 1));
+        let search = Search { text, limit: 10, ..Search::default() };
+        let mut collected = Collected::new(&search);
+        let last = (1..=2 * LOOKED_AT).find(|number| collected.look_at(user(*number)).is_break());
+        assert_eq!(last, Some(LOOKED_AT + 1), "it goes on from here with the next request");
+        assert!(collected.stopped && collected.users.is_empty());
+        assert_eq!(collected.last, Some(UserId::new(LOOKED_AT as u64, 0)));
+    }
+
+    #[test]
+    fn names_are_found_whatever_their_case_and_form() {
+        for (text, found) in [("M\u{dc}LLER", 1), ("jo\u{308}rg m", 1), ("g m", 1), ("muller", 0)] {
+            let search = Search { text: Some(text.into()), limit: 10, ..Search::default() };
+            let mut collected = Collected::new(&search);
+            let _ = collected.look_at(user(1));
+            assert_eq!(collected.users.len(), found, "{text}");
+        }
+    }
 }

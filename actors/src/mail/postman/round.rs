@@ -1,6 +1,7 @@
 //! One mail on its way: read, written out, handed to the server, and removed from the outbox.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use janua_storage::command::Command;
@@ -28,11 +29,13 @@ const REMOVE_AGAIN: Duration = Duration::from_millis(200);
 pub struct Rounds {
     node: Arc<Node>,
     tenants: Cache<TenantNumber, TenantRef>,
+    /// Whether the last attempt failed: the first failure of many is told, not each.
+    is_failing: AtomicBool,
 }
 
 impl Rounds {
     pub fn new(node: Arc<Node>) -> Self {
-        Self { node, tenants: Cache::new(MOST_TENANTS) }
+        Self { node, tenants: Cache::new(MOST_TENANTS), is_failing: AtomicBool::new(false) }
     }
 
     /// Sends one mail, if it still lies there.
@@ -63,6 +66,7 @@ impl Rounds {
         Ok(match server.send(id, mail.created, &rendered).await {
             Ok(()) => {
                 count("sent");
+                self.is_failing.store(false, Ordering::Relaxed);
                 remove(&tenant, id).await
             }
             Err(Trouble::Lasting(reason)) => {
@@ -72,7 +76,11 @@ impl Rounds {
             }
             Err(Trouble::Passing(reason)) => {
                 count("delayed");
-                tracing::warn!(mail = %id, reason, "a mail could not be sent and is tried again");
+                if self.is_failing.swap(true, Ordering::Relaxed) {
+                    tracing::debug!(mail = %id, reason, "a mail could not be sent either");
+                } else {
+                    tracing::warn!(mail = %id, reason, "a mail could not be sent and is tried again");
+                }
                 Attempt::Failed
             }
         })

@@ -30,7 +30,7 @@ pub fn endpoints() -> Vec<Endpoint> {
             .refuses(ABOUT_PASSWORDS),
         post("/users/me/mfa/totp/verify", Access::Session, Limit::Api, verify)
             .describes("Switch the second factor on by a first code of the app")
-            .refuses(&[Code::InvalidMfaCode, Code::MfaRequired]),
+            .refuses(&[Code::InvalidMfaCode, Code::AccountLocked, Code::MfaRequired]),
         delete("/users/me/mfa/totp", Access::Session, Limit::Api, remove)
             .describes("Switch the second factor off by a last code of the app")
             .refuses(&[Code::InvalidCredentials, Code::InvalidMfaCode, Code::AccountLocked]),

@@ -2,6 +2,7 @@
 
 mod enrolment;
 
+pub use enrolment::ShownFactors;
 use garde::Validate;
 use janua_actors::capability::mfa::{Challenged, Entered, Factor};
 use janua_actors::capability::sessions::SignedIn;
@@ -60,7 +61,7 @@ pub struct SecondFactorRequest {
     #[schema(required = true, min_length = 1, example = "tmp_1_…")]
     temp_token: String,
     #[serde(default)]
-    #[garde(required)]
+    #[garde(custom(rules::there))]
     #[schema(required = true, nullable = false)]
     method: Option<FactorMethod>,
     /// For `totp` and `backup_code`.

@@ -61,14 +61,14 @@ pub struct AttestedCredential {
     #[schema(required = true, min_length = 1)]
     raw_id: String,
     #[serde(default, deserialize_with = "json::object")]
-    #[garde(required, dive)]
+    #[garde(custom(rules::there), dive)]
     #[schema(required = true)]
     response: Option<Attestation>,
     /// `public-key`
-    #[serde(default, rename = "type")]
+    #[serde(default)]
     #[garde(custom(public_key))]
     #[schema(required = true, pattern = "^public-key$")]
-    kind: String,
+    r#type: String,
     /// What its owner calls it.
     #[garde(custom(rules::when_present(rules::name)))]
     #[schema(max_length = 100, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
@@ -86,9 +86,9 @@ pub struct Attestation {
     attestation_object: String,
     /// JSON, base64url.
     #[serde(default, rename = "clientDataJSON")]
-    #[garde(rename("clientDataJSON"), custom(binary))]
+    #[garde(custom(binary))]
     #[schema(required = true, min_length = 1)]
-    client_data: String,
+    client_data_json: String,
     /// How the authenticator is reached.
     #[garde(inner(inner(length(chars, max = 32))))]
     transports: Option<Vec<String>>,
@@ -108,14 +108,14 @@ pub struct SignedCredential {
     #[schema(required = true, min_length = 1)]
     raw_id: String,
     #[serde(default, deserialize_with = "json::object")]
-    #[garde(required, dive)]
+    #[garde(custom(rules::there), dive)]
     #[schema(required = true)]
     response: Option<SignedResponse>,
     /// `public-key`
-    #[serde(default, rename = "type")]
+    #[serde(default)]
     #[garde(custom(public_key))]
     #[schema(required = true, pattern = "^public-key$")]
-    kind: String,
+    r#type: String,
 }
 
 /// A signature, and what was signed.
@@ -129,9 +129,9 @@ pub struct SignedResponse {
     authenticator_data: String,
     /// JSON, base64url.
     #[serde(default, rename = "clientDataJSON")]
-    #[garde(rename("clientDataJSON"), custom(binary))]
+    #[garde(custom(binary))]
     #[schema(required = true, min_length = 1)]
-    client_data: String,
+    client_data_json: String,
     /// base64url
     #[serde(default)]
     #[garde(custom(binary))]
@@ -167,7 +167,7 @@ impl AttestedCredential {
         transports.truncate(TRANSPORTS);
         Ok(Attested {
             credential: credential(&self.id, &self.raw_id)?,
-            client_data: checked(&response.client_data),
+            client_data: checked(&response.client_data_json),
             attestation_object: checked(&response.attestation_object),
             transports,
             name: self.name.filter(|name| !name.is_empty()).unwrap_or_else(|| NAME.into()),
@@ -181,7 +181,7 @@ impl SignedCredential {
         let response = self.response.unwrap_or_default();
         Ok(Signed {
             credential: credential(&self.id, &self.raw_id)?,
-            client_data: checked(&response.client_data),
+            client_data: checked(&response.client_data_json),
             authenticator_data: checked(&response.authenticator_data),
             signature: checked(&response.signature),
             user_handle: response.user_handle.as_deref().map(checked),

@@ -1,6 +1,6 @@
 //! Everything that is held on a user, for the user.
 
-use janua_actors::capability::users::Export;
+use janua_storage::capability::oauth::Identity;
 use janua_storage::capability::users::Device;
 use janua_storage::ids::DeviceId;
 use janua_storage::moment::Moment;
@@ -8,7 +8,9 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::managed::{ManagedUser, managed};
+use super::managed::ManagedUser;
+use crate::api::mfa::ShownFactors;
+use crate::api::passkeys::Passkey;
 use crate::api::sessions::{Session, Sessions};
 use crate::call::Call;
 use crate::error::Error;
@@ -20,15 +22,16 @@ use crate::text;
 pub async fn export(call: Call, _: Empty) -> Result<Data<Exported>, Error> {
     let caller = call.session()?;
     let export = caller.tenant.export_me(caller).await?;
-    let Export { user, sessions, events, events_complete } = export;
-    let Sessions { sessions } = Sessions::of(&call, sessions, Some(caller.session()))?;
+    let Sessions { sessions } = Sessions::of(&call, export.sessions, Some(caller.session()))?;
     Ok(Data(Exported {
-        devices: user.devices.iter().map(KnownDevice::from).collect(),
+        user: ManagedUser(export.user),
         sessions,
-        mfa: Factors { enabled: user.profile.mfa_enabled },
-        events,
-        events_complete,
-        user: managed(user),
+        devices: export.devices.iter().map(KnownDevice::from).collect(),
+        identities: export.identities.into_iter().map(HeldIdentity::from).collect(),
+        passkeys: export.passkeys.into_iter().map(Passkey::from).collect(),
+        mfa: export.factors.into(),
+        events: export.events,
+        events_complete: export.events_complete,
     }))
 }
 
@@ -42,7 +45,10 @@ pub struct Exported {
     sessions: Vec<Session>,
     /// Devices that the user has signed in from.
     devices: Vec<KnownDevice>,
-    mfa: Factors,
+    /// Accounts at providers that are ways in.
+    identities: Vec<HeldIdentity>,
+    passkeys: Vec<Passkey>,
+    mfa: ShownFactors,
     /// What the audit log says of the user, oldest first; the latest 10,000.
     #[schema(value_type = Vec<Object>)]
     events: Vec<Value>,
@@ -62,11 +68,38 @@ pub struct KnownDevice {
     last_seen_at: Moment,
 }
 
-/// Second factors.
+/// An account at a provider that is a way in, with what the provider says of it.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Factors {
-    enabled: bool,
+pub struct HeldIdentity {
+    #[schema(example = "google")]
+    provider: String,
+    subject: String,
+    email: Option<String>,
+    first_name: Option<String>,
+    last_name: Option<String>,
+    avatar: Option<String>,
+    #[serde(serialize_with = "text::of")]
+    #[schema(value_type = String, format = DateTime)]
+    linked_at: Moment,
+    #[serde(serialize_with = "text::of")]
+    #[schema(value_type = String, format = DateTime)]
+    last_used_at: Moment,
+}
+
+impl From<Identity> for HeldIdentity {
+    fn from(identity: Identity) -> Self {
+        Self {
+            provider: identity.account.provider,
+            subject: identity.account.subject,
+            email: identity.account.email,
+            first_name: identity.account.first_name,
+            last_name: identity.account.last_name,
+            avatar: identity.account.avatar,
+            linked_at: identity.linked,
+            last_used_at: identity.last_used,
+        }
+    }
 }
 
 impl From<&Device> for KnownDevice {

@@ -338,12 +338,7 @@ impl From<Found> for Users {
 }
 
 /// A user, as administrators see them.
-pub struct ManagedUser(users::Managed);
-
-/// A user whom nobody guesses at: their owner is signed in.
-pub fn managed(user: users::User) -> ManagedUser {
-    ManagedUser(users::Managed::of(user, None, Moment::default()))
-}
+pub struct ManagedUser(pub users::Managed);
 
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -359,6 +354,8 @@ struct Shown<'a> {
     has_password: bool,
     session_count: u32,
     device_count: u32,
+    identity_count: u32,
+    passkey_count: u32,
 }
 
 impl Serialize for ManagedUser {
@@ -371,6 +368,8 @@ impl Serialize for ManagedUser {
             has_password: user.has_password,
             session_count: user.sessions,
             device_count: user.devices,
+            identity_count: user.identities,
+            passkey_count: user.passkeys,
         };
         shown.serialize(json)
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::factors::{Factors, Totp};
 use super::guesses::{self, Proof};
 use crate::capability::passwords::{self, LockoutPolicy};
+use crate::capability::sessions::Method;
 use crate::capability::users::User;
 use crate::command::{Rejection, Reply, Stop};
 use crate::event::{Draft, EventKind};
@@ -39,10 +40,12 @@ pub struct Enable {
     pub session: SessionId,
     /// Which of the user's apps.
     pub generation: u32,
-    /// The time step that the code is of.
-    pub time_step: u64,
+    /// The time step that the code is of, if it is of any that counts.
+    pub time_step: Option<u64>,
     /// Hashes of the backup codes that come with it.
     pub backup_codes: Vec<SecretHash>,
+    /// When wrong codes are taken no more.
+    pub policy: LockoutPolicy,
 }
 
 /// The end of the second factor.
@@ -101,8 +104,10 @@ impl Enable {
         if step.now.since(app.enrolled) >= PENDING_FOR {
             return Err(Rejection::NotFound.into());
         }
-        if !app.take(self.generation, self.time_step) {
-            return Err(Rejection::InvalidMfaCode.into());
+        guesses::refuse_if_closed(step, self.user)?;
+        if !self.time_step.is_some_and(|time_step| app.take(self.generation, time_step)) {
+            guesses::count(step, self.user, Method::Totp, &self.policy)?;
+            return Ok(Reply::WrongGuess);
         }
         factors.totp = Some(app);
         factors.backup_codes = self.backup_codes;

@@ -175,7 +175,7 @@ pub(super) fn prove(
 }
 
 /// Invariant: while codes are closed none is told right from wrong.
-fn refuse_if_closed(step: &Step<'_, '_>, user: UserId) -> Result<(), Stop> {
+pub(super) fn refuse_if_closed(step: &Step<'_, '_>, user: UserId) -> Result<(), Stop> {
     match guesses(step, user)?.and_then(|guesses| guesses.closed(step.now)) {
         Some(until) => Err(Rejection::AccountLocked { until }.into()),
         None => Ok(()),
@@ -186,7 +186,8 @@ fn guesses(step: &Step<'_, '_>, user: UserId) -> Result<Option<Lockout>, Fault> 
     step.get(&keys::mfa_guesses(step.tenant, user))
 }
 
-fn count(
+/// Counts a wrong code; it may be the one that closes them.
+pub(super) fn count(
     step: &mut Step<'_, '_>,
     user: UserId,
     method: Method,

@@ -11,8 +11,8 @@ pub(crate) use end::{end_all, forget};
 pub use hand_over::{HandOver, HandedOver};
 pub use refresh::{PREDECESSOR_GRACE, Refresh, RefreshToken, Renewed};
 
-use crate::capability::users::{Profile, User};
-use crate::command::{Reply, Stop};
+use crate::capability::users::{Profile, Status, User};
+use crate::command::{Rejection, Reply, Stop};
 use crate::event::{Draft, EventKind, Origin};
 use crate::fault::Fault;
 use crate::ids::{DeviceId, SessionId, UserId};
@@ -194,12 +194,17 @@ pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, 
 }
 
 /// Begins a session of `user`, who has shown `methods`; the caller saves the record.
+///
+/// Invariant: no session of a suspended user is live, whatever was shown before the suspension.
 pub(crate) fn start(
     step: &mut Step<'_, '_>,
     user: &mut User,
     start: Start,
     methods: Vec<Method>,
 ) -> Result<SignedIn, Stop> {
+    if user.status == Status::Suspended {
+        return Err(Rejection::AccountSuspended.into());
+    }
     end::make_room(step, user, start.most)?;
     let id = user.profile.id;
     let device = user.device(start.device, start.fingerprint, step.now);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Changes, Profile, Status, User, forget};
-use crate::capability::passwords::{Lockout, Password};
+use crate::capability::passwords::Password;
 use crate::capability::sessions::{self, EndReason};
 use crate::command::{Rejection, Reply, Stop};
 use crate::event::{Draft, EventKind};
@@ -12,6 +12,7 @@ use crate::ids::{ApiKeyId, UserId};
 use crate::keys;
 use crate::moment::Moment;
 use crate::state_machine::Step;
+use crate::view::View;
 
 /// Who acts on somebody else's account. Append-only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,6 +128,10 @@ pub struct Managed {
     pub sessions: u32,
     /// How many devices they are known to use.
     pub devices: u32,
+    /// How many accounts at providers are ways in.
+    pub identities: u32,
+    /// How many passkeys they have.
+    pub passkeys: u32,
 }
 
 impl std::fmt::Debug for Newcomer {
@@ -152,22 +157,27 @@ impl Actor {
 }
 
 impl Managed {
-    /// The view of a user and of the wrong guesses at their address.
-    pub fn of(user: User, lockout: Option<&Lockout>, now: Moment) -> Self {
-        Self {
+    /// A user, with what else the records tell of them at the moment `now`.
+    pub fn of(view: &View<'_>, user: User, now: Moment) -> Result<Self, Fault> {
+        let count = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+        let id = user.profile.id;
+        let lockout = view.lockout(&user.profile.email)?;
+        Ok(Self {
             status: user.status,
             has_password: user.password.is_some(),
             locked_until: lockout.and_then(|lockout| lockout.closed(now)),
             sessions: user.sessions,
-            devices: u32::try_from(user.devices.len()).unwrap_or(u32::MAX),
+            devices: count(user.devices.len()),
+            identities: count(view.identities(id)?.len()),
+            passkeys: count(view.passkeys(id)?.len()),
             profile: user.profile,
-        }
+        })
     }
 }
 
 fn managed(step: &Step<'_, '_>, user: User) -> Result<Reply, Stop> {
-    let lockout: Option<Lockout> = step.get(&keys::lockout(step.tenant, &user.profile.email))?;
-    Ok(Reply::Managed(Box::new(Managed::of(user, lockout.as_ref(), step.now))))
+    let view = View::new(step.records(), step.tenant);
+    Ok(Reply::Managed(Box::new(Managed::of(&view, user, step.now)?)))
 }
 
 impl Newcomer {
@@ -323,10 +333,13 @@ impl Manage {
         }
     }
 
+    /// Passwords and codes of second factors both.
     fn unlock(self, step: &mut Step<'_, '_>, user: &User) -> Result<(), Fault> {
-        let key = keys::lockout(step.tenant, &user.profile.email);
-        if step.contains(&key)? {
-            step.delete(key);
+        let passwords = keys::lockout(step.tenant, &user.profile.email);
+        let codes = keys::mfa_guesses(step.tenant, self.user);
+        if step.contains(&passwords)? || step.contains(&codes)? {
+            step.delete(passwords);
+            step.delete(codes);
             step.record(
                 Draft::new(EventKind::UserUpdated, self.user)
                     .with("fields", "lockedUntil")

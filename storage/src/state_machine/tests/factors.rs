@@ -54,9 +54,14 @@ impl World {
     }
 
     fn enable(&mut self, generation: u32, time_step: u64) -> Outcome {
-        let session = SessionId::new(START.0, 1);
-        let enable =
-            Enable { user: user(1), session, generation, time_step, backup_codes: vec![CODE] };
+        let enable = Enable {
+            user: user(1),
+            session: SessionId::new(START.0, 1),
+            generation,
+            time_step: Some(time_step),
+            backup_codes: vec![CODE],
+            policy: POLICY,
+        };
         self.mfa(mfa::Command::Enable(Box::new(enable)))
     }
 
@@ -94,6 +99,16 @@ impl World {
     }
 
     fn log_in_with_passkey(&mut self, number: u8, challenge: u8, counter: u32) -> Outcome {
+        self.log_in_with_passkey_in(TENANT, number, challenge, counter)
+    }
+
+    fn log_in_with_passkey_in(
+        &mut self,
+        tenant: TenantNumber,
+        number: u8,
+        challenge: u8,
+        counter: u32,
+    ) -> Outcome {
         let assertion = Assertion {
             challenge: SecretHash([challenge; 32]),
             user: user(1),
@@ -103,8 +118,8 @@ impl World {
             verifier: "{}".into(),
         };
         let entry = entry(challenge, temp(challenge));
-        let log_in = PasskeyLogIn { assertion, entry };
-        self.passkeys(passkeys::Command::LogIn(Box::new(log_in)))
+        let log_in = passkeys::Command::LogIn(Box::new(PasskeyLogIn { assertion, entry }));
+        self.propose_in(tenant, Command::Passkeys(log_in))
     }
 }
 
@@ -142,7 +157,7 @@ fn a_code_of_an_app_that_was_replaced_is_wrong() {
     world.challenged(1, temp(1));
     let enroll = Enroll { user: user(1), verified: Some(1), seed: sealed() };
     assert_eq!(world.mfa(mfa::Command::Enroll(Box::new(enroll))), Ok(Reply::Done));
-    assert_eq!(world.enable(1, 101), Err(Rejection::InvalidMfaCode));
+    assert_eq!(world.enable(1, 101), Ok(Reply::WrongGuess));
     assert_eq!(world.enable(2, 101), Ok(Reply::Done));
     assert_eq!(world.answer(temp(1), 10, totp(150)), Ok(Reply::WrongGuess));
 }
@@ -241,6 +256,26 @@ fn a_challenge_is_for_one_aim_one_user_and_five_minutes() {
     world.pass(Duration::from_millis(CHALLENGE_TTL_MS));
     assert_eq!(world.log_in_with_passkey(1, 13, 5), invalid);
     assert_eq!(world.log_in_with_passkey(1, 99, 5), invalid);
+}
+
+#[test]
+fn a_passkey_and_its_challenge_are_of_one_tenant() {
+    let mut world = World::new();
+    signed_in(world.register(1));
+    assert!(matches!(world.register_passkey(1), Ok(Reply::Passkey(_))));
+    let challenge = SecretHash([10; 32]);
+    world.begin_ceremony(challenge, Aim::LogIn(Whose::Anybody));
+    let other = TenantNumber(2);
+    let refused = world.log_in_with_passkey_in(other, 1, 10, 5);
+    assert_eq!(refused, Err(Rejection::InvalidToken), "the challenge is unknown there");
+    let ceremony = Ceremony { aim: Aim::LogIn(Whose::Anybody), state: sealed() };
+    let begin = passkeys::Command::Begin(Box::new(Begin { challenge, ceremony }));
+    assert_eq!(world.propose_in(other, Command::Passkeys(begin)), Ok(Reply::Done));
+    let refused = world.log_in_with_passkey_in(other, 1, 10, 5);
+    assert_eq!(refused, Err(Rejection::InvalidCredentials), "so is the passkey");
+    let there = View::new(&world.records, other);
+    assert_eq!(there.passkey_by_credential(&passkey(1).credential).expect("no fault"), None);
+    signed_in(world.log_in_with_passkey(1, 10, 5));
 }
 
 #[test]

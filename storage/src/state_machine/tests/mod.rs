@@ -2,6 +2,7 @@
 
 mod factors;
 mod guesses;
+mod mails;
 mod refresh;
 
 use std::collections::BTreeMap;
@@ -52,8 +53,12 @@ impl World {
     }
 
     fn propose(&mut self, command: Command) -> Outcome {
+        self.propose_in(TENANT, command)
+    }
+
+    fn propose_in(&mut self, tenant: TenantNumber, command: Command) -> Outcome {
         let proposal = Proposal {
-            tenant: TENANT,
+            tenant,
             proposed: self.now,
             seed: [self.records.len() as u8; 32],
             origin: Origin::default(),

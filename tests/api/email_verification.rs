@@ -1,0 +1,116 @@
+//! Showing that one reads mail at one's address.
+
+use janua_tests::response::has_exactly;
+use janua_tests::{Node, User, at_once};
+use serde_json::json;
+
+async fn is_verified(alice: &User) -> bool {
+    alice.session.me().await.is_yes(200).data()["emailVerified"] == true
+}
+
+#[tokio::test]
+async fn registration_sends_a_mail_whose_token_verifies_the_address() {
+    let node = Node::start().await;
+    let alice = node.register("alice").await;
+    assert!(!is_verified(&alice).await);
+    let token = node.mail_to(&alice.email).await.token();
+    assert!(token.starts_with("evt_"), "{token}");
+    let body = json!({ "token": token });
+    let answer = alice.session.post("/users/me/verify-email/confirm", body.clone()).await;
+    let answer = answer.is_yes(200);
+    has_exactly(&answer.body, &["success", "message"]);
+    assert_eq!(answer.body["message"], "Email verified successfully");
+    assert!(is_verified(&alice).await);
+    alice.session.post("/users/me/verify-email/confirm", body).await.is_no(401, "token_used");
+}
+
+#[tokio::test]
+async fn another_mail_can_be_asked_for_until_the_address_is_verified() {
+    let node = Node::start().await;
+    let alice = node.register("alice").await;
+    let asks = async || alice.session.post("/users/me/verify-email/send", json!({})).await;
+    let answer = asks().await.is_yes(200);
+    assert_eq!(answer.body["message"], "Verification email sent");
+    let mails = node.mails_to(&alice.email).await;
+    assert_eq!(mails.len(), 2);
+    let verifies =
+        async |token: &str| node.api.post("/auth/verify-email", json!({ "token": token })).await;
+    verifies(&mails[1].token()).await.is_yes(200);
+    assert!(is_verified(&alice).await);
+    asks().await.is_yes(200);
+    assert_eq!(node.mails_to(&alice.email).await.len(), 2, "there is nothing left to verify");
+    verifies(&mails[1].token()).await.is_no(401, "token_used");
+}
+
+#[tokio::test]
+async fn nobody_verifies_for_another() {
+    let node = Node::start().await;
+    let (alice, bob) = (node.register("alice").await, node.register("bob").await);
+    let body = json!({ "token": node.mail_to(&alice.email).await.token() });
+    let foreign = bob.session.post("/users/me/verify-email/confirm", body.clone()).await;
+    foreign.is_no(401, "invalid_token");
+    assert!(!is_verified(&bob).await && !is_verified(&alice).await);
+    alice.session.post("/users/me/verify-email/confirm", body).await.is_yes(200);
+}
+
+#[tokio::test]
+async fn a_token_that_is_none_verifies_nothing() {
+    let node = Node::start().await;
+    let alice = node.register("alice").await;
+    for path in ["/auth/verify-email", "/users/me/verify-email/confirm"] {
+        let never = json!({ "token": format!("evt_1_{}", "x".repeat(43)) });
+        alice.session.post(path, never).await.is_no(401, "invalid_token");
+        alice.session.post(path, json!({})).await.is_no(400, "validation_error");
+    }
+}
+
+#[tokio::test]
+async fn of_many_at_once_one_verifies() {
+    let node = Node::start().await;
+    let alice = node.register("alice").await;
+    let token = node.mail_to(&alice.email).await.token();
+    let answers = at_once(64, |_| {
+        let (api, body) = (node.api.clone(), json!({ "token": token }));
+        async move { api.post("/auth/verify-email", body).await }
+    });
+    let (yes, no): (Vec<_>, Vec<_>) =
+        answers.await.into_iter().partition(|answer| answer.status == 200);
+    assert_eq!((yes.len(), no.len()), (1, 63));
+    no.into_iter().for_each(|answer| drop(answer.is_no(401, "token_used")));
+}
+
+#[tokio::test]
+async fn an_address_gets_five_of_these_mails_an_hour_as_shipped() {
+    let node = Node::with("limits.email_verification", "5/hour").start().await;
+    let alice = node.register("alice").await;
+    let asks = async || alice.session.post("/users/me/verify-email/send", json!({})).await;
+    for left in (0..5).rev() {
+        let answer = asks().await.is_yes(200);
+        assert_eq!(answer.header("x-ratelimit-bucket"), "email_verification");
+        assert_eq!(answer.header("x-ratelimit-limit"), "5");
+        assert_eq!(answer.header("x-ratelimit-remaining"), left.to_string());
+    }
+    let refused = asks().await.is_no(429, "rate_limit_exceeded");
+    let wait: u64 = refused.header("retry-after").parse().expect("seconds");
+    assert!((600..=720).contains(&wait), "one comes back every twelve minutes, not in {wait} s");
+    assert_eq!(refused.header("x-ratelimit-bucket"), "email_verification");
+    assert_eq!(refused.header("x-ratelimit-remaining"), "0");
+    assert_eq!(node.mails_to(&alice.email).await.len(), 6);
+    node.restart().await;
+    asks().await.is_no(429, "rate_limit_exceeded");
+}
+
+#[tokio::test]
+async fn where_accounts_are_hidden_their_owner_is_told_of_a_registration() {
+    let node = Node::start().await;
+    let alice = node.register("alice").await;
+    node.settles(json!({ "hideExistingAccounts": true })).await;
+    let known = node.api.registration(&alice.email, &alice.password).await.is_yes(201);
+    let new = node.api.registration("bob@example.com", &alice.password).await.is_yes(201);
+    has_exactly(known.data(), &["user"]);
+    has_exactly(new.data(), &["user"]);
+    let mail = node.mail_to(&alice.email).await;
+    assert_eq!(mail.subject, "You already have an account with Janua");
+    assert!(!mail.text.contains("token="), "{}", mail.text);
+    assert!(node.mail_to("bob@example.com").await.token().starts_with("evt_"));
+}
