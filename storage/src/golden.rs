@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::capability::api_keys::{ApiKey, ApiKeyKind, Rotate, Usage};
 use crate::capability::audit::{Epoch, Head};
+use crate::capability::cluster::{self, Announce, Join, Node, NodeState, Version};
 use crate::capability::mfa::{Entry, Pending};
 use crate::capability::oauth::{Exchange, Redeem};
 use crate::capability::passwords::{Enter, Fail, Lockout, LockoutPolicy, Password};
@@ -282,6 +283,44 @@ fn signing_key() -> SigningKey {
     }
 }
 
+fn node() -> Node {
+    Node {
+        id: 2,
+        name: "node-2".into(),
+        http_address: "127.0.0.1:3000".into(),
+        cluster_address: "127.0.0.1:7000".into(),
+        state: NodeState::Draining,
+        version: Version { protocol: 1, data: 1 },
+        incarnation: 3,
+        joined: NOW,
+        ticket: Some(SecretHash([1; 32])),
+    }
+}
+
+fn join() -> Command {
+    let node = node();
+    Command::Cluster(cluster::Command::Join(Box::new(Join {
+        name: node.name,
+        http_address: node.http_address,
+        cluster_address: node.cluster_address,
+        version: node.version,
+        ticket: SecretHash([1; 32]),
+        replace: true,
+    })))
+}
+
+fn announce() -> Command {
+    let node = node();
+    Command::Cluster(cluster::Command::Announce(Box::new(Announce {
+        id: node.id,
+        name: node.name,
+        http_address: node.http_address,
+        cluster_address: node.cluster_address,
+        version: node.version,
+        incarnation: node.incarnation,
+    })))
+}
+
 #[test]
 fn everything_ever_written_is_read() {
     let id = UserId::new(1, 2);
@@ -306,6 +345,10 @@ fn everything_ever_written_is_read() {
         check("proposal-register", &proposal(register())),
         check("proposal-fail", &proposal(fail())),
         check("proposal-configure", &proposal(configure())),
+        check("node", &node()),
+        check("proposal-join", &proposal(join())),
+        check("proposal-announce", &proposal(announce())),
+        check("proposal-remove", &proposal(Command::Cluster(cluster::Command::Remove(2)))),
         check("proposal-enter", &proposal(enter())),
         check("proposal-redeem", &proposal(redeem())),
         check("one-time-pending", &one_time(pending())),

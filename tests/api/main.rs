@@ -3,6 +3,7 @@
 mod api_keys;
 mod backups;
 mod email_verification;
+mod cluster;
 mod examples;
 mod limits;
 mod magic_links;

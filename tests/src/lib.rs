@@ -18,6 +18,7 @@ pub mod browser;
 pub mod chance;
 pub mod chromium;
 pub mod command;
+pub mod cluster;
 pub mod diary;
 pub mod factors;
 pub mod folders;

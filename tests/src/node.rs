@@ -34,6 +34,7 @@ pub struct Setup {
     settings: Vec<(String, String)>,
     folder: TempDir,
     data_dir: Option<PathBuf>,
+    flags: Vec<String>,
     open_files: Option<(u32, u32)>,
 }
 
@@ -51,6 +52,12 @@ impl Setup {
         self
     }
 
+    /// With a flag of the command line.
+    pub fn with_flag(mut self, flag: &str) -> Self {
+        self.flags.push(flag.into());
+        self
+    }
+
     /// Where so many files may be open: softly, and at most.
     pub fn with_open_files(mut self, soft: u32, hard: u32) -> Self {
         self.open_files = Some((soft, hard));
@@ -65,7 +72,9 @@ impl Setup {
 
     /// The arguments that start it.
     pub fn arguments(&self) -> Vec<String> {
-        let mut arguments = vec!["serve".into(), "--json".into(), "--data-dir".into()];
+        let mut arguments = vec!["serve".into(), "--json".into()];
+        arguments.extend(self.flags.iter().cloned());
+        arguments.push("--data-dir".into());
         arguments.push(self.data_dir().display().to_string());
         for (key, value) in &self.settings {
             arguments.extend(["--set".into(), format!("{key}={value}")]);
@@ -138,7 +147,7 @@ impl Node {
     pub fn prepare() -> Setup {
         let settings = TEST_SETTINGS.map(|(key, value)| (key.into(), value.into())).into();
         let folder = tempfile::tempdir().expect("a temporary folder");
-        Setup { settings, folder, data_dir: None, open_files: None }
+        Setup { settings, folder, data_dir: None, flags: Vec::new(), open_files: None }
     }
 
     /// A node as it is shipped.

@@ -20,6 +20,7 @@ use crate::error::{Code, Detail, Error};
 use crate::input::{Empty, Json, Schemas};
 use crate::output::{self, Created, Data, Done, Raw};
 use crate::page::Page;
+use crate::query::Query;
 use crate::rules;
 
 /// The endpoints for tenants.
@@ -72,9 +73,8 @@ async fn show(call: Call, _: Empty) -> Result<Data<Tenant>, Error> {
     Tenant::of(&tenant, settings).await.map(Data)
 }
 
-async fn list(call: Call, _: Empty) -> Result<Data<Tenants>, Error> {
-    let page = Page::of(&call)?;
-    let (some, total_count) = call.app.directory()?.tenants(page.offset, page.limit).await?;
+async fn list(call: Call, Query(page): Query<Page>) -> Result<Data<Tenants>, Error> {
+    let (some, total_count) = call.app.directory()?.tenants(page.offset(), page.limit()).await?;
     let mut tenants = Vec::with_capacity(some.len());
     for tenant in some {
         let settings = tenant.settings().await?.as_ref().clone();

@@ -57,6 +57,12 @@ fn cluster(config: &Config, layers: &mut Layers) {
         "cluster.advertise",
         "must be a host and a port, such as node-1.internal:7000, or empty",
     );
+    let reachable = cluster.advertise.is_some() || !cluster.listen.ip().is_unspecified();
+    layers.require(
+        reachable || cluster.join.is_empty(),
+        "cluster.advertise",
+        "must be given when cluster.listen is on all addresses, so that other nodes know where to connect",
+    );
     let join = cluster.join.iter().all(|member| is_host_and_port(member));
     layers.require(
         join,

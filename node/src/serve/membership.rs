@@ -110,6 +110,7 @@ impl Gate {
             cluster: joined.cluster,
             shards: joined.shards,
             incarnation: 0,
+            founded: false,
             peers: joined.peers,
         };
         home.write(folder).map_err(|error| unusable(folder, &error))?;

@@ -17,7 +17,7 @@ use janua_actors::clock::{Clock, SharedClock, SystemClock};
 use janua_actors::directory::Directory;
 use janua_actors::gateway::MemberLinks;
 use janua_http::app::{App, Services};
-use janua_storage::cluster_key::{self, Wrapping};
+use janua_storage::cluster_key;
 use janua_storage::engine::{Parts, Shards};
 use janua_storage::membership::{About, Membership, Stamp};
 use janua_storage::seal::Key;
@@ -120,7 +120,7 @@ async fn open(
     clock: SharedClock,
     output: Output,
 ) -> Result<Opened, Failure> {
-    let wrapping = floors::wrapping(config)?;
+    let wrapping = floors::wrapping_key(config)?;
     let folder = &config.node.data_dir;
     make_private(folder)?;
     if folder.join(UNFINISHED).exists() {
@@ -129,21 +129,25 @@ async fn open(
             "a restore into {folder} has not come to its end: empty the folder and restore again, or run `janua cluster recover` again if that was interrupted"
         )));
     }
+    let previous = floors::previous_wrapping_key(config)?;
+    cluster_key::rewrap(folder, wrapping.as_ref(), previous.as_ref(), clock.random())
+        .map_err(start)?;
     let http_address = gate.http_address.clone();
-    let identity = gate.identify(config, wrapping.present.as_ref(), &clock).await?;
+    let identity = gate.identify(config, wrapping.as_ref(), &clock).await?;
     let options = floors::storage(config, identity.home.as_ref());
     let parts = Parts { door: Some(identity.door), ..Parts::default() };
     let shards = Shards::open(options, parts).await.map_err(start)?;
     let shards = storage.get_or_init(|| Arc::new(shards)).clone();
     let started = async {
         let founds = identity.home.is_none();
-        let (directory, key) =
-            start_actors(config, &shards, &wrapping, &clock, founds, output).await?;
+        let (directory, key, founded) =
+            start_actors(config, &shards, wrapping.as_ref(), &clock, founds, output).await?;
         let about = About {
             name: config.node.name.clone(),
             http_address,
             data_dir: config.node.data_dir.clone(),
             home: identity.home,
+            founded,
             replicas: floors::replicas(config),
         };
         let stamp: Stamp = Arc::new(move || (clock.now(), clock.random()));
@@ -176,15 +180,16 @@ pub fn make_private(folder: &Path) -> Result<(), Failure> {
     made.map_err(|error| start(format!("data folder {} cannot be used: {error}", folder.display())))
 }
 
-/// The actors over open shards, and the cluster's key; a founder founds the cluster first.
+/// The actors over open shards, the cluster's key, and whether the cluster was founded just now, as
+/// a founder does first.
 async fn start_actors(
     config: &Config,
     shards: &Arc<Shards>,
-    wrapping: &Wrapping,
+    wrapping: Option<&Key>,
     clock: &SharedClock,
     founds: bool,
     output: Output,
-) -> Result<(Directory, Key), Failure> {
+) -> Result<(Directory, Key, bool), Failure> {
     let mut random = Zeroizing::new([0; 44]);
     clock.fill(&mut *random);
     // The records tell, not the folder: a crash may have come between making it and founding.
@@ -195,14 +200,16 @@ async fn start_actors(
         .await
         .map_err(start)?;
     if !founds {
-        return Ok((directory, key));
+        return Ok((directory, key, false));
     }
     let bootstrap = Bootstrap {
         publishable_key: floors::secret(config.bootstrap.publishable_key.as_ref()),
         secret_key: floors::secret(config.bootstrap.secret_key.as_ref()),
         operator_token: floors::secret(config.bootstrap.operator_token.as_ref()),
     };
-    if let Some(founding) = directory.found(bootstrap).await.map_err(start)? {
+    let founding = directory.found(bootstrap).await.map_err(start)?;
+    let founded = founding.is_some();
+    if let Some(founding) = founding {
         let given = &config.bootstrap;
         let drawn = |given: &Option<config::Secret>, key: &Secret| {
             given.is_none().then(|| key.expose().to_owned())
@@ -213,7 +220,7 @@ async fn start_actors(
             operator_token: drawn(&given.operator_token, &founding.operator_token),
         })?;
     }
-    Ok((directory, key))
+    Ok((directory, key, founded))
 }
 
 fn services(

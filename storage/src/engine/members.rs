@@ -23,7 +23,7 @@ const CHANGE_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a new leader may take to show.
 const HAND_OVER_DEADLINE: Duration = Duration::from_secs(1);
 /// A leader that a quorum has not answered for so long, or that was not heard for so long, is gone.
-const LOST: Duration = Duration::from_millis(1_500);
+pub(super) const LOST: Duration = Duration::from_millis(1_500);
 
 /// A group, as its leader sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,6 +14,7 @@ mod lease;
 pub mod link;
 mod log;
 mod members;
+mod opening;
 mod pace;
 mod poison;
 mod pulse;

@@ -28,6 +28,9 @@ const RANDOM: Duration = Duration::from_millis(200);
 /// How long a shard may keep the others from beating.
 const PATIENCE: Duration = Duration::from_millis(20);
 
+/// A heartbeat that comes so much later than it should endangers the leases of this node.
+const LATE: Duration = Duration::from_millis(150);
+
 /// What one shard needs.
 #[derive(Debug, PartialEq, Eq)]
 enum Need {
@@ -72,6 +75,14 @@ impl Pace {
             tokio::select! {
                 () = asleep => {}
                 () = changed.notified() => {}
+            }
+            let late = wake.map_or(Duration::ZERO, |at| at.elapsed());
+            if late > LATE {
+                tracing::warn!(
+                    late_ms = late.as_millis(),
+                    "heartbeats are late: the machine is too busy"
+                );
+                metrics::counter!("janua_raft_late_beats_total").increment(1);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use openraft::alias::WatchReceiverOf;
 use openraft::async_runtime::watch::WatchReceiver;
@@ -10,9 +11,11 @@ use openraft::impls::ProgressResponder;
 use openraft::{RaftMetrics, ServerState};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::error::Unavailable;
+use super::members::LOST;
 use super::pulse::Pulse;
 use super::raft::machine::Core;
 use super::raft::{Proposed, Raft, Types};
@@ -22,6 +25,9 @@ use crate::command::{Outcome, Proposal};
 use crate::fault::Fault;
 use crate::ids::ShardId;
 use crate::records::{Records, Visit};
+
+/// How often a proposal that waits looks whether it waits in vain.
+const GLANCE: Duration = Duration::from_millis(250);
 
 /// Who leads a shard, as this node knows it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -106,6 +112,9 @@ impl Shard {
             biased;
             answer = answered => answer.map_err(|_| self.why())?,
             () = running.over.cancelled() => return Err(self.why()),
+            () = self.deposed(&running) => {
+                return Err(Unavailable::new("the quorum was lost before it had taken the proposal"));
+            }
         };
         let answer = answer.map_err(|error| refused(&error))?;
         self.check_poison()?;
@@ -144,6 +153,18 @@ impl Shard {
     pub fn follow(&self) -> Result<View, Unavailable> {
         self.check_poison()?;
         view(self.core.tree().map_err(|_| self.why())?)
+    }
+
+    /// Returns once this node does not lead any more, or has had no quorum for long: what waits then
+    /// may come to be, but nobody here will hear of it soon.
+    async fn deposed(&self, running: &Running) {
+        loop {
+            sleep(GLANCE).await;
+            let metrics = running.metrics.borrow_watched();
+            if metrics.state != ServerState::Leader || !lease::within(&metrics, LOST) {
+                return;
+            }
+        }
     }
 
     /// Whether this node leads the shard and has caught up.

@@ -1,37 +1,29 @@
 //! All shards of a node: opens and closes the data folder, and holds what the shards share.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use futures::future::join_all;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::error::OpenError;
 use super::folder::Folder;
 use super::health::Health;
-use super::link::{Identity, Link};
-use super::log::store::ShardLog;
-use super::log::{Log, LogOptions};
+use super::link::Link;
+use super::log::Log;
+use super::opening::{Opening, gather, prepare_shard, start_shard};
 use super::pace::Pace;
 use super::poison::Poison;
-use super::pulse::Pulse;
-use super::raft::machine::Core;
-use super::restore::Tries;
-use super::shard::{Confirmation, Leadership, Phase, Shard};
-use super::snapshot::Snapshots;
-use super::supervise::{self, Start};
+use super::shard::{Leadership, Shard};
+use super::supervise::Start;
 use super::tree::store::Store;
-use super::{Door, Options, Parts, raft, restore, scrub};
-use crate::fault::Fault;
+use super::{Door, Options, Parts, raft, scrub};
 use crate::ids::{ShardId, TenantNumber};
 
 /// Threads that Raft has to itself, so that nothing else delays its timers.
@@ -41,29 +33,18 @@ const LEAD_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The shards of a node, on an open data folder.
 pub struct Shards {
-    node: u64,
-    founds: bool,
-    shards: Vec<Arc<Shard>>,
-    log: Arc<Log>,
-    store: Arc<Store>,
-    poison: Arc<Poison>,
-    folder: Mutex<Option<Folder>>,
-    link: Option<Arc<Link>>,
+    pub(super) node: u64,
+    pub(super) founds: bool,
+    pub(super) shards: Vec<Arc<Shard>>,
+    pub(super) log: Arc<Log>,
+    pub(super) store: Arc<Store>,
+    pub(super) poison: Arc<Poison>,
+    pub(super) folder: Mutex<Option<Folder>>,
+    pub(super) link: Option<Arc<Link>>,
     /// The cluster's port, until the cluster is known.
-    unmet: Mutex<Option<TcpListener>>,
-    pace: Mutex<Option<AbortOnDropHandle<()>>>,
-    runtime: Mutex<Option<Runtime>>,
-}
-
-struct Opening {
-    options: Options,
-    parts: Parts,
-    folder: Folder,
-    log: Arc<Log>,
-    store: Arc<Store>,
-    snapshots: Arc<Snapshots>,
-    poison: Arc<Poison>,
-    changed: Arc<Notify>,
+    pub(super) unmet: Mutex<Option<TcpListener>>,
+    pub(super) pace: Mutex<Option<AbortOnDropHandle<()>>>,
+    pub(super) runtime: Mutex<Option<Runtime>>,
 }
 
 impl Shards {
@@ -158,6 +139,11 @@ impl Shards {
             link.listen(listener);
         }
         Ok(())
+    }
+
+    /// Stops serving for good, for a reason that lies outside.
+    pub fn condemn(&self, reason: &str) {
+        self.poison.set(reason);
     }
 
     /// Hands over all that this node leads to others that can lead it, before it stops.
@@ -272,166 +258,6 @@ impl Drop for Shards {
             runtime.shutdown_background();
         }
     }
-}
-
-impl Opening {
-    fn begin(options: Options, parts: Parts) -> Result<Self, OpenError> {
-        let dir = options.data_dir.clone();
-        let folder = Folder::open(&parts.disk, &dir, options.shards)?;
-        let unusable = |path: PathBuf| {
-            move |error: std::io::Error| OpenError::Folder { path, problem: error.to_string() }
-        };
-        let poison = Arc::new(Poison::default());
-        let log_options = LogOptions {
-            dir: dir.join("log"),
-            file_bytes: options.log_file_bytes,
-            purge_bytes: options.log_purge_bytes,
-            clean: folder.clean_log,
-        };
-        parts.disk.create_dir(&log_options.dir).map_err(unusable(dir.join("log")))?;
-        let log = Arc::new(Log::open(log_options, &parts.disk, &poison)?);
-        let snapshots = Snapshots::open(&parts.disk, dir.join("snapshots"));
-        let snapshots = Arc::new(snapshots.map_err(unusable(dir.join("snapshots")))?);
-        parts.disk.sync_dir(&dir).map_err(unusable(dir.clone()))?;
-        folder.begin_state().map_err(unusable(dir.clone()))?;
-        let state = dir.join("state");
-        let store = Store::open(&state, options.cache_bytes).map_err(unusable(state.clone()))?;
-        let (store, changed) = (Arc::new(store), Arc::new(Notify::new()));
-        Ok(Self { options, parts, folder, log, store, snapshots, poison, changed })
-    }
-
-    fn core(&self, id: ShardId) -> Result<Arc<Core>, OpenError> {
-        let log_damaged = |fault: Fault| OpenError::LogDamaged {
-            file: self.log.damaged_file(),
-            problem: fault.to_string(),
-        };
-        Ok(Arc::new(Core {
-            shard: id,
-            store: self.store.clone(),
-            snapshots: self.snapshots.clone(),
-            log: ShardLog::open(&self.log, id).map_err(log_damaged)?,
-            poison: self.poison.clone(),
-            logic: self.parts.logic.clone(),
-            tree: RwLock::default(),
-            observer: RwLock::default(),
-            stopped: Mutex::default(),
-            snapshotting: Mutex::default(),
-            closing: AtomicBool::default(),
-            snapshot_bytes: AtomicU64::default(),
-            snapshot_pending: AtomicBool::default(),
-        }))
-    }
-
-    fn link(&self, door: &Door, runtime: &Runtime) -> Result<Arc<Link>, OpenError> {
-        let node = self.options.node;
-        let identity = Identity::new(&door.secret, node).map_err(|error| OpenError::Folder {
-            path: self.options.data_dir.clone(),
-            problem: error.to_string(),
-        })?;
-        let (address, handle) = (door.address.clone(), runtime.handle().clone());
-        Ok(Link::new(node, address, identity, handle, self.changed.clone()))
-    }
-
-    fn end(self, shards: Vec<Arc<Shard>>, link: Option<Arc<Link>>, runtime: Runtime) -> Shards {
-        for shard in &shards {
-            watch_growth(shard, self.options.snapshot_log_bytes);
-        }
-        watch_hold_ups(&shards, &self.log, self.options.snapshot_log_bytes);
-        Shards {
-            node: self.options.node,
-            founds: self.options.founds,
-            shards,
-            log: self.log,
-            store: self.store,
-            poison: self.poison,
-            folder: Mutex::new(Some(self.folder)),
-            link,
-            unmet: Mutex::default(),
-            pace: Mutex::default(),
-            runtime: Mutex::new(Some(runtime)),
-        }
-    }
-}
-
-/// A shard that is restored and can start.
-struct Prepared {
-    shard: Arc<Shard>,
-    waiting: mpsc::Receiver<Confirmation>,
-    tries: Tries,
-}
-
-/// What the tasks came to, and the first problem if there was one.
-async fn gather<T>(
-    tasks: Vec<JoinHandle<Result<T, OpenError>>>,
-    failed: &impl Fn(String) -> OpenError,
-) -> (Vec<T>, Option<OpenError>) {
-    let mut problem = None;
-    let mut done = Vec::new();
-    for task in join_all(tasks).await {
-        match task.map_err(|error| failed(error.to_string())).flatten() {
-            Ok(result) => done.push(result),
-            Err(error) => problem = problem.or(Some(error)),
-        }
-    }
-    (done, problem)
-}
-
-/// Restores a shard, without a write to its log.
-async fn prepare_shard(opening: Arc<Opening>, id: ShardId) -> Result<Prepared, OpenError> {
-    let core = opening.core(id)?;
-    let state_failed = |fault: Fault| OpenError::Folder {
-        path: opening.options.data_dir.join("state"),
-        problem: fault.to_string(),
-    };
-    restore::open_tree(&core, opening.folder.clean_state).map_err(state_failed)?;
-    let (confirmations, waiting) = mpsc::channel(supervise::WAITING_READS);
-    let shard = Arc::new(Shard {
-        core,
-        running: RwLock::default(),
-        phase: Mutex::new(Phase::Starting),
-        leadership: watch::Sender::new(Leadership::default()),
-        confirmations,
-        snapshot_wanted: Arc::new(Notify::new()),
-        stop: Notify::new(),
-        pulse: Pulse::default(),
-        changed: opening.changed.clone(),
-        handed_over: AtomicU64::default(),
-    });
-    let mut tries = Tries::default();
-    restore::prepare(&shard.core, &mut tries)?;
-    Ok(Prepared { shard, waiting, tries })
-}
-
-async fn start_shard(prepared: Prepared, start: Start) -> Result<(), OpenError> {
-    let Prepared { shard, waiting, tries } = prepared;
-    start.raft(&shard, tries).await?;
-    let runtime = tokio::runtime::Handle::current();
-    runtime.spawn(supervise::supervise(shard.clone(), start));
-    runtime.spawn(supervise::confirm_reads(shard, waiting));
-    Ok(())
-}
-
-/// Wants a snapshot once the log has outgrown the last one, so that no more is written for
-/// snapshots than for the log.
-fn watch_growth(shard: &Arc<Shard>, least: u64) {
-    let (core, wanted) = (Arc::downgrade(&shard.core), shard.snapshot_wanted.clone());
-    shard.core.log.on_growth(move |grown| {
-        if core.upgrade().is_some_and(|core| core.wants_snapshot(grown, least)) {
-            wanted.notify_one();
-        }
-    });
-}
-
-/// Wants snapshots of the shards whose old entries keep files of the log from being freed, where
-/// that is cheap; a large shard comes to its snapshot by its own growth.
-fn watch_hold_ups(shards: &[Arc<Shard>], log: &Log, cheap: u64) {
-    let shards: Vec<_> = shards.iter().map(Arc::downgrade).collect();
-    log.on_hold_up(move |id| {
-        let shard = shards.get(usize::from(id.0)).and_then(std::sync::Weak::upgrade);
-        if let Some(shard) = shard.filter(|shard| shard.core.snapshot_bytes() <= cheap) {
-            shard.snapshot_wanted.notify_one();
-        }
-    });
 }
 
 /// Ends a shard: no further leadership, Raft stopped, tree let go.

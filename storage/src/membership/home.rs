@@ -21,6 +21,8 @@ pub struct Home {
     pub shards: u16,
     /// Counts the node's starts.
     pub incarnation: u64,
+    /// Whether the node has founded the cluster in this folder.
+    pub founded: bool,
     /// Where the other nodes were last known to be reached.
     pub peers: BTreeMap<u64, String>,
 }
@@ -57,6 +59,9 @@ impl Home {
         let Self { node, shards, incarnation, .. } = self;
         let mut text =
             format!("node {node}\ncluster {cluster}\nshards {shards}\nincarnation {incarnation}\n");
+        if self.founded {
+            text.push_str("founded here\n");
+        }
         for (id, address) in &self.peers {
             // Writing to a text cannot fail.
             let _ = writeln!(text, "peer {id} {address}");
@@ -76,6 +81,7 @@ impl Home {
             cluster: unhex(line("cluster")?)?,
             shards: line("shards")?.parse().ok()?,
             incarnation: line("incarnation")?.parse().ok()?,
+            founded: line("founded") == Some("here"),
             peers: peers.collect(),
         })
     }
@@ -103,6 +109,7 @@ mod tests {
             cluster: [7; 16],
             shards: 16,
             incarnation: 2,
+            founded: true,
             peers: [(1, "127.0.0.1:7000".into()), (2, "node-2.internal:7000".into())].into(),
         };
         home.write(folder.path()).expect("a written file");

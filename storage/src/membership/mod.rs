@@ -26,7 +26,8 @@ use self::home::Home;
 use crate::capability::cluster::{self, Announce, Command, Node, NodeState, Version};
 use crate::codec;
 use crate::command::{Rejection, Reply};
-use crate::engine::link::{self, Link, PROTOCOL};
+use crate::engine::link::wire::Hello;
+use crate::engine::link::{self, Admission, Link, PROTOCOL};
 use crate::engine::{Members, Shards};
 use crate::fault::Fault;
 use crate::ids::{ShardId, TenantNumber};
@@ -50,6 +51,8 @@ pub struct About {
     pub data_dir: PathBuf,
     /// What the folder said when the node started.
     pub home: Option<Home>,
+    /// Whether it has founded the cluster just now.
+    pub founded: bool,
     /// How many replicas each shard wants.
     pub replicas: usize,
 }
@@ -121,6 +124,7 @@ impl Membership {
             cluster,
             shards: shards.iter().count() as u16,
             incarnation: 0,
+            founded: about.founded,
             peers: BTreeMap::new(),
         });
         home.incarnation += 1;
@@ -139,6 +143,7 @@ impl Membership {
         });
         inner.watch_nodes();
         link.answer_control(Inner::control(&inner));
+        link.admit_by(Inner::admission(&inner));
         inner.shards.belong_to(cluster)?;
         let keeping = Handle::current().spawn(keep::keep(inner.clone()));
         Ok(Some(Self { inner, _keeping: AbortOnDropHandle::new(keeping) }))
@@ -248,6 +253,40 @@ impl Inner {
     fn report(&self) -> Report {
         let leads = self.shards.iter().filter_map(|shard| Some((shard.id(), shard.members()?)));
         Report { leads: leads.collect() }
+    }
+
+    /// Who may speak to this node.
+    fn admission(inner: &Arc<Self>) -> Admission {
+        let inner = Arc::downgrade(inner);
+        Box::new(move |hello| match inner.upgrade() {
+            Some(inner) => inner.admit(hello),
+            None => Err("the node is stopping".into()),
+        })
+    }
+
+    /// Invariant: a founder that finds that there is an older cluster of which it was a member has
+    /// lost its data, and must not serve what it has made up since.
+    fn admit(&self, hello: &Hello) -> Result<(), String> {
+        let (ours, astray) = {
+            let home = self.home.lock();
+            (home.cluster, home.founded && home.peers.is_empty())
+        };
+        if hello.cluster.is_some_and(|theirs| theirs != ours) {
+            if astray && hello.from != 0 && hello.to == self.me() {
+                self.shards.condemn(&format!(
+                    "node {} of an older cluster takes this node for one of its own: the data it had \
+                     there is lost; empty its data folder and start it with cluster.join and --replace",
+                    hello.from
+                ));
+            }
+            return Err("it belongs to another cluster".into());
+        }
+        let nodes = self.all_nodes().unwrap_or_default();
+        let known = nodes.iter().find(|node| node.id == hello.from);
+        match known.is_some_and(|node| node.state == NodeState::Removed) {
+            true => Err(format!("node {} has been removed from the cluster", hello.from)),
+            false => Ok(()),
+        }
     }
 
     /// What each node leads, of those that answer.

@@ -54,7 +54,7 @@ pub struct Refused(pub String);
 pub type Control = Arc<dyn Fn(u64, Vec<u8>) -> BoxFuture<'static, Vec<u8>> + Send + Sync>;
 
 /// Whether a node may be spoken to; if not, why.
-pub type Admission = Box<dyn Fn(u64) -> Result<(), String> + Send + Sync>;
+pub type Admission = Box<dyn Fn(&Hello) -> Result<(), String> + Send + Sync>;
 
 /// The links of a node.
 pub struct Link {
@@ -236,18 +236,18 @@ impl Link {
 
     /// What is said to a node that says this of itself.
     fn welcome(&self, hello: &Hello) -> Welcome {
-        let other = hello.cluster.zip(self.cluster()).is_some_and(|(theirs, ours)| theirs != ours);
-        if other {
-            return Welcome::No("it belongs to another cluster".into());
-        }
         if hello.to != 0 && hello.to != self.node {
             return Welcome::No(format!("node {} is here, not node {}", self.node, hello.to));
         }
         if hello.from == self.node {
             return Welcome::No(format!("node {} is here already", self.node));
         }
-        if let Some(Err(reason)) = self.admission.get().map(|admit| admit(hello.from)) {
+        if let Some(Err(reason)) = self.admission.get().map(|admit| admit(hello)) {
             return Welcome::No(reason);
+        }
+        let other = hello.cluster.zip(self.cluster()).is_some_and(|(theirs, ours)| theirs != ours);
+        if other {
+            return Welcome::No("it belongs to another cluster".into());
         }
         self.learn(hello.from, &hello.address);
         Welcome::Yes(self.hello(hello.from))

@@ -1,1 +1,139 @@
-//! Tests of the links.
+//! Tests of the links: members are heard, strangers get nothing.
+
+use std::time::Duration;
+
+use futures::FutureExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+
+use super::*;
+
+const SECRET: &str = "what the members of a cluster know";
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn identity(secret: &str, node: u64) -> Identity {
+    Identity::new(&crate::secret::Secret::given(secret), node).expect("an identity")
+}
+
+/// A node that answers on the control channel what it was asked.
+async fn echo(node: u64) -> (Arc<Link>, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    let changed = Arc::new(Notify::new());
+    let runtime = Handle::current();
+    let link = Link::new(node, address.clone(), identity(SECRET, node), runtime, changed);
+    link.belong_to([1; 16]);
+    link.answer_control(Arc::new(|_, request| async move { request }.boxed()));
+    link.listen(listener);
+    (link, address)
+}
+
+fn hello(from: u64, to: u64) -> Hello {
+    Hello { cluster: Some([1; 16]), from, to, data: DATA, address: "127.0.0.1:1".into() }
+}
+
+#[tokio::test]
+async fn members_hear_each_other() {
+    let (_one, address) = echo(1).await;
+    let (two, _) = echo(2).await;
+    two.learn(1, &address);
+    let answer = two.ask(1, b"are you there", PATIENCE).await.expect("an answer");
+    assert_eq!(answer, b"are you there");
+}
+
+#[tokio::test]
+async fn whoever_has_another_secret_is_refused() {
+    let (_one, address) = echo(1).await;
+    let stranger = identity("another secret", 2);
+    let refused = connect(&stranger, &address, Channel::Control, hello(2, 1)).await;
+    let error = refused.err().expect("a refusal");
+    assert!(error.get_ref().is_some_and(|error| error.is::<Refused>()), "{error}");
+}
+
+#[tokio::test]
+async fn a_member_can_only_be_itself() {
+    let (_one, address) = echo(1).await;
+    let two = identity(SECRET, 2);
+    assert!(connect(&two, &address, Channel::Control, hello(3, 1)).await.is_err());
+    assert!(connect(&two, &address, Channel::Control, hello(2, 4)).await.is_err());
+    assert!(connect(&two, &address, Channel::Control, hello(2, 1)).await.is_ok());
+}
+
+#[tokio::test]
+async fn who_has_no_number_may_only_ask_to_join() {
+    let (_one, address) = echo(1).await;
+    let nobody = identity(SECRET, 0);
+    for channel in [Channel::Raft, Channel::Snapshot, Channel::Actors] {
+        assert!(connect(&nobody, &address, channel, hello(0, 0)).await.is_err());
+    }
+    assert!(connect(&nobody, &address, Channel::Control, hello(0, 0)).await.is_ok());
+}
+
+#[tokio::test]
+async fn members_of_another_cluster_are_refused() {
+    let (_one, address) = echo(1).await;
+    let two = identity(SECRET, 2);
+    let other = Hello { cluster: Some([2; 16]), ..hello(2, 1) };
+    let refused = connect(&two, &address, Channel::Raft, other).await;
+    assert!(refused.err().expect("a refusal").to_string().contains("another cluster"));
+}
+
+#[tokio::test]
+async fn a_node_that_has_left_is_refused() {
+    let (one, address) = echo(1).await;
+    one.admit_by(Box::new(|hello| match hello.from {
+        2 => Err("it has left".into()),
+        _ => Ok(()),
+    }));
+    let connect = async |node| {
+        connect(&identity(SECRET, node), &address, Channel::Raft, hello(node, 1)).await
+    };
+    assert!(connect(2).await.err().expect("a refusal").to_string().contains("has left"));
+    assert!(connect(3).await.is_ok());
+}
+
+#[tokio::test]
+async fn garbage_is_answered_by_nothing() {
+    let (_one, address) = echo(1).await;
+    let mut stranger = TcpStream::connect(&address).await.expect("a connection");
+    stranger.write_all(&[0x5a; 4096]).await.expect("a write");
+    let mut said = Vec::new();
+    // The end comes as an end or as a reset.
+    drop(timeout(PATIENCE, stranger.read_to_end(&mut said)).await.expect("an end"));
+    assert!(said.len() < 64, "at most an alert");
+}
+
+#[tokio::test]
+async fn a_frame_that_is_too_long_ends_the_connection() {
+    let (_one, address) = echo(1).await;
+    let two = identity(SECRET, 2);
+    for channel in [Channel::Control, Channel::Raft, Channel::Snapshot] {
+        let connected = connect(&two, &address, channel, hello(2, 1)).await;
+        let (mut stream, _) = connected.expect("a connection");
+        stream.write_all(&u32::MAX.to_be_bytes()).await.expect("a write");
+        stream.flush().await.expect("a write");
+        let mut said = Vec::new();
+        drop(timeout(PATIENCE, stream.read_to_end(&mut said)).await.expect("an end"));
+        assert!(said.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn idle_strangers_do_not_keep_members_out() {
+    let (_one, address) = echo(1).await;
+    let mut idle = Vec::new();
+    for _ in 0..1_000 {
+        idle.push(TcpStream::connect(&address).await.expect("a connection"));
+    }
+    let (two, _) = echo(2).await;
+    two.learn(1, &address);
+    let answer = async {
+        loop {
+            if let Ok(answer) = two.ask(1, b"and now", PATIENCE).await {
+                return answer;
+            }
+        }
+    };
+    assert_eq!(timeout(PATIENCE, answer).await.expect("an answer"), b"and now");
+    drop(idle);
+}

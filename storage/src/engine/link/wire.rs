@@ -17,8 +17,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use crate::codec;
 use crate::engine::raft::{SnapshotMeta, Types, Vote};
 
-/// The largest frame of Raft traffic.
-pub const LARGEST: usize = 64 * 1024 * 1024;
+/// The largest frame of Raft traffic: as many entries as one may carry, each as large as a request.
+pub const LARGEST: usize = 128 * 1024 * 1024;
 /// The largest first frame of a connection.
 pub const LARGEST_HELLO: usize = 4 * 1024;
 /// The largest frame of the control channel, and the largest head of a snapshot.

@@ -72,7 +72,7 @@ pub fn config(kept_entries: u64) -> Result<Arc<Config>, ConfigError> {
         heartbeat_interval: HEARTBEAT_DEADLINE.as_millis() as u64,
         election_timeout_min: ELECTION_MIN.as_millis() as u64,
         election_timeout_max: ELECTION_MAX.as_millis() as u64,
-        max_payload_entries: 300,
+        max_payload_entries: 64,
         snapshot_policy: SnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: kept_entries,
         enable_tick: false,

@@ -1,0 +1,4 @@
+//! Several nodes as one: joining, failing, leaving.
+
+mod failover;
+mod joining;

@@ -1,0 +1,210 @@
+//! Several nodes as one cluster: real programs on loopback, joined by a secret.
+//!
+//! ```ignore
+//! let cluster = Cluster::of(3).await;
+//! let alice = cluster.node(1).register("alice").await;
+//! let leader = cluster.leader_of_the_default_tenant().await;
+//! cluster.node(leader).kill_9();
+//! alice.session.at(cluster.another_than(leader)).is_alive().await;
+//! ```
+
+use std::collections::BTreeSet;
+use std::net::TcpListener;
+
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::node::{Api, Node, Setup, send};
+use crate::people::Session;
+use crate::wait;
+
+/// What the members of a test's cluster share.
+pub const SECRET: &str = "the-secret-of-a-cluster-under-test";
+/// What its operator shows.
+pub const OPERATOR_TOKEN: &str = "jop_0123456789abcdef0123456789abcdef";
+/// The shard of the default tenant, of those that a test's cluster has.
+const DEFAULT_TENANT_SHARD: u64 = 1;
+const SHARDS: u64 = 4;
+
+/// A running cluster. Nodes have the numbers 1, 2, 3 … in the order in which they came.
+pub struct Cluster {
+    nodes: Vec<Node>,
+    addresses: Vec<String>,
+}
+
+impl Cluster {
+    /// So many nodes, each of which has its share.
+    pub async fn of(count: usize) -> Self {
+        let mut cluster = Self { nodes: Vec::new(), addresses: Vec::new() };
+        for _ in 0..count {
+            cluster.grows().await;
+        }
+        cluster.is_settled().await;
+        cluster
+    }
+
+    /// One more node joins.
+    pub async fn grows(&mut self) -> &Node {
+        let node = self.next().start().await;
+        self.nodes.push(node);
+        self.nodes.last().expect("a node has just been started")
+    }
+
+    /// The next node, before it is started.
+    pub fn next(&mut self) -> Setup {
+        let address = free_address();
+        let setup = self.setup(self.nodes.len() + 1).with("cluster.listen", &address);
+        self.addresses.push(address);
+        setup
+    }
+
+    /// A node that would have this number.
+    fn setup(&self, number: usize) -> Setup {
+        Node::prepare()
+            .with("node.name", format!("node-{number}"))
+            .with("cluster.shards", SHARDS)
+            .with("cluster.secret", SECRET)
+            .with("cluster.join", self.addresses.join(","))
+            .with("bootstrap.operator_token", OPERATOR_TOKEN)
+    }
+
+    /// A node that joins in the place of another, whose data is gone.
+    pub async fn replaces(&mut self, number: usize) -> &Node {
+        let address = free_address();
+        let members = self.addresses.iter().enumerate();
+        let others = members.filter(|(at, _)| at + 1 != number).map(|(_, address)| address.clone());
+        let join = others.collect::<Vec<_>>().join(",");
+        let setup = self.setup(number).with("cluster.join", join).with("cluster.listen", &address);
+        self.addresses.push(address);
+        self.nodes.push(setup.with_flag("--replace").start().await);
+        self.nodes.last().expect("a node has just been started")
+    }
+
+    /// A node by its number.
+    pub fn node(&self, number: usize) -> &Node {
+        &self.nodes[number - 1]
+    }
+
+    /// A node that is none of these.
+    pub fn another_than(&self, numbers: &[usize]) -> &Node {
+        let number = (1..=self.nodes.len()).find(|number| !numbers.contains(number));
+        self.node(number.expect("another node"))
+    }
+
+    /// The cluster as a node sees it, if it can tell.
+    pub async fn seen_by(&self, number: usize) -> Option<Status> {
+        let api = &self.node(number).api;
+        let asked = api.request(Method::GET, "/admin/cluster").bearer_auth(OPERATOR_TOKEN);
+        let answer = send(asked.timeout(std::time::Duration::from_secs(5))).await.ok()?;
+        (answer.status == 200).then(|| Status(answer.data().clone()))
+    }
+
+    /// The cluster as the first node sees it that can tell.
+    pub async fn status(&self) -> Option<Status> {
+        for number in 1..=self.nodes.len() {
+            if let Some(status) = self.seen_by(number).await {
+                return Some(status);
+            }
+        }
+        None
+    }
+
+    /// Waits until every node has its share of the replicas and the leaders.
+    pub async fn is_settled(&self) {
+        let mut last = None;
+        let settled = wait::until("every node has its share", async || {
+            let status = self.status().await?;
+            let settled = status.is_settled().then_some(());
+            last = Some(status);
+            settled
+        });
+        settled.await;
+    }
+
+    /// The number of the node that leads the shard of the default tenant.
+    pub async fn leader_of_the_default_tenant(&self) -> usize {
+        wait::until("the default tenant has a leader", async || {
+            let status = self.status().await?;
+            let leader = status.leader_of(DEFAULT_TENANT_SHARD)?;
+            usize::try_from(leader).ok()
+        })
+        .await
+    }
+
+    /// Tells the cluster to let a node go.
+    pub async fn lets_go(&self, number: usize, of: usize) {
+        let api = &self.node(number).api;
+        let asked = api.request(Method::DELETE, &format!("/admin/cluster/nodes/{of}"));
+        send(asked.bearer_auth(OPERATOR_TOKEN)).await.expect("an answer").is_yes(200);
+    }
+}
+
+impl Session {
+    /// The same session, used at another node.
+    pub fn at(&self, node: &Node) -> Self {
+        Self { api: node.api.clone(), ..self.clone() }
+    }
+
+    /// Waits until its access token is accepted.
+    pub async fn comes_back(&self) {
+        wait::until("the session is served", async || {
+            let asked = self.request(Method::GET, "/users/me");
+            (send(asked).await.ok()?.status == 200).then_some(())
+        })
+        .await;
+    }
+}
+
+/// What `GET /admin/cluster` answers.
+#[derive(Debug)]
+pub struct Status(pub Value);
+
+impl Status {
+    fn list(value: &Value) -> impl Iterator<Item = &Value> {
+        value.as_array().into_iter().flatten()
+    }
+
+    /// The numbers of the nodes in a state.
+    pub fn nodes(&self, state: &str) -> BTreeSet<u64> {
+        let nodes = Self::list(&self.0["nodes"]).filter(|node| node["state"] == state);
+        nodes.filter_map(|node| node["id"].as_u64()).collect()
+    }
+
+    /// Who leads a shard.
+    pub fn leader_of(&self, shard: u64) -> Option<u64> {
+        Self::list(&self.0["shards"]).find(|known| known["id"] == shard)?["leader"].as_u64()
+    }
+
+    /// Who votes in a shard.
+    pub fn voters_of(&self, shard: u64) -> BTreeSet<u64> {
+        let shard = Self::list(&self.0["shards"]).find(|known| known["id"] == shard);
+        let replicas = shard.into_iter().flat_map(|shard| Self::list(&shard["replicas"]));
+        let voters = replicas.filter(|replica| replica["role"] != "learner");
+        voters.filter_map(|replica| replica["node"].as_u64()).collect()
+    }
+
+    /// Whether every member leads and holds what it should.
+    fn is_settled(&self) -> bool {
+        let members = self.nodes("member");
+        let unsettled = self.nodes("joining").len() + self.nodes("draining").len();
+        let spread = |shard: u64| {
+            let voters = self.voters_of(shard);
+            let first = members.iter().nth(shard as usize % members.len().max(1));
+            voters.len() == members.len().min(3)
+                && voters.is_subset(&members)
+                && self.leader_of(shard).as_ref() == first
+        };
+        unsettled == 0 && (0..SHARDS).all(spread)
+    }
+}
+
+/// An address that nobody listens at.
+pub fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").to_string()
+}
+
+/// Whether a node says that it can serve.
+pub async fn is_ready(api: &Api) -> bool {
+    api.try_get("/health/ready").await.is_ok_and(|answer| answer.status == 200)
+}
