@@ -94,9 +94,8 @@ fn go(page: &Page, call: &Call, started: &Started) -> Result<Raw, Error> {
 }
 
 async fn depart(call: Call, Form(form): Form<ProviderForm>) -> Result<Raw, Error> {
-    let mut page = Page::posted(&call, "/ui/sign-in", &form.form_token).await?;
+    let page = Page::posted(&call, "/ui/sign-in", &form.form_token).await?;
     let provider = provider(&page)?;
-    page.frame.visit.provider = None;
     let start = start(&page, &call);
     let started = page.owner.start_oauth(&call.context(), &provider, start).await?;
     go(&page, &call, &started)
@@ -116,19 +115,23 @@ async fn arrive(call: Call, _: Empty) -> Result<Raw, Error> {
         let session = session(&page, &call).await?;
         let (context, code) = (call.context(), Secret::given(&code));
         return match page.owner.redeem(&context, &code, session.as_ref()).await {
-            Ok(Arrived::Entered { entered, .. }) => page.entered(&call, entered).await,
+            Ok(Arrived::Entered { entered, .. }) => {
+                page.frame.visit.provider = None;
+                page.entered(&call, entered).await
+            }
             Ok(Arrived::Linked { .. }) => linked(&mut page, &call).await,
             Err(refusal) => {
                 let error = Error::from(refusal);
                 let is_ours = error.code().status().is_server_error();
-                if is_ours { Err(error) } else { failed(&page, error.code().as_str()) }
+                if is_ours { Err(error) } else { failed(page, error.code().as_str()) }
             }
         };
     }
     if parameter(&call.query, "linked").is_some() {
         return linked(&mut page, &call).await;
     }
-    failed(&page, parameter(&call.query, "error").as_deref().unwrap_or_default())
+    let error = parameter(&call.query, "error").unwrap_or_default();
+    failed(page, &error)
 }
 
 /// A provider was linked: what the visit was for can go on.
@@ -157,7 +160,10 @@ async fn session(page: &Page, call: &Call) -> Result<Option<directory::Caller>, 
 }
 
 /// Nobody was signed in, and why.
-fn failed(page: &Page, error: &str) -> Result<Raw, Error> {
+fn failed(mut page: Page, error: &str) -> Result<Raw, Error> {
+    if error != Code::AccountLinkRequired.as_str() {
+        page.frame.visit.provider = None;
+    }
     let (frame, t) = (&page.frame, page.frame.t);
     let sign_in = Link { address: frame.visit.to("/ui/sign-in"), label: t.sign_in.into() };
     let (title, lead) = match error {
