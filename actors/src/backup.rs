@@ -1,9 +1,10 @@
 //! Backups, as operators ask for them.
 
 use janua_storage::backup::recovery_key::RecoveryPublicKey;
-use janua_storage::capability::tenants::{self, SetRecoveryKey};
-use janua_storage::command::Rejection;
+use janua_storage::capability::tenants::{self, Mark, SetRecoveryKey};
+use janua_storage::command::{Command, Proposal, Rejection};
 use janua_storage::engine::backup::{Archive, Order};
+use janua_storage::event::Origin;
 use janua_storage::ids::TenantNumber;
 use janua_storage::view::View;
 
@@ -37,6 +38,25 @@ impl Directory {
         }
     }
 
+    /// Marks the present position in the shards that other nodes lead.
+    async fn mark(&self, value: [u8; 16]) -> Result<(), Refusal> {
+        let node = self.node();
+        for shard in node.shards.iter().filter(|shard| !shard.is_leader()) {
+            let mark = tenants::Command::Mark(Mark { value });
+            let outcome = shard.write(Proposal {
+                tenant: TenantNumber::CLUSTER,
+                proposed: node.clock.now(),
+                seed: node.clock.random(),
+                origin: Origin::default(),
+                idempotency: None,
+                command: Command::Tenants(mark),
+            });
+            let refused = |rejection| Refusal::from_rejection(rejection, node.clock.now());
+            outcome.await?.map_err(refused)?;
+        }
+        Ok(())
+    }
+
     /// Begins a backup of everything that was answered before.
     pub async fn back_up(&self) -> Result<Archive, Refusal> {
         let node = self.node();
@@ -44,6 +64,8 @@ impl Directory {
         let records = node.shards.of(TenantNumber::CLUSTER).read().await?;
         let cluster = View::new(&records, TenantNumber::CLUSTER).cluster()?;
         let cluster = cluster.ok_or_else(|| Refusal::unavailable("there is no cluster yet"))?;
+        let mark = node.clock.random();
+        self.mark(mark).await?;
         let order = Order {
             cluster: cluster.id,
             key: node.cluster_key.clone(),
@@ -51,6 +73,7 @@ impl Directory {
             begun: node.clock.now(),
             to,
             random: node.clock.random(),
+            mark,
         };
         Ok(node.shards.shards().back_up(order).await?)
     }

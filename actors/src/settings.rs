@@ -57,6 +57,8 @@ pub struct Settings {
     pub oauth: BTreeMap<String, Provider>,
     /// How mail looks.
     pub mail: Mail,
+    /// How hosted pages look.
+    pub branding: Branding,
     /// Where text messages go.
     pub sms: Sms,
     /// Days that events are kept; 0 for ever.
@@ -150,6 +152,16 @@ pub struct Mail {
     pub brand: String,
 }
 
+/// How hosted pages look. Their name and language are those of mail.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Branding {
+    /// An `https` address of the logo; empty: the name stands in its place.
+    pub logo_url: String,
+    /// `#rrggbb`; empty: ours. Pages shade it until it can be read.
+    pub primary_color: String,
+}
+
 /// Where text messages go.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -184,6 +196,7 @@ impl Default for Settings {
             },
             oauth: BTreeMap::new(),
             mail: Mail::default(),
+            branding: Branding::default(),
             sms: Sms::default(),
             audit_retention_days: 0,
         }
@@ -249,6 +262,24 @@ impl Settings {
             let rule =
                 "must be https URLs without user, query and fragment; http only for loopback";
             return Err(Refusal::field("settings.redirectUrls", rule));
+        }
+        self.branding.check()
+    }
+}
+
+impl Branding {
+    fn check(&self) -> Result<(), Refusal> {
+        let is_logo = |url: Url| url.scheme() == "https" && url.has_host();
+        if !self.logo_url.is_empty() && !Url::parse(&self.logo_url).is_ok_and(is_logo) {
+            return Err(Refusal::field("settings.branding.logoUrl", "must be an https URL"));
+        }
+        let is_colour = |digits: &str| {
+            digits.len() == 6 && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
+        };
+        let digits = self.primary_color.strip_prefix('#');
+        if !self.primary_color.is_empty() && !digits.is_some_and(is_colour) {
+            let rule = "must be a colour such as #2f5bd8";
+            return Err(Refusal::field("settings.branding.primaryColor", rule));
         }
         Ok(())
     }
@@ -360,6 +391,10 @@ mod tests {
             json!({ "allowedOrigins": ["https://a.example/"] }),
             json!({ "redirectUrls": ["http://a.example/back"] }),
             json!({ "redirectUrls": ["javascript:alert(1)"] }),
+            json!({ "branding": { "logoUrl": "http://a.example/logo.svg" } }),
+            json!({ "branding": { "logoUrl": "javascript:alert(1)" } }),
+            json!({ "branding": { "primaryColor": "red" } }),
+            json!({ "branding": { "primaryColor": "#12345é" } }),
             json!([]),
         ] {
             let refused = Settings::default().merged(&patch);

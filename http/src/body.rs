@@ -93,12 +93,17 @@ pub(crate) const PIECE: u8 = 0;
 pub(crate) const END: u8 = 255;
 
 impl<B: Stream> Payload<B> {
-    /// The whole body, when it is JSON, not too large, and arrives in time.
-    pub async fn json(&mut self, headers: &HeaderMap, settings: &Settings) -> Result<Bytes, Error> {
+    /// The whole body, when it is of this media type, not too large, and arrives in time.
+    pub async fn whole(
+        &mut self,
+        media_type: &str,
+        headers: &HeaderMap,
+        settings: &Settings,
+    ) -> Result<Bytes, Error> {
         if self.is_empty() {
             return Ok(Bytes::new());
         }
-        json_only(headers)?;
+        check_type(headers, media_type)?;
         let read = self.read(headers, settings).await;
         read.map_err(|fault| fault.error(settings.sizes.body as u64))
     }
@@ -258,11 +263,11 @@ async fn linger<B: Stream>(body: &mut B, most: usize) {
     tokio::time::timeout(LINGER, discard).await.ok();
 }
 
-fn json_only(headers: &HeaderMap) -> Result<(), Error> {
-    if is_plain(headers, &["application/json"]) {
+fn check_type(headers: &HeaderMap, media_type: &str) -> Result<(), Error> {
+    if is_plain(headers, &[media_type]) {
         return Ok(());
     }
-    let message = "Send the body as plain JSON, with Content-Type: application/json";
+    let message = format!("Send the body uncompressed, with Content-Type: {media_type}");
     Err(Error::new(Code::UnsupportedMediaType, message))
 }
 

@@ -20,6 +20,7 @@ pub struct Document {
     plain: Bytes,
     gzip: Bytes,
     tag: String,
+    caching: &'static str,
 }
 
 impl Document {
@@ -29,7 +30,18 @@ impl Document {
         plain.hash(&mut hasher);
         let tag = format!("{:016x}", hasher.finish());
         let gzip = compressed(&plain).map(Bytes::from).unwrap_or_else(|_| plain.clone());
-        Self { content_type, plain, gzip, tag }
+        Self { content_type, plain, gzip, tag, caching: "public, max-age=300" }
+    }
+
+    /// The same, where its address changes when it does (RFC 8246).
+    pub fn for_ever(mut self) -> Self {
+        self.caching = "public, max-age=31536000, immutable";
+        self
+    }
+
+    /// A name for what it holds.
+    pub fn tag(&self) -> &str {
+        &self.tag
     }
 
     /// The document as this client wants it: compressed, plain, or not at all when it has it.
@@ -46,7 +58,7 @@ impl Document {
         };
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static(self.caching));
         headers.insert(VARY, HeaderValue::from_static("accept-encoding"));
         if let Ok(etag) = HeaderValue::try_from(etag) {
             headers.insert(ETAG, etag);

@@ -91,6 +91,8 @@ pub struct Endpoint {
     /// Whether making a request twice does what making it once does, so that no record is needed of
     /// its having been made.
     pub repeats_safely: bool,
+    /// How that body must be written.
+    pub media_type: &'static str,
     /// Whether it reads a body of lines, as it comes.
     pub takes_lines: bool,
     pub(crate) metrics: RouteMetrics,
@@ -188,6 +190,7 @@ impl Endpoint {
             output: O::describe,
             takes_body: I::TAKES_BODY,
             repeats_safely: false,
+            media_type: I::MEDIA_TYPE,
             takes_lines: I::TAKES_LINES,
             metrics,
             handler: Box::new(answer),
@@ -280,6 +283,11 @@ impl Endpoint {
     /// Whether it belongs on the admin listener when there is one.
     pub fn is_administrative(&self) -> bool {
         self.path.starts_with("/admin/") || self.path == "/metrics"
+    }
+
+    /// Whether it is a page for people, who follow links and are shown what went wrong.
+    pub fn is_page(&self) -> bool {
+        self.path.starts_with(crate::pages::PREFIX)
     }
 
     pub(crate) fn handle(

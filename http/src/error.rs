@@ -339,6 +339,16 @@ impl Error {
         self.0.code
     }
 
+    /// The fields that explain it.
+    pub fn details(&self) -> &[Detail] {
+        &self.0.details
+    }
+
+    /// The time after which another try makes sense.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
     /// What is wrong, in one line.
     pub fn in_one_line(&self) -> String {
         let details = self.0.details.iter();

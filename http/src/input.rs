@@ -18,10 +18,19 @@ pub type Schemas = Vec<(String, RefOr<Schema>)>;
 /// Describes a body in OpenAPI and adds the schemas that it names.
 pub type Describe = fn(&mut Schemas) -> Option<RequestBody>;
 
+/// The media type of most bodies.
+pub const JSON: &str = "application/json";
+
+/// The media type of what a form posts (URL Standard §5).
+pub const FORM: &str = "application/x-www-form-urlencoded";
+
 /// What a handler takes beside the call.
 pub trait Input: Sized + Send + 'static {
     /// Whether there is a body to read before.
     const TAKES_BODY: bool;
+
+    /// How that body must be written.
+    const MEDIA_TYPE: &'static str = JSON;
 
     /// Whether there is a body to be read by the handler, line by line.
     const TAKES_LINES: bool = false;
@@ -70,7 +79,7 @@ where
 
     fn describe(schemas: &mut Schemas) -> Option<RequestBody> {
         let content = ContentBuilder::new().schema(Some(reference::<T>(schemas))).build();
-        let body = RequestBodyBuilder::new().content("application/json", content);
+        let body = RequestBodyBuilder::new().content(JSON, content);
         Some(body.required(Some(Required::True)).build())
     }
 }
@@ -103,26 +112,6 @@ pub fn validate(value: &impl Validate<Context = ()>) -> Result<(), Error> {
         };
         Error::invalid(report.iter().map(detail).collect())
     })
-}
-
-/// The same where every field may be left out: no body at all is an empty object.
-pub struct OptionalJson<T>(pub T);
-
-impl<T> Input for OptionalJson<T>
-where
-    T: DeserializeOwned + Validate<Context = ()> + ToSchema + Send + 'static,
-{
-    const TAKES_BODY: bool = true;
-
-    fn decode(call: &Call, body: &[u8]) -> Result<Self, Error> {
-        let Json(value) = Json::decode(call, if body.is_empty() { b"{}" } else { body })?;
-        Ok(Self(value))
-    }
-
-    fn describe(schemas: &mut Schemas) -> Option<RequestBody> {
-        Json::<T>::describe(schemas)
-            .map(|body| RequestBodyBuilder::from(body).required(Some(Required::False)).build())
-    }
 }
 
 /// A reference to the schema of `T`, which is added with all that it refers to.

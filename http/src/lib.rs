@@ -28,6 +28,7 @@ mod observe;
 pub mod openapi;
 pub mod output;
 mod page;
+mod pages;
 pub mod pipeline;
 pub mod query;
 mod request_id;

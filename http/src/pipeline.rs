@@ -33,6 +33,7 @@ use crate::limits::key::Network;
 use crate::limits::{Shown, Who};
 use crate::observe::{Finished, Present};
 use crate::output::Response;
+use crate::pages;
 use crate::{access, cors, forwarded, headers, idempotency, observe, request_id};
 
 /// How many pieces of a body wait for their handler.
@@ -88,7 +89,8 @@ where
 {
     let started = Instant::now();
     let _present = Present::in_gauge(&app.in_flight);
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
+    pages::speak_for_browser(app, door, &mut head);
     let asked = Asked {
         door,
         client: forwarded::client(peer, &head.headers, &app.settings.trusted_proxies),
@@ -139,7 +141,7 @@ pub(crate) async fn attempt<'a, B: Stream>(
         Ok(response) => response,
         Err(error) => match error.route() {
             Some(route) => return Err(route),
-            None => error.into_response(),
+            None => pages::told(trail.endpoint, asked, error),
         },
     };
     dress(app, asked, trail, &mut response);
@@ -185,7 +187,7 @@ async fn handle<'a, B: Stream>(
     access::check(endpoint.access, &caller)?;
 
     let whole = if endpoint.takes_body {
-        body.json(&asked.headers, &app.settings).await?
+        body.whole(endpoint.media_type, &asked.headers, &app.settings).await?
     } else {
         Bytes::new()
     };

@@ -25,7 +25,7 @@ pub struct Offline {
 impl Offline {
     /// Opens the folder of a cluster that was founded, with as many shards as it has.
     pub async fn open(config: &Config, folder: &Path) -> Result<Self, Failure> {
-        let wrapping = floors::wrapping(config)?;
+        let wrapping = floors::wrapping_key(config)?;
         let shards = shards_of(folder).map_err(failed)?;
         let home = Home::read(folder).map_err(failed)?;
         let options = floors::storage(config, home.as_ref());
@@ -38,7 +38,7 @@ impl Offline {
             }
             let mut random = Zeroizing::new([0; 44]);
             clock.fill(&mut *random);
-            let key = cluster_key::open(folder, &wrapping, false, &random);
+            let key = cluster_key::open(folder, wrapping.as_ref(), false, &random);
             let key = key.map_err(failed)?;
             let options = floors::actors(config)?;
             Directory::start(shards.clone(), key, clock, options).await.map_err(failed)

@@ -25,8 +25,9 @@ use crate::serve::{self, floors};
 
 /// Where what was there before is kept.
 const BEFORE: &str = "before-recovery";
-/// What is replaced.
-const REPLACED: [&str; 6] = ["format", "clean", "log", "state", "snapshots", "node"];
+/// What is replaced, and what says which node of the old cluster this was.
+const REPLACED: [&str; 8] =
+    ["format", "clean", "log", "state", "snapshots", "node", "cluster.secret", "join.ticket"];
 
 /// `janua cluster recover`
 #[derive(Debug, Args)]

@@ -132,9 +132,9 @@ async fn make(
 
 /// Writes the cluster's key into a folder, wrapped as the configuration says.
 pub fn keep_key(config: &Config, folder: &Path, key: &Key) -> Result<(), Failure> {
-    let wrapping = floors::wrapping(config)?;
+    let wrapping = floors::wrapping_key(config)?;
     let clock: &dyn Clock = &SystemClock::default();
-    cluster_key::keep(folder, key, wrapping.present.as_ref(), clock.random()).map_err(failed)
+    cluster_key::keep(folder, key, wrapping.as_ref(), clock.random()).map_err(failed)
 }
 
 /// What has to be done before anybody is served.

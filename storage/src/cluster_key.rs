@@ -49,44 +49,17 @@ enum Stored {
     Wrapped(Sealed),
 }
 
-/// What wraps the cluster's key.
-#[derive(Debug, Clone, Default)]
-pub struct Wrapping {
-    /// From now on; without it, the key lies bare.
-    pub present: Option<Key>,
-    /// Before; needed for one start, after which the key is wrapped by the present one.
-    pub previous: Option<Key>,
-}
-
 /// Reads the cluster's key from the data folder; `fresh` makes one of `random` on a new folder. The
-/// file is readable by its owner alone. A key that is bare, or wrapped as before, is wrapped anew.
+/// file is readable by its owner alone.
 pub fn open(
     data_dir: &Path,
-    wrapping: &Wrapping,
+    wrapping: Option<&Key>,
     fresh: bool,
     random: &Zeroizing<[u8; 44]>,
 ) -> Result<Key, ClusterKeyError> {
     let path = data_dir.join(FILE);
-    let Wrapping { present, previous } = wrapping;
-    let wrapping = present.as_ref();
-    let mut nonce = [0; 12];
-    nonce.copy_from_slice(&random[32..]);
-    match fs::read(&path).map(Zeroizing::new) {
-        Ok(bytes) => {
-            let opened = unwrap(&path, &bytes, wrapping);
-            let (key, is_bare) = match (opened, previous) {
-                (Err(ClusterKeyError::Locked { .. }), Some(previous)) => {
-                    let (key, _) = unwrap(&path, &bytes, Some(previous))?;
-                    put(&path, key.expose(), wrapping, nonce)?;
-                    return Ok(key);
-                }
-                (opened, _) => opened?,
-            };
-            if is_bare && wrapping.is_some() {
-                put(&path, key.expose(), wrapping, nonce)?;
-            }
-            Ok(key)
-        }
+    match fs::read(&path) {
+        Ok(bytes) => unwrap(&path, &Zeroizing::new(bytes), wrapping),
         Err(error) if error.kind() == ErrorKind::NotFound && fresh => {
             create(&path, wrapping, random)
         }
@@ -95,26 +68,23 @@ pub fn open(
     }
 }
 
-/// The key, and whether it lay bare.
-fn unwrap(
-    path: &Path,
-    bytes: &[u8],
+/// Wraps the cluster's key anew, if it is there and lies bare or as it was wrapped before. One that
+/// opens under neither is left as it is: opening it tells what is wrong.
+pub fn rewrap(
+    data_dir: &Path,
     wrapping: Option<&Key>,
-) -> Result<(Key, bool), ClusterKeyError> {
-    let locked = |problem: &str| ClusterKeyError::Locked {
-        path: path.to_owned(),
-        problem: problem.to_owned(),
-    };
-    let stored = codec::decode(bytes).map_err(|_| locked("the file is damaged"))?;
-    match (stored, wrapping) {
-        (Stored::Bare(key), _) => Ok((Key::new(key), true)),
-        (Stored::Wrapped(_), None) => Err(locked("it is wrapped, and no wrapping key is given")),
-        (Stored::Wrapped(sealed), Some(wrapping)) => {
-            let opened = wrapping.open(CONTEXT, &sealed);
-            let bytes = opened.map_err(|_| locked("it was wrapped under another key"))?;
-            let bytes = bytes.try_into().map_err(|_| locked("the file is damaged"))?;
-            Ok((Key::new(bytes), false))
+    previous: Option<&Key>,
+    nonce: [u8; 12],
+) -> Result<(), ClusterKeyError> {
+    let path = data_dir.join(FILE);
+    let Ok(bytes) = fs::read(&path).map(Zeroizing::new) else { return Ok(()) };
+    let is_bare = matches!(codec::decode(&bytes), Ok(Stored::Bare(_)));
+    let as_wanted = unwrap(&path, &bytes, wrapping).is_ok() && is_bare == wrapping.is_none();
+    match unwrap(&path, &bytes, previous).or_else(|_| unwrap(&path, &bytes, None)) {
+        Ok(key) if !as_wanted && (!is_bare || wrapping.is_some()) => {
+            keep(data_dir, &key, wrapping, nonce)
         }
+        _ => Ok(()),
     }
 }
 
@@ -126,6 +96,24 @@ pub fn keep(
     nonce: [u8; 12],
 ) -> Result<(), ClusterKeyError> {
     put(&data_dir.join(FILE), key.expose(), wrapping, nonce)
+}
+
+fn unwrap(path: &Path, bytes: &[u8], wrapping: Option<&Key>) -> Result<Key, ClusterKeyError> {
+    let locked = |problem: &str| ClusterKeyError::Locked {
+        path: path.to_owned(),
+        problem: problem.to_owned(),
+    };
+    let stored = codec::decode(bytes).map_err(|_| locked("the file is damaged"))?;
+    match (stored, wrapping) {
+        (Stored::Bare(key), _) => Ok(Key::new(key)),
+        (Stored::Wrapped(_), None) => Err(locked("it is wrapped, and no wrapping key is given")),
+        (Stored::Wrapped(sealed), Some(wrapping)) => {
+            let opened = wrapping.open(CONTEXT, &sealed);
+            let bytes = opened.map_err(|_| locked("it was wrapped under another key"))?;
+            let bytes = bytes.try_into().map_err(|_| locked("the file is damaged"))?;
+            Ok(Key::new(bytes))
+        }
+    }
 }
 
 fn create(
@@ -177,16 +165,15 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let random = Zeroizing::new([7; 44]);
         let (right, wrong) = (Key::new([1; 32]), Key::new([2; 32]));
-        let by = |key: &Key| Wrapping { present: Some(key.clone()), previous: None };
         assert!(matches!(
-            open(folder.path(), &by(&right), false, &random),
+            open(folder.path(), Some(&right), false, &random),
             Err(ClusterKeyError::Missing(_))
         ));
-        let made = open(folder.path(), &by(&right), true, &random).expect("a new key");
+        let made = open(folder.path(), Some(&right), true, &random).expect("a new key");
         let again = Zeroizing::new([8; 44]);
-        assert!(open(folder.path(), &by(&right), true, &again).expect("the key") == made);
-        for other in [Wrapping::default(), by(&wrong)] {
-            let refused = open(folder.path(), &other, true, &again);
+        assert!(open(folder.path(), Some(&right), true, &again).expect("the key") == made);
+        for other in [None, Some(&wrong)] {
+            let refused = open(folder.path(), other, true, &again);
             assert!(matches!(refused, Err(ClusterKeyError::Locked { .. })));
         }
     }
@@ -196,17 +183,20 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let random = Zeroizing::new([7; 44]);
         let (old, new) = (Key::new([1; 32]), Key::new([2; 32]));
-        let wrapping = |present: &Key, previous: Option<&Key>| Wrapping {
-            present: Some(present.clone()),
-            previous: previous.cloned(),
+        let opens = |wrapping: Option<&Key>| open(folder.path(), wrapping, false, &random);
+        let rewraps = |wrapping: Option<&Key>, previous: Option<&Key>| {
+            rewrap(folder.path(), wrapping, previous, [3; 12]).expect("a file that can be written");
         };
-        let opens = |wrapping: &Wrapping| open(folder.path(), wrapping, false, &random);
-        let made = open(folder.path(), &Wrapping::default(), true, &random).expect("a bare key");
-        assert!(opens(&wrapping(&old, None)).expect("the key") == made);
-        assert!(opens(&Wrapping::default()).is_err(), "it lies bare no more");
-        assert!(opens(&wrapping(&new, None)).is_err());
-        assert!(opens(&wrapping(&new, Some(&old))).expect("the key") == made);
-        assert!(opens(&wrapping(&new, None)).expect("the key") == made);
-        assert!(opens(&wrapping(&old, None)).is_err(), "the old wrapping opens nothing more");
+        let made = open(folder.path(), None, true, &random).expect("a bare key");
+        rewraps(Some(&old), None);
+        assert!(opens(Some(&old)).expect("the key") == made);
+        assert!(opens(None).is_err(), "it lies bare no more");
+        rewraps(Some(&new), None);
+        assert!(opens(Some(&new)).is_err(), "nobody has shown what it was wrapped by");
+        rewraps(Some(&new), Some(&old));
+        assert!(opens(Some(&new)).expect("the key") == made);
+        assert!(opens(Some(&old)).is_err(), "the old wrapping opens nothing any more");
+        rewraps(None, None);
+        assert!(opens(Some(&new)).expect("the key") == made, "it stays as it is");
     }
 }

@@ -18,7 +18,7 @@ use crate::capability::mfa::{Entry, Pending};
 use crate::capability::oauth::{Exchange, Redeem};
 use crate::capability::passwords::{Enter, Fail, Lockout, LockoutPolicy, Password};
 use crate::capability::sessions::{
-    AccessGrant, EndAll, EndReason, Ended, Method, RefreshToken, Rotation, Session, Start,
+    AccessGrant, EndAll, EndReason, Ended, HandOver, HandedOver, Method, RefreshToken, Rotation, Session, Start,
 };
 use crate::capability::tenants::{
     Algorithm, Cause, Cluster, Configure, Reserve, Restart, SigningKey, Tenant, Unsettled,
@@ -216,6 +216,17 @@ fn exchange() -> Content {
     })
 }
 
+fn hand_over() -> Command {
+    let (user, session) = (UserId::new(1, 2), SessionId::new(1, 5));
+    let hand_over = HandOver { user, session, code: SecretHash([9; 32]) };
+    Command::Sessions(sessions::Command::HandOver(hand_over))
+}
+
+fn handed_over() -> Content {
+    let (user, session) = (UserId::new(1, 2), SessionId::new(1, 5));
+    Content::HandedOver(HandedOver { user, session })
+}
+
 fn configure() -> Command {
     let configure = Configure { revision: 1, settings: "{}".into() };
     Command::Tenants(tenants::Command::Configure(configure))
@@ -349,6 +360,8 @@ fn everything_ever_written_is_read() {
         check("proposal-restart", &proposal(restart())),
         check("proposal-end-all", &proposal(end_all())),
         check("proposal-api-key-rotate", &proposal(rotate_api_key())),
+        check("proposal-hand-over", &proposal(hand_over())),
+        check("one-time-handed-over", &one_time(handed_over())),
     ]
     .into_iter()
     .chain(factors::checks())

@@ -16,6 +16,8 @@ pub enum Kind {
     Directory = 3,
     /// Tenant of a bootstrap key, by hash (cluster range).
     BootstrapKey = 4,
+    /// A node, by its number (cluster range).
+    Node = 5,
     /// Number of a tenant, by its slug (cluster range).
     Slug = 8,
     /// The last number that was given to a tenant (cluster range).
@@ -24,8 +26,8 @@ pub enum Kind {
     Unsettled = 10,
     /// To whom backups are encrypted (cluster range).
     RecoveryKey = 11,
-    /// A node, by its number (cluster range).
-    Node = 5,
+    /// What a backup has written last to be sure of its position (cluster range of every shard).
+    BackupMark = 12,
     /// The tenant.
     Tenant = 16,
     /// A signing key, by its number.
@@ -88,9 +90,10 @@ pub enum Kind {
     AuditEpoch = 88,
 }
 
-/// Records of which each can be used once, by whoever has the secret: void after a restore, which
-/// may not know of their use.
-pub const ONE_TIME: [Kind; 1] = [Kind::OneTime];
+/// Records of which each can be used once, by whoever has the secret, and the messages that carry the
+/// secrets there: void after a restore, which may not know of their use.
+pub const ONE_TIME: [Kind; 5] =
+    [Kind::OneTime, Kind::PhoneCode, Kind::TextMessage, Kind::Mail, Kind::MailQueue];
 
 /// Every record of `kind` that `tenant` has begins so.
 pub fn range(tenant: TenantNumber, kind: Kind) -> Vec<u8> {

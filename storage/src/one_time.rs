@@ -12,6 +12,7 @@ use crate::capability::mfa::Pending;
 use crate::capability::oauth::{Exchange, Flow, Linking};
 use crate::capability::passkeys::Ceremony;
 use crate::capability::password_reset::Reset;
+use crate::capability::sessions::HandedOver;
 use crate::command::{Rejection, Stop};
 use crate::fault::Fault;
 use crate::keys::{self, Kind};
@@ -49,6 +50,8 @@ pub enum Content {
     Linking(Box<Linking>),
     /// What an authenticator was asked to sign.
     Ceremony(Ceremony),
+    /// A session that an application takes over by its code.
+    HandedOver(HandedOver),
 }
 
 impl OneTime {

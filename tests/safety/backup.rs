@@ -24,7 +24,7 @@ impl Restored {
     }
 
     async fn at(backup: &Backup, more: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().expect("a temporary folder");
         let command = backup.restore(&folder.path().join("data"));
         let command = more.iter().fold(command, |command, argument| command.and(argument));
         let said = command.run().await.succeeds().event("restored");
@@ -42,7 +42,8 @@ impl Restored {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_answered_before_a_backup_under_load_is_in_it() {
-    let node = Node::start().await;
+    // Snapshots come and go meanwhile.
+    let node = Node::with("storage.snapshot_log_bytes", 32 * 1024).start().await;
     let before = at_once(64, |number| {
         let api = node.api.over_new_connections();
         async move { janua_tests::User::registers(api, &format!("before-{number}")).await }
@@ -55,6 +56,14 @@ async fn what_was_answered_before_a_backup_under_load_is_in_it() {
     node.kill_9();
     let pages = writers.pages().await;
     assert!(pages.len() > 64, "they wrote while the backup was taken: {}", pages.len());
+
+    let held = checked(&backup).await;
+    let of_tenant = &held["shards"][1];
+    assert!(of_tenant["first"].as_u64() > Some(0), "it begins with a snapshot: {of_tenant}");
+    let folder = tempfile::tempdir().unwrap();
+    let too_early =
+        backup.restore(&folder.path().join("data")).and("--at").and("2001-01-01T00:00:00Z");
+    too_early.run().await.fails(1, "it reaches back to");
 
     let restored = Restored::of(&backup).await;
     let new = restored.serves().await;
@@ -168,7 +177,7 @@ async fn a_backup_that_cannot_be_used_leaves_no_trace() {
     let nothing_was_made = || assert!(!data_dir.exists());
 
     let wrong = Backup { key: format!("jrk_{}", "A".repeat(43)), file: backup.file.clone() };
-    wrong.restore(&data_dir).run().await.fails(1, "another");
+    wrong.restore(&data_dir).run().await.fails(1, "recovery key");
     nothing_was_made();
     let none = Backup { key: "jrk_short".into(), file: backup.file.clone() };
     none.restore(&data_dir).run().await.fails(2, "JANUA_RECOVERY_KEY");
@@ -241,7 +250,7 @@ async fn a_backup_takes_the_key_that_it_was_given_and_no_other() {
     assert!(!taken.stdout.contains("jrk_"), "whoever gave a key has it");
     let with_wrong = Backup { file: file.clone(), key: first.key.clone() };
     let folder = tempfile::tempdir().unwrap();
-    with_wrong.restore(&folder.path().join("data")).run().await.fails(1, "another");
+    with_wrong.restore(&folder.path().join("data")).run().await.fails(1, "recovery key");
     let with_right = Backup { file: file.clone(), key: other };
     let restored = Restored::of(&with_right).await;
     restored.serves().await.api.login("alice@example.com", PASSWORD).await.is_yes(200);
@@ -315,5 +324,5 @@ async fn checked(backup: &Backup) -> Value {
 
 fn mode(path: &Path) -> u32 {
     use std::os::unix::fs::PermissionsExt;
-    path.metadata().unwrap().permissions().mode() & 0o777
+    path.metadata().expect("a file").permissions().mode() & 0o777
 }

@@ -16,8 +16,9 @@ pub mod audit;
 pub mod authenticator;
 pub mod browser;
 pub mod chance;
-pub mod cluster;
+pub mod chromium;
 pub mod command;
+pub mod cluster;
 pub mod diary;
 pub mod factors;
 pub mod folders;
@@ -36,6 +37,7 @@ pub mod server;
 pub mod shell;
 pub mod sink;
 pub mod smtp;
+pub mod visitor;
 pub mod wait;
 pub mod workload;
 

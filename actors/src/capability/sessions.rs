@@ -1,11 +1,11 @@
 //! Sessions: their tokens, their refresh, their end.
 
 use janua_storage::capability::sessions::{
-    self, AccessGrant, Claims, LogOut, Refresh, Revoke, RevokeOthers, Session, Start,
+    self, AccessGrant, Claims, HandOver, LogOut, Refresh, Revoke, RevokeOthers, Session, Start,
 };
 use janua_storage::capability::users::Profile;
 use janua_storage::command::{Command, Reply};
-use janua_storage::ids::{DeviceId, SessionId};
+use janua_storage::ids::{DeviceId, SessionId, UserId};
 use janua_storage::moment::Moment;
 use janua_storage::seal::{self, Key};
 use janua_storage::secret::{Purpose, Secret};
@@ -35,6 +35,8 @@ pub struct Tokens {
 pub struct SignedIn {
     /// Who logged in.
     pub profile: Profile,
+    /// Their session.
+    pub session: SessionId,
     /// From which device.
     pub device: DeviceId,
     /// What they go on with.
@@ -125,6 +127,21 @@ impl TenantRef {
         Ok(())
     }
 
+    /// Leaves a session where an application finds it, by the code that is returned: whoever redeems
+    /// it carries the session on, in place of the page that logged in.
+    pub async fn hand_over(
+        &self,
+        context: &Context,
+        user: UserId,
+        session: SessionId,
+    ) -> Result<Secret, Refusal> {
+        let code = Secret::new(Purpose::Code, self.number(), &self.0.node.clock.random());
+        let hand_over = HandOver { user, session, code: code.hash() };
+        let command = Command::Sessions(sessions::Command::HandOver(hand_over));
+        self.propose(context.origin(), None, command).await?;
+        Ok(code)
+    }
+
     /// The caller's live sessions, oldest first.
     pub async fn sessions(&self, caller: &Caller) -> Result<Vec<Session>, Refusal> {
         let records = self.0.shard.read().await?;
@@ -197,7 +214,8 @@ impl TenantRef {
             None => token.ok_or_else(|| unexpected(&Reply::Done))?,
         };
         let tokens = self.tokens(&signed_in.claims, refresh_token).await?;
-        Ok(SignedIn { profile: signed_in.profile, device: signed_in.device, tokens })
+        let (profile, session) = (signed_in.profile, signed_in.claims.session);
+        Ok(SignedIn { profile, session, device: signed_in.device, tokens })
     }
 
     async fn tokens(&self, claims: &Claims, refresh_token: Secret) -> Result<Tokens, Refusal> {

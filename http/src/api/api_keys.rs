@@ -15,6 +15,7 @@ use crate::input::{Empty, Json};
 use crate::limits::rate::Rate;
 use crate::output::{Created, Data, Done};
 use crate::page::Page;
+use crate::query::Query;
 use crate::{rules, text};
 
 const READ: Access = Access::Permission("api_keys:read");
@@ -41,11 +42,10 @@ pub fn endpoints() -> Vec<Endpoint> {
     ]
 }
 
-async fn list(call: Call, _: Empty) -> Result<Data<ApiKeys>, Error> {
-    let page = Page::of(&call)?;
+async fn list(call: Call, Query(page): Query<Page>) -> Result<Data<ApiKeys>, Error> {
     let all = call.tenant()?.api_keys().await?;
     let (total_count, has_more) = (all.len(), page.has_more(all.len()));
-    let some = all.into_iter().skip(page.offset).take(page.limit);
+    let some = all.into_iter().skip(page.offset()).take(page.limit());
     Ok(Data(ApiKeys { api_keys: some.map(ApiKey::from).collect(), total_count, has_more }))
 }
 

@@ -39,6 +39,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         backups::endpoints(),
         cluster::endpoints(),
         service::endpoints(),
+        crate::pages::endpoints(),
     ];
     nouns.into_iter().flatten().collect()
 }

@@ -21,6 +21,7 @@ use crate::error::{Code, Detail, Error};
 use crate::input::{Empty, Json, Schemas};
 use crate::output::{self, Created, Data, Done, Raw};
 use crate::page::Page;
+use crate::query::Query;
 use crate::rules;
 
 /// The endpoints for tenants.
@@ -73,9 +74,8 @@ async fn show(call: Call, _: Empty) -> Result<Data<Tenant>, Error> {
     Tenant::of(&tenant, settings).await.map(Data)
 }
 
-async fn list(call: Call, _: Empty) -> Result<Data<Tenants>, Error> {
-    let page = Page::of(&call)?;
-    let (some, total_count) = call.app.directory()?.tenants(page.offset, page.limit).await?;
+async fn list(call: Call, Query(page): Query<Page>) -> Result<Data<Tenants>, Error> {
+    let (some, total_count) = call.app.directory()?.tenants(page.offset(), page.limit()).await?;
     let tenants = some.into_iter().map(|(record, settings)| Tenant::recorded(record, settings));
     let tenants = tenants.collect();
     Ok(Data(Tenants { tenants, total_count, has_more: page.has_more(total_count) }))

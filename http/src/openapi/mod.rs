@@ -185,6 +185,7 @@ fn tag(path: &str) -> &str {
         known @ ("auth" | "users" | "sessions" | "admin") => known,
         "tenants" | ".well-known" => "keys",
         "api-keys" => "api-keys",
+        "ui" => "pages",
         _ => "service",
     }
 }

@@ -10,7 +10,6 @@ use janua_http::settings::{Connections, Rates, Settings as Http, Sizes, Timeouts
 use janua_storage::capability::cluster::FOUNDER;
 use janua_storage::capability::limits::{Bucket, Limit as PerAddress};
 use janua_storage::capability::phones::Allowance;
-use janua_storage::cluster_key::Wrapping;
 use janua_storage::engine::Options as Storage;
 use janua_storage::membership::home::Home;
 use janua_storage::seal::{Key, mac};
@@ -24,20 +23,20 @@ use super::start;
 use crate::config::{self, Config, Limit, Number, OrOff, SigningAlgorithm, WebUrl};
 use crate::failure::Failure;
 
-/// What wraps the cluster's key, now and before.
-pub fn wrapping(config: &Config) -> Result<Wrapping, Failure> {
+/// What wraps the cluster's key, if anything does.
+pub fn wrapping_key(config: &Config) -> Result<Option<Key>, Failure> {
     let storage = &config.storage;
-    Ok(Wrapping {
-        present: wrapping_key("key", storage.key_file.as_deref(), storage.key_secret.as_ref())?,
-        previous: wrapping_key(
-            "previous_key",
-            storage.previous_key_file.as_deref(),
-            storage.previous_key_secret.as_ref(),
-        )?,
-    })
+    wrapping("key", storage.key_file.as_deref(), storage.key_secret.as_ref())
 }
 
-fn wrapping_key(
+/// What wrapped it before, if that is given.
+pub fn previous_wrapping_key(config: &Config) -> Result<Option<Key>, Failure> {
+    let storage = &config.storage;
+    let (file, secret) = (&storage.previous_key_file, &storage.previous_key_secret);
+    wrapping("previous_key", file.as_deref(), secret.as_ref())
+}
+
+fn wrapping(
     name: &str,
     file: Option<&Path>,
     secret: Option<&config::Secret>,

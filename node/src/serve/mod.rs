@@ -17,7 +17,7 @@ use janua_actors::clock::{Clock, SharedClock, SystemClock};
 use janua_actors::directory::Directory;
 use janua_actors::gateway::MemberLinks;
 use janua_http::app::{App, Services};
-use janua_storage::cluster_key::{self, Wrapping};
+use janua_storage::cluster_key;
 use janua_storage::engine::{Parts, Shards};
 use janua_storage::membership::{About, Membership, Stamp};
 use janua_storage::seal::Key;
@@ -120,7 +120,7 @@ async fn open(
     clock: SharedClock,
     output: Output,
 ) -> Result<Opened, Failure> {
-    let wrapping = floors::wrapping(config)?;
+    let wrapping = floors::wrapping_key(config)?;
     let folder = &config.node.data_dir;
     make_private(folder)?;
     if folder.join(UNFINISHED).exists() {
@@ -129,8 +129,11 @@ async fn open(
             "a restore into {folder} has not come to its end: empty the folder and restore again, or run `janua cluster recover` again if that was interrupted"
         )));
     }
+    let previous = floors::previous_wrapping_key(config)?;
+    cluster_key::rewrap(folder, wrapping.as_ref(), previous.as_ref(), clock.random())
+        .map_err(start)?;
     let http_address = gate.http_address.clone();
-    let identity = gate.identify(config, wrapping.present.as_ref(), &clock).await?;
+    let identity = gate.identify(config, wrapping.as_ref(), &clock).await?;
     let options = floors::storage(config, identity.home.as_ref());
     let parts = Parts { door: Some(identity.door), ..Parts::default() };
     let shards = Shards::open(options, parts).await.map_err(start)?;
@@ -138,7 +141,7 @@ async fn open(
     let started = async {
         let founds = identity.home.is_none();
         let (directory, key, founded) =
-            start_actors(config, &shards, &wrapping, &clock, founds, output).await?;
+            start_actors(config, &shards, wrapping.as_ref(), &clock, founds, output).await?;
         let about = About {
             name: config.node.name.clone(),
             http_address,
@@ -182,7 +185,7 @@ pub fn make_private(folder: &Path) -> Result<(), Failure> {
 async fn start_actors(
     config: &Config,
     shards: &Arc<Shards>,
-    wrapping: &Wrapping,
+    wrapping: Option<&Key>,
     clock: &SharedClock,
     founds: bool,
     output: Output,

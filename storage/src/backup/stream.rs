@@ -131,7 +131,7 @@ impl<R: Read> Opener<R> {
         self.read(&mut length)?;
         let length = u32::from_be_bytes(length);
         let (last, length) = (length & LAST != 0, (length & !LAST) as usize);
-        if length < TAG || length > CHUNK + TAG {
+        if !(TAG..=CHUNK + TAG).contains(&length) {
             return Err(ArchiveError::Damaged(format!("no part of it begins at {}", self.at)));
         }
         let mut content = std::mem::take(&mut self.content);

@@ -6,7 +6,7 @@ mod directory;
 use serde::{Deserialize, Serialize};
 
 pub use anew::{Cause, Erase, Rename, ResetOperator, Restart};
-pub use directory::{Delist, Enlist, Forget, Reserve, SetRecoveryKey, Unsettled};
+pub use directory::{Delist, Enlist, Forget, Mark, Reserve, SetRecoveryKey, Unsettled};
 
 use crate::capability::api_keys::ApiKey;
 use crate::command::{Rejection, Reply, Stop};
@@ -115,6 +115,8 @@ pub enum Command {
     Restart(Box<Restart>),
     /// Another name for people.
     Title(Title),
+    /// A position in the log of any shard.
+    Mark(Mark),
 }
 
 /// A new tenant with all that it needs to serve.
@@ -194,6 +196,7 @@ pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, 
         Command::ResetOperator(command) => command.apply(step),
         Command::Restart(command) => command.apply(step),
         Command::Title(command) => command.apply(step),
+        Command::Mark(command) => command.apply(step),
     }
 }
 

@@ -3,10 +3,12 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use openraft::EntryPayload;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::error::Unavailable;
 use super::folder;
@@ -22,6 +24,7 @@ use crate::fault::Fault;
 use crate::ids::TenantNumber;
 use crate::keys::{self, Kind};
 use crate::moment::Moment;
+use crate::records::Records;
 use crate::seal::Key;
 
 /// Entries read at once.
@@ -30,6 +33,10 @@ const CHUNK: u64 = 256;
 const BLOCK: usize = 256 * 1024;
 /// How often a shard may begin again because a newer snapshot has let its log go meanwhile.
 const TRIES: u32 = 10;
+/// How long a replica may take to apply a mark.
+const MARK_DEADLINE: Duration = Duration::from_secs(5);
+/// How often it is looked for.
+const MARK_PAUSE: Duration = Duration::from_millis(5);
 /// Pieces of the archive that may wait for whoever reads it.
 const WAITING: usize = 8;
 
@@ -47,6 +54,8 @@ pub struct Order {
     pub to: RecoveryPublicKey,
     /// The secret of the archive's own key.
     pub random: [u8; 32],
+    /// What was written, by a `Mark`, to every shard that this node does not lead.
+    pub mark: [u8; 16],
 }
 
 /// An archive that is being written, piece by piece. Dropped, it ends early.
@@ -77,10 +86,9 @@ impl Shards {
     pub async fn back_up(&self, order: Order) -> Result<Archive, Unavailable> {
         let mut parts = Vec::new();
         for shard in self.iter() {
-            parts.push(Part { upto: shard.settled().await?, shard: shard.clone() });
+            parts.push(Part { upto: shard.settled(&order.mark).await?, shard: shard.clone() });
         }
-        let unsealed = |fault: Fault| Unavailable::new(fault.to_string());
-        let (sealer, head) = Sealer::new(&order.to, &order.random).map_err(unsealed)?;
+        let (sealer, head) = Sealer::new(&order.to, &order.random).map_err(unavailable)?;
         let (sender, pieces) = mpsc::channel(WAITING);
         let writing = tokio::task::spawn_blocking(move || {
             let out = |piece: Vec<u8>| {
@@ -99,17 +107,35 @@ impl Shards {
 }
 
 impl Shard {
-    /// A position that covers everything answered before this call: what was applied here once
-    /// leadership was confirmed.
-    ///
-    /// A replica that does not lead will ask the leader for its position, and wait until it has
-    /// applied as much; until then only a node that leads the shard can back it up.
-    async fn settled(&self) -> Result<LogId, Unavailable> {
-        drop(self.read().await?);
-        let tree = self.core.tree().map_err(|fault| Unavailable::new(fault.to_string()))?;
+    /// A position that covers everything answered before this call: what is applied here once
+    /// leadership was confirmed, or once a mark that was written to the leader has come by.
+    async fn settled(&self, mark: &[u8; 16]) -> Result<LogId, Unavailable> {
+        if self.read().await.is_err() {
+            let came_by = timeout(MARK_DEADLINE, self.comes_by(mark)).await;
+            let late = |_| Unavailable::new(format!("shard {} lags, or is not here", self.id()));
+            came_by.map_err(late)??;
+        }
+        let tree = self.core.tree().map_err(unavailable)?;
         let applied = tree.meta().last_applied;
         applied.ok_or_else(|| Unavailable::new(format!("shard {} is empty", self.id())))
     }
+
+    async fn comes_by(&self, mark: &[u8; 16]) -> Result<(), Unavailable> {
+        let place = keys::single(TenantNumber::CLUSTER, Kind::BackupMark);
+        loop {
+            let tree = self.core.tree().map_err(unavailable)?;
+            let found = tree.get(&place).map_err(unavailable)?;
+            let found = found.map(|bytes| codec::decode::<[u8; 16]>(&bytes)).transpose();
+            if found.map_err(unavailable)?.as_ref() == Some(mark) {
+                return Ok(());
+            }
+            tokio::time::sleep(MARK_PAUSE).await;
+        }
+    }
+}
+
+fn unavailable(fault: Fault) -> Unavailable {
+    Unavailable::new(fault.to_string())
 }
 
 fn write<F>(order: &Order, parts: &[Part], mut archive: Writer<F>) -> Result<(), Fault>
@@ -168,7 +194,12 @@ where
     let mut next = base.map_or(0, |base| base.index() + 1);
     while next <= last.index() {
         let until = (next + CHUNK).min(last.index() + 1);
-        let entries = shard.core.log.entries(next, until)?;
+        let entries = match shard.core.log.entries(next, until) {
+            Err(Fault::Damaged(_)) if was_purged(shard, next) => {
+                return Ok(ControlFlow::Continue(()));
+            }
+            entries => entries?,
+        };
         if entries.first().map(|entry| entry.log_id.index()) != Some(next) {
             return Ok(ControlFlow::Continue(()));
         }
@@ -177,6 +208,11 @@ where
         write_entries(&entries, archive)?;
     }
     Ok(ControlFlow::Break(ShardEnd { last: position(&last), time }))
+}
+
+/// Whether the log has let an entry go.
+fn was_purged(shard: &Shard, index: u64) -> bool {
+    shard.core.log.purged().is_some_and(|purged| purged.index() >= index)
 }
 
 /// The snapshot of the shard, if there is one; a damaged one is made anew.

@@ -10,10 +10,10 @@ use janua_storage::ids::ApiKeyId;
 use janua_storage::moment::Moment;
 use janua_storage::secret::{Purpose, Secret};
 
-use super::covers;
 use crate::capability::sessions::unexpected;
 use crate::context::Context;
 use crate::idempotency::Attempt;
+use crate::permissions::{covers, is_known};
 use crate::refusal::Refusal;
 use crate::tenant::{Answer, TenantRef};
 
@@ -23,38 +23,6 @@ const SHOWN: usize = 12;
 
 /// For how long a secret that was rotated works on.
 const GRACE: Duration = Duration::from_secs(24 * 3600);
-
-/// The permissions that there are.
-const PERMISSIONS: [&str; 28] = [
-    "users:read",
-    "users:write",
-    "users:delete",
-    "organizations:read",
-    "organizations:write",
-    "organizations:delete",
-    "members:read",
-    "members:write",
-    "invites:read",
-    "invites:write",
-    "roles:read",
-    "roles:write",
-    "settings:read",
-    "settings:write",
-    "billing:read",
-    "billing:write",
-    "webhooks:read",
-    "webhooks:write",
-    "api_keys:read",
-    "api_keys:write",
-    "audit:read",
-    "scim:read",
-    "scim:write",
-    "content:read",
-    "content:write",
-    "analytics:read",
-    "campaigns:read",
-    "campaigns:write",
-];
 
 /// A key to be.
 #[derive(Debug, Clone)]
@@ -229,8 +197,7 @@ fn check_scopes(kind: ApiKeyKind, scopes: &[String], holds: &[String]) -> Result
     if kind == ApiKeyKind::Publishable && !scopes.is_empty() {
         return Err(Refusal::field("scopes", "a publishable key has none"));
     }
-    let exists = |scope: &String| PERMISSIONS.iter().any(|known| covers(scope, known));
-    if let Some(unknown) = scopes.iter().position(|scope| !exists(scope)) {
+    if let Some(unknown) = scopes.iter().position(|scope| !is_known(scope)) {
         return Err(Refusal::field(&format!("scopes[{unknown}]"), "is no permission"));
     }
     // A wildcard is granted by a wildcard that holds it, not by all that it stands for today.

@@ -10,7 +10,7 @@ mod start;
 
 pub use arrival::Arrived;
 pub use returning::{Led, Outcome, Returned, Word};
-pub use start::{FLOW_SECONDS, Start, Started};
+pub use start::{FLOW_SECONDS, HOSTED_PAGE, Start, Started};
 
 use std::collections::BTreeSet;
 

@@ -19,6 +19,9 @@ use crate::upstream::{Departure, Provider};
 /// How long a browser may be away, seconds.
 pub const FLOW_SECONDS: u64 = 600;
 
+/// Where hosted pages pick up what has come of a flow, below the public address.
+pub const HOSTED_PAGE: &str = "/ui/callback";
+
 /// The longest that a page may ask to see again.
 const LONGEST_PAGE_STATE: usize = 1024;
 
@@ -154,15 +157,17 @@ impl TenantRef {
         }
     }
 
-    /// The page that a browser is led back to: one of the tenant's, or one that is registered with
-    /// the provider.
+    /// The page that a browser is led back to: one of the tenant's, one that is registered with the
+    /// provider, or the hosted one.
     pub(super) async fn page(
         &self,
         provider: &Provider,
         given: Option<&str>,
     ) -> Result<ReturnUrl, Refusal> {
         let settings = self.settings().await?;
+        let hosted = format!("{}{HOSTED_PAGE}", self.0.node.issuer);
         let listed = settings.redirect_urls.iter().chain(&provider.redirect_uris);
+        let listed = listed.chain([&hosted]);
         let given = given.ok_or_else(|| Refusal::field("redirect_uri", "is required"))?;
         ReturnUrl::among(listed.map(String::as_str), given)
             .ok_or_else(|| not_listed("redirect_uri"))

@@ -8,7 +8,7 @@ mod search;
 use janua_storage::capability::email_verification;
 use janua_storage::capability::users::{self, Changes, Profile, Register, Update};
 use janua_storage::command::{Command, Reply};
-use janua_storage::ids::UserId;
+use janua_storage::ids::{SessionId, UserId};
 
 pub use export::Export;
 pub use import::{BATCH, Begun, ForeignHash, Immigrant, Importing};
@@ -48,6 +48,8 @@ pub struct Registered {
     /// As it was created.
     pub profile: Profile,
     /// Its first session; `None` where newcomers get none.
+    pub session: Option<SessionId>,
+    /// The tokens of that session.
     pub tokens: Option<Tokens>,
 }
 
@@ -125,10 +127,13 @@ impl TenantRef {
         token: Option<janua_storage::secret::Secret>,
     ) -> Result<Registered, Refusal> {
         match answer.reply {
-            Reply::Registered(profile) => Ok(Registered { profile: *profile, tokens: None }),
+            Reply::Registered(profile) => {
+                Ok(Registered { profile: *profile, session: None, tokens: None })
+            }
             Reply::SignedIn(_) => {
-                let SignedIn { profile, tokens, .. } = self.signed_in(answer, token).await?;
-                Ok(Registered { profile, tokens: Some(tokens) })
+                let SignedIn { profile, session, tokens, .. } =
+                    self.signed_in(answer, token).await?;
+                Ok(Registered { profile, session: Some(session), tokens: Some(tokens) })
             }
             reply => Err(unexpected(&reply)),
         }

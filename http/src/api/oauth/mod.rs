@@ -191,7 +191,7 @@ fn told(led: Led, provider: &str) -> String {
 }
 
 /// The cookie by which a browser is known again.
-fn remember(call: &Call, started: &Started) -> Result<HeaderValue, Error> {
+pub(crate) fn remember(call: &Call, started: &Started) -> Result<HeaderValue, Error> {
     let name = cookie_name(call, &started.flow);
     let https = call.app.settings.is_https();
     cookies::set(&name, started.browser.expose(), FLOW_SECONDS, https).ok_or_else(Error::internal)

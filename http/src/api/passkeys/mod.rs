@@ -13,9 +13,9 @@ use janua_storage::secret::{Purpose, Secret};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use self::credential::AttestedCredential;
+pub use self::credential::AttestedCredential;
 pub use self::credential::SignedCredential;
-use self::options::{CreationOptions, RequestOptions, Selection};
+pub use self::options::{CreationOptions, RequestOptions, Selection};
 use super::sessions::SessionTokens;
 use crate::call::Call;
 use crate::endpoint::{Access, Endpoint, Limit, delete, get, patch, post};

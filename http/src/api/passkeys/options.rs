@@ -140,7 +140,7 @@ fn descriptors(credentials: Vec<Vec<u8>>) -> Vec<Descriptor> {
 }
 
 impl CreationOptions {
-    pub(super) fn of(options: RegistrationOptions, selection: Selection) -> Self {
+    pub(crate) fn of(options: RegistrationOptions, selection: Selection) -> Self {
         let resident_key = selection.resident_key.unwrap_or(Requirement::Preferred);
         let parameters = |alg| Parameters { kind: PUBLIC_KEY, alg };
         Self {

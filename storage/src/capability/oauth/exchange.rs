@@ -49,8 +49,14 @@ impl Exchange {
 impl Redeem {
     pub(super) fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
         let found = OneTime::find(step, &self.code)?;
-        let Content::Exchange(exchange) = found.content.clone() else {
-            return Err(Rejection::InvalidToken.into());
+        let exchange = match found.content.clone() {
+            Content::Exchange(exchange) => exchange,
+            Content::HandedOver(handed_over) => {
+                found.spend(step, &self.code)?;
+                let signed_in = handed_over.take_over(step, &self.entry.start)?;
+                return Ok(Reply::SignedIn(Box::new(signed_in)));
+            }
+            _ => return Err(Rejection::InvalidToken.into()),
         };
         let mut user = User::load(step, exchange.user)?.ok_or(Rejection::InvalidToken)?;
         // A way in that has been closed since leads nowhere any more.

@@ -1,12 +1,14 @@
 //! Sessions: begun by a login, carried by a rotating refresh token, ended once and for all.
 
 mod end;
+mod hand_over;
 mod refresh;
 
 use serde::{Deserialize, Serialize};
 
 pub use end::{EndAll, EndReason, Ended, Expire, LogOut, Revoke, RevokeOthers};
 pub(crate) use end::{end_all, forget};
+pub use hand_over::{HandOver, HandedOver};
 pub use refresh::{PREDECESSOR_GRACE, Refresh, RefreshToken, Renewed};
 
 use crate::capability::users::{Profile, Status, User};
@@ -175,6 +177,8 @@ pub enum Command {
     Expire(Expire),
     /// End sessions of everybody, after a restore.
     EndAll(EndAll),
+    /// Leave a session where an application finds it by a code.
+    HandOver(HandOver),
 }
 
 pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, Stop> {
@@ -185,6 +189,7 @@ pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, 
         Command::RevokeOthers(command) => command.apply(step),
         Command::Expire(command) => command.apply(step),
         Command::EndAll(command) => command.apply(step),
+        Command::HandOver(command) => command.apply(step),
     }
 }
 

@@ -26,7 +26,8 @@ const DOORS: [Kind; 6] = [
     Kind::RefreshToken,
 ];
 
-/// Another id for the cluster, so that no node of the old one can join the new one.
+/// Another id for the cluster, so that no node of the old one can join the new one; its nodes are
+/// forgotten, and the one that is left makes itself known when it starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rename {
     /// Drawn for the new cluster.
@@ -79,6 +80,10 @@ pub struct Erase {
 
 impl Rename {
     pub(super) fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
+        let nodes = keys::range(step.tenant, Kind::Node);
+        for node in first_keys(step, &nodes, usize::MAX)? {
+            step.delete(node);
+        }
         change_cluster(step, |cluster| cluster.id = self.id)
     }
 }

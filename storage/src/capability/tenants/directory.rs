@@ -61,6 +61,13 @@ pub struct Forget {
     pub number: TenantNumber,
 }
 
+/// Marks a position in the log of a shard: whatever was answered before is applied before it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Drawn for one backup.
+    pub value: [u8; 16],
+}
+
 /// Remembers to whom backups are encrypted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetRecoveryKey {
@@ -141,6 +148,14 @@ impl Forget {
             step.delete(slug);
         }
         step.delete(keys::unsettled(self.number));
+        Ok(Reply::Done)
+    }
+}
+
+impl Mark {
+    pub(super) fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
+        in_the_directory(step)?;
+        step.put(keys::single(step.tenant, Kind::BackupMark), &self.value)?;
         Ok(Reply::Done)
     }
 }

@@ -119,7 +119,7 @@ impl World {
         };
         let entry = entry(challenge, temp(challenge));
         let log_in = passkeys::Command::LogIn(Box::new(PasskeyLogIn { assertion, entry }));
-        self.propose_in(tenant, Command::Passkeys(log_in))
+        self.propose_for(tenant, Command::Passkeys(log_in))
     }
 }
 
@@ -270,7 +270,7 @@ fn a_passkey_and_its_challenge_are_of_one_tenant() {
     assert_eq!(refused, Err(Rejection::InvalidToken), "the challenge is unknown there");
     let ceremony = Ceremony { aim: Aim::LogIn(Whose::Anybody), state: sealed() };
     let begin = passkeys::Command::Begin(Box::new(Begin { challenge, ceremony }));
-    assert_eq!(world.propose_in(other, Command::Passkeys(begin)), Ok(Reply::Done));
+    assert_eq!(world.propose_for(other, Command::Passkeys(begin)), Ok(Reply::Done));
     let refused = world.log_in_with_passkey_in(other, 1, 10, 5);
     assert_eq!(refused, Err(Rejection::InvalidCredentials), "so is the passkey");
     let there = View::new(&world.records, other);

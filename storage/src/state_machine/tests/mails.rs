@@ -98,7 +98,7 @@ impl World {
         self.view().mails(false).expect("no fault").len()
     }
 
-    fn known(&self) -> User {
+    fn known_user(&self) -> User {
         self.view().user_by_email(&email(1)).expect("no fault").expect("an account")
     }
 
@@ -129,7 +129,7 @@ fn a_token_verifies_its_address_once_and_only_in_time() {
     late.pass(HOUR);
     assert_eq!(late.propose(confirm(1)), Err(Rejection::InvalidToken));
     assert_eq!(world.propose(confirm(1)), Ok(Reply::Done));
-    assert!(world.known().profile.email_verified);
+    assert!(world.known_user().profile.email_verified);
     assert_eq!(world.propose(confirm(1)), Err(Rejection::TokenUsed));
     assert!(world.events().contains(&"user.email_verified"));
 }
@@ -176,7 +176,7 @@ fn a_reset_ends_every_session_and_every_older_token() {
     }
     assert_eq!(world.propose(reset(10)), Ok(Reply::Count(1)));
     assert_eq!(world.refresh(1, 30), Err(Rejection::SessionRevoked));
-    assert_eq!(world.known().password.expect("a password").generation, 2);
+    assert_eq!(world.known_user().password.expect("a password").generation, 2);
     assert_eq!(world.view().lockout(&email(1)).expect("no fault"), None, "it unlocks");
     assert_eq!(world.propose(reset(10)), Err(Rejection::TokenUsed));
     assert_eq!(world.propose(reset(11)), Err(Rejection::InvalidToken));
@@ -192,7 +192,7 @@ fn who_registered_another_s_address_is_out_once_its_owner_comes() {
         level(world.propose(forgot(email(1), 10)));
         assert!(world.propose(send_link(email(1), 20, false)).is_ok());
         assert!(world.propose(command).is_ok());
-        let owner = world.known();
+        let owner = world.known_user();
         assert!(owner.profile.email_verified);
         assert!(owner.password.is_none_or(|password| password.phc == "new"));
         assert_eq!(world.refresh(1, 30), Err(Rejection::SessionRevoked));
@@ -206,10 +206,10 @@ fn a_generation_never_comes_twice() {
     level(world.propose(forgot(email(1), 10)));
     assert!(world.propose(send_link(email(1), 20, false)).is_ok());
     signed_in(world.propose(follow(20, 5, false)));
-    assert_eq!(world.known().generation(), 0, "the unverified password is gone");
+    assert_eq!(world.known_user().generation(), 0, "the unverified password is gone");
     level(world.propose(forgot(email(1), 11)));
     assert_eq!(world.propose(reset(11)), Ok(Reply::Count(1)));
-    assert!(world.known().generation() > 1);
+    assert!(world.known_user().generation() > 1);
     assert_eq!(world.propose(reset(10)), Err(Rejection::InvalidToken));
 }
 
@@ -224,7 +224,7 @@ fn a_link_makes_an_account_only_where_it_may_when_it_is_sent_and_when_it_is_foll
     assert_eq!(world.propose(follow(21, 5, false)), Err(Rejection::InvalidToken));
     let newcomer = signed_in(world.propose(follow(21, 5, true))).profile;
     assert!(newcomer.email_verified);
-    assert_eq!(world.known().password, None);
+    assert_eq!(world.known_user().password, None);
     assert_eq!(world.propose(follow(21, 6, true)), Err(Rejection::TokenUsed));
 }
 

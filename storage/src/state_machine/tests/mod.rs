@@ -4,6 +4,7 @@ mod factors;
 mod guesses;
 mod mails;
 mod refresh;
+mod tenants;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -53,10 +54,10 @@ impl World {
     }
 
     fn propose(&mut self, command: Command) -> Outcome {
-        self.propose_in(TENANT, command)
+        self.propose_for(TENANT, command)
     }
 
-    fn propose_in(&mut self, tenant: TenantNumber, command: Command) -> Outcome {
+    fn propose_for(&mut self, tenant: TenantNumber, command: Command) -> Outcome {
         let proposal = Proposal {
             tenant,
             proposed: self.now,

@@ -1,0 +1,166 @@
+//! What a visit carries from page to page, in the address of each: whose page it is, where the visit
+//! ends, and in which language. Nothing of it is believed: the tenant must exist, and where a login
+//! may lead is settled by the tenant.
+
+use janua_actors::redirect::{self, ReturnUrl};
+use janua_actors::settings::Settings;
+use janua_storage::ids::TenantId;
+use janua_storage::secret::Secret;
+use url::form_urlencoded;
+
+use super::language::Language;
+use crate::error::{Detail, Error};
+
+/// The longest state that an application may have handed back to it.
+const LONGEST_STATE: usize = 512;
+
+/// A visit, as its address tells it.
+#[derive(Debug, Clone, Default)]
+pub struct Visit {
+    /// The tenant, where it is not the default one.
+    pub tenant: Option<TenantId>,
+    /// Where the visit ends: one of the tenant's own addresses.
+    pub redirect: Option<ReturnUrl>,
+    /// What the application wants back with the code (RFC 6749 §4.1.1).
+    pub state: Option<String>,
+    /// The language that the visitor has chosen.
+    pub language: Option<Language>,
+    /// The provider that a page is about.
+    pub provider: Option<String>,
+}
+
+/// The value of a parameter; one that stands twice says nothing.
+pub fn parameter(query: &str, name: &str) -> Option<String> {
+    let mut values = form_urlencoded::parse(query.as_bytes()).filter(|(known, _)| known == name);
+    let (_, value) = values.next()?;
+    values.next().is_none().then(|| value.into_owned()).filter(|value| !value.is_empty())
+}
+
+impl Visit {
+    /// The visit of a request to a tenant with these settings.
+    pub fn of(query: &str, settings: &Settings) -> Result<Self, Error> {
+        let redirect = parameter(query, "redirect_uri");
+        let redirect = redirect.map(|given| redirect::checked(settings, "redirect_uri", &given));
+        let state = parameter(query, "state");
+        if state.as_ref().is_some_and(|state| state.len() > LONGEST_STATE) {
+            let rule = "must have at most 512 bytes";
+            return Err(Error::invalid(vec![Detail::new("state", rule)]));
+        }
+        Ok(Self {
+            tenant: parameter(query, "tenant").and_then(|id| id.parse().ok()),
+            redirect: redirect.transpose()?,
+            state,
+            language: parameter(query, "lang").and_then(|tag| Language::of_tag(&tag)),
+            provider: parameter(query, "provider").filter(|name| is_provider_name(name)),
+        })
+    }
+
+    /// The address of another page of the same visit.
+    pub fn to(&self, path: &str) -> String {
+        self.address(path, self.language)
+    }
+
+    /// The same with a parameter of its own, such as `done=1`.
+    pub fn with(&self, path: &str, parameter: &str) -> String {
+        let address = self.to(path);
+        let separator = if address.contains('?') { '&' } else { '?' };
+        format!("{address}{separator}{parameter}")
+    }
+
+    /// The address of a page in another language.
+    pub fn in_language(&self, path: &str, language: Language) -> String {
+        self.address(path, Some(language))
+    }
+
+    /// Where the application hears of the login.
+    pub fn end(&self, code: &Secret) -> Option<String> {
+        let state = self.state.iter().map(|state| ("state", state.as_str()));
+        let told = [("code", code.expose())].into_iter().chain(state);
+        Some(self.redirect.as_ref()?.telling(told))
+    }
+
+    /// The same visit, about a provider.
+    pub fn about(&self, provider: &str) -> Self {
+        Self { provider: Some(provider.into()), ..self.clone() }
+    }
+
+    /// The visit in one text, from which another request goes on with it.
+    pub fn query(&self) -> String {
+        self.to("").trim_start_matches('?').to_owned()
+    }
+
+    fn address(&self, path: &str, language: Option<Language>) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        if let Some(tenant) = &self.tenant {
+            query.append_pair("tenant", tenant.as_str());
+        }
+        if let Some(redirect) = &self.redirect {
+            query.append_pair("redirect_uri", redirect.as_str());
+        }
+        if let Some(state) = &self.state {
+            query.append_pair("state", state);
+        }
+        if let Some(language) = language {
+            query.append_pair("lang", language.tag());
+        }
+        if let Some(provider) = &self.provider {
+            query.append_pair("provider", provider);
+        }
+        let query = query.finish();
+        if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+    }
+}
+
+/// Whether it may be the name of a provider.
+fn is_provider_name(name: &str) -> bool {
+    name.len() <= 64
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> Settings {
+        Settings { redirect_urls: vec!["https://app.example/back".into()], ..Settings::default() }
+    }
+
+    fn visit(query: &str) -> Result<Visit, Error> {
+        Visit::of(query, &settings())
+    }
+
+    #[test]
+    fn a_visit_goes_on_from_page_to_page() {
+        let query =
+            "tenant=ten_1&redirect_uri=https%3A%2F%2Fapp.example%2Fback&state=a%26b&lang=es";
+        assert_eq!(visit(query).unwrap().to("/ui/sign-up"), format!("/ui/sign-up?{query}"));
+        assert_eq!(visit("token=x").unwrap().to("/ui/mfa"), "/ui/mfa");
+    }
+
+    #[test]
+    fn a_visit_ends_where_the_tenant_lets_it() {
+        let code = Secret::given("code_1_x");
+        let query = "redirect_uri=https://app.example/back&state=s%20t";
+        let end = visit(query).unwrap().end(&code).unwrap();
+        assert_eq!(end, "https://app.example/back?code=code_1_x&state=s+t");
+        for elsewhere in [
+            "https://evil.example/back",
+            "//evil.example",
+            "/\\evil.example",
+            "https://app.example@evil.example/back",
+            "https://app.example/back/../evil",
+            "javascript:alert(1)",
+        ] {
+            let query: String = form_urlencoded::Serializer::new(String::new())
+                .append_pair("redirect_uri", elsewhere)
+                .finish();
+            assert!(visit(&query).is_err(), "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn what_stands_twice_is_not_chosen_from() {
+        assert_eq!(parameter("token=a&token=b", "token"), None);
+        assert_eq!(parameter("token=a", "token").as_deref(), Some("a"));
+    }
+}

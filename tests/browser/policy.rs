@@ -1,0 +1,132 @@
+//! What every page promises whoever opens it: how little it loads, how little it may do, how quickly
+//! it is there.
+
+use std::time::{Duration, Instant};
+
+use janua_tests::Node;
+use janua_tests::node::answer;
+use janua_tests::people::PASSWORD;
+use janua_tests::visitor::Visitor;
+use reqwest::Method;
+use serde_json::json;
+
+/// The pages that anybody can open.
+const PAGES: [&str; 10] = [
+    "/ui/sign-in",
+    "/ui/sign-up",
+    "/ui/magic-link",
+    "/ui/magic-link?token=ml_1_x",
+    "/ui/forgot",
+    "/ui/reset?token=rst_1_x",
+    "/ui/verify?token=evt_1_x",
+    "/ui/done/mail-sent",
+    "/ui/done/signed-out",
+    "/ui/sign-in?redirect_uri=https://nowhere.example",
+];
+
+const MOST_BYTES: usize = 50 * 1024;
+
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; \
+                      connect-src 'self'; form-action 'self'; base-uri 'none'; \
+                      frame-ancestors 'none'";
+
+/// What a page loads.
+fn loaded(page: &str) -> Vec<String> {
+    let sources = page.split(['"']).filter(|text| text.starts_with("/ui/assets/"));
+    sources.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn every_page_is_small_and_may_do_little() {
+    let node = Node::start().await;
+    let mut visitor = Visitor::opens(&node, "/ui/sign-up").await;
+    visitor.submits("/ui/sign-up", &[("email", "alice@example.com"), ("password", PASSWORD)]).await;
+    for path in PAGES.iter().chain(["/ui/account", "/ui/passkeys"].iter()) {
+        visitor.goes_to(path).await;
+        let page = visitor.page.clone();
+        assert_eq!(page.header("content-security-policy"), POLICY, "{path}");
+        assert_eq!(page.header("referrer-policy"), "no-referrer", "{path}");
+        assert_eq!(page.header("x-frame-options"), "DENY", "{path}");
+        assert_eq!(page.header("cache-control"), "no-store", "{path}");
+        assert_eq!(page.header("content-type"), "text/html; charset=utf-8", "{path}");
+        for inline in [" style=", "<style", " onclick=", "<script>", "javascript:"] {
+            assert!(!page.text.contains(inline), "{path}: {inline}");
+        }
+        let mut bytes = page.text.len();
+        let assets = loaded(&page.text);
+        assert_eq!(assets.len(), 2, "{path}: {assets:?}");
+        for asset in assets {
+            bytes += node.api.get(&asset).await.text.len();
+        }
+        assert!(bytes < MOST_BYTES, "{path}: {bytes}");
+    }
+}
+
+#[tokio::test]
+async fn what_pages_load_is_kept_for_ever_and_compressed() {
+    let node = Node::start().await;
+    let page = node.api.get("/ui/sign-in").await;
+    for path in loaded(&page.text) {
+        let request = node.api.request(Method::GET, &path).header("Accept-Encoding", "gzip");
+        let asset = answer(request).await;
+        assert_eq!(asset.status, 200, "{path}");
+        assert_eq!(asset.header("cache-control"), "public, max-age=31536000, immutable");
+        assert_eq!(asset.header("content-encoding"), "gzip");
+        // Another version's name, while nodes are being renewed.
+        let extension = path.rsplit_once('.').expect("an extension").1;
+        let other = node.api.get(&format!("/ui/assets/pages-0000.{extension}")).await;
+        assert_eq!((other.status, other.header("cache-control")), (200, "public, max-age=300"));
+    }
+    let unknown = node.api.get("/ui/assets/other-1.css").await;
+    unknown.is_no(404, "resource_not_found");
+}
+
+#[tokio::test]
+async fn a_tenant_dresses_its_pages() {
+    let node = Node::start().await;
+    let branding =
+        json!({ "logoUrl": "https://cdn.example.com/a/logo.svg", "primaryColor": "#ffcc00" });
+    node.configure(
+        json!({ "mail": { "brand": "Acme <b>", "locale": "es" }, "branding": branding }),
+    )
+    .await;
+    let visitor = Visitor::speaking("de", &node, "/ui/sign-in").await;
+    visitor.reads("<html lang=\"es\">");
+    visitor.reads("para continuar en Acme &#60;b&#62;");
+    visitor.reads("<img src=\"https://cdn.example.com/a/logo.svg\" alt=\"Acme &#60;b&#62;\"");
+    let policy = visitor.page.header("content-security-policy");
+    assert!(policy.contains("img-src data: https://cdn.example.com;"), "{policy}");
+    visitor.reads("/ui/assets/theme-ffcc00.css");
+    let theme = node.api.get("/ui/assets/theme-ffcc00.css").await;
+    assert!(theme.text.contains("--accent:#ffcc00;--on-accent:#000000;"), "{}", theme.text);
+    assert!(!theme.text.contains("--link:#ffcc00}@"), "yellow on white cannot be read");
+    let refused = node.configuration(json!({ "branding": { "primaryColor": "red" } })).await;
+    refused.is_no(400, "validation_error");
+}
+
+#[tokio::test]
+async fn a_page_is_there_at_once() {
+    let node = Node::start().await;
+    let mut times = Vec::new();
+    for path in PAGES.iter().cycle().take(80) {
+        let started = Instant::now();
+        node.api.get(path).await;
+        times.push(started.elapsed());
+    }
+    times.sort_unstable();
+    // Other tests run beside this one; what they take is not the page's.
+    let quarter = times[times.len() / 4];
+    assert!(quarter < Duration::from_millis(10), "{quarter:?}");
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_said_as_a_page() {
+    let node = Node::start().await;
+    let mut visitor = Visitor::opens(&node, "/ui/sign-in?tenant=ten_other").await;
+    assert_eq!(visitor.page.status, 404);
+    visitor.reads_heading("That did not work");
+    visitor.goes_to("/ui/done/nothing?lang=es").await;
+    visitor.reads_heading("No ha funcionado");
+    // A program is told in the envelope.
+    node.api.get("/ui/done/nothing").await.is_no(404, "resource_not_found");
+}
