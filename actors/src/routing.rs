@@ -62,24 +62,8 @@ impl Node {
         self.followed.0.insert(number, held.clone());
         Some(held)
     }
-}
 
-impl Directory {
-    /// Whether this node is to answer for a tenant; the refusal says where else. A node without others
-    /// answers for all.
-    pub fn led_here(&self, number: TenantNumber) -> Result<(), Refusal> {
-        let home = self.node().shards.of(number);
-        if home.is_leader() || self.gateway().is_none() { Ok(()) } else { Err(home.elsewhere()) }
-    }
-
-    /// The shard of a tenant.
-    pub fn shard_of(&self, number: TenantNumber) -> ShardId {
-        self.node().shards.shard_of(number)
-    }
-
-    /// Where a shard is led, as soon as that is known and there is a way to it. The node that was
-    /// `asked` last and does not lead is asked again only if nothing better is known than it had
-    /// itself to say: `hint`. Waits for as long as it takes.
+    /// See [`Directory::place_of`].
     pub async fn place_of(
         &self,
         shard: ShardId,
@@ -87,9 +71,9 @@ impl Directory {
         hint: Option<u64>,
     ) -> Result<Place, Refusal> {
         let no_such_shard = || Refusal::unavailable(format!("there is no shard {shard}"));
-        let mut leadership = self.node().shards.get(shard).ok_or_else(no_such_shard)?.leadership();
+        let mut leadership = self.shards.get(shard).ok_or_else(no_such_shard)?.leadership();
         let stopped = || Refusal::unavailable("the shard has stopped");
-        let gateway = self.gateway();
+        let gateway = self.gateway.get();
         let mut links = gateway.map(Gateway::changes);
         loop {
             let leader = {
@@ -117,6 +101,32 @@ impl Directory {
                 () = sleep(RECHECK) => {}
             }
         }
+    }
+}
+
+impl Directory {
+    /// Whether this node is to answer for a tenant; the refusal says where else. A node without others
+    /// answers for all.
+    pub fn led_here(&self, number: TenantNumber) -> Result<(), Refusal> {
+        let home = self.node().shards.of(number);
+        if home.is_leader() || self.gateway().is_none() { Ok(()) } else { Err(home.elsewhere()) }
+    }
+
+    /// The shard of a tenant.
+    pub fn shard_of(&self, number: TenantNumber) -> ShardId {
+        self.node().shards.shard_of(number)
+    }
+
+    /// Where a shard is led, as soon as that is known and there is a way to it. The node that was
+    /// `asked` last and does not lead is asked again only if nothing better is known than it had
+    /// itself to say: `hint`. Waits for as long as it takes.
+    pub async fn place_of(
+        &self,
+        shard: ShardId,
+        asked: Option<u64>,
+        hint: Option<u64>,
+    ) -> Result<Place, Refusal> {
+        self.node().place_of(shard, asked, hint).await
     }
 
     /// Who leads a shard, as this node knows it.

@@ -89,8 +89,8 @@ pub(crate) enum Payload<B> {
 
 /// What a piece from another node begins with, when it is one, and when there are no more. Anything
 /// else is the code of a fault.
-const PIECE: u8 = 0;
-const END: u8 = 255;
+pub(crate) const PIECE: u8 = 0;
+pub(crate) const END: u8 = 255;
 
 impl<B: Stream> Payload<B> {
     /// The whole body, when it is of this media type, not too large, and arrives in time.

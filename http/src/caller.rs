@@ -165,11 +165,7 @@ async fn operator(app: &App, claims: &Claims<'_>, vouched: Vouched) -> Result<Ca
 }
 
 /// The operator, acting for the tenant that the request names.
-async fn for_a_tenant(
-    app: &App,
-    claims: &Claims<'_>,
-    vouched: Vouched,
-) -> Result<Caller, Error> {
+async fn for_a_tenant(app: &App, claims: &Claims<'_>, vouched: Vouched) -> Result<Caller, Error> {
     let mut caller = operator(app, claims, vouched).await?;
     caller.tenant = tenant(app, claims, None).await?;
     caller.named_tenant = claims.tenant.is_some();

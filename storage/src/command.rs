@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::capability::cluster;
 use crate::capability::api_keys::ApiKey;
+use crate::capability::cluster;
 use crate::capability::mfa::Challenged;
 use crate::capability::oauth::{Arrival, Linked};
 use crate::capability::passkeys::Passkey;

@@ -2,8 +2,8 @@
 //! what is written today must be there. To add a line, run the test: it prints what is missing.
 
 mod factors;
-mod managed;
 mod mail;
+mod managed;
 mod providers;
 
 use std::fmt::Debug;

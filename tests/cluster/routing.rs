@@ -64,8 +64,11 @@ async fn the_operator_is_served_by_every_node() {
             let read = operator(cluster.node(other), Method::GET, "/admin/tenants/default").await;
             assert_eq!(read.is_yes(200).data()["settings"]["mail"]["brand"], name.as_str());
         }
-        operator(node, Method::GET, "/admin/tenants/ten_unknown").await.is_no(404, "resource_not_found");
-        let wrong = node.api.request(Method::GET, "/admin/tenants/default").bearer_auth("jop_wrong");
+        operator(node, Method::GET, "/admin/tenants/ten_unknown")
+            .await
+            .is_no(404, "resource_not_found");
+        let wrong =
+            node.api.request(Method::GET, "/admin/tenants/default").bearer_auth("jop_wrong");
         answer(wrong).await.is_no(401, "invalid_token");
     }
 }
@@ -137,8 +140,11 @@ async fn users_are_imported_through_a_node_that_does_not_own_them() {
 async fn what_was_under_way_when_the_leader_died_is_done_once() {
     let cluster = Cluster::of(3).await;
     let leader = cluster.leader_of_the_default_tenant().await;
-    let others: Vec<&Node> =
-        EVERY.iter().filter(|number| **number != leader).map(|number| cluster.node(*number)).collect();
+    let others: Vec<&Node> = EVERY
+        .iter()
+        .filter(|number| **number != leader)
+        .map(|number| cluster.node(*number))
+        .collect();
     let register = async |node: &Node, number: usize| {
         let body = json!({ "email": format!("user-{number}@example.com"), "password": PASSWORD });
         let mut request = node.api.request(Method::POST, "/auth/register").json(&body);

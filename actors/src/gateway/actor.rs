@@ -14,7 +14,8 @@ use ractor_cluster::node::NodeServerSessionInformation;
 use super::Gateway;
 use super::frame::{self, Frame, Kind};
 use super::inbound::Inbound;
-use super::link::{Link, Lost};
+use super::link::{Link, Lost, Replied};
+use super::pieces::Pieces;
 
 /// The scope of process groups in which gateways are found.
 const SCOPE: &str = "janua";
@@ -123,7 +124,7 @@ impl State {
         while let Some(part) = frame::next(&mut batch) {
             let Some(part) = inbound.whole(part) else { continue };
             let answer = match part.kind {
-                Kind::Request | Kind::Stream | Kind::Hash | Kind::Write => {
+                Kind::Request | Kind::Stream | Kind::Hash | Kind::Write | Kind::Read => {
                     inbound.work_on(&self.gateway, part);
                     continue;
                 }
@@ -141,8 +142,25 @@ impl State {
                     }
                     continue;
                 }
+                Kind::ReplyPiece => {
+                    if let Some(link) = &link {
+                        link.goes_on(part.call, part.bytes);
+                    }
+                    continue;
+                }
+                Kind::ReplyGrant => {
+                    inbound.grants.add(part.call, part.within_ms);
+                    continue;
+                }
                 Kind::Beat => continue,
-                Kind::Reply => Ok(part.bytes),
+                Kind::ReplyStream => {
+                    let Some(link) = &link else { continue };
+                    let arriving = link.begins_reply(part.call);
+                    let rest = (self.gateway.clone(), (peer, part.call), arriving);
+                    let rest = Some(Pieces::of_reply(rest.0, rest.1, rest.2));
+                    Ok(Replied { bytes: part.bytes, rest })
+                }
+                Kind::Reply => Ok(Replied { bytes: part.bytes, rest: None }),
                 Kind::Busy => Err(Lost::Busy),
                 Kind::Broken => Err(Lost::Unknown),
             };

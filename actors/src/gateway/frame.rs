@@ -38,10 +38,18 @@ pub enum Kind {
     Piece = 9,
     /// So many more pieces may be sent.
     Grant = 10,
+    /// Say what is recorded under this key.
+    Read = 11,
+    /// The answer to one of these, the rest of which comes in pieces.
+    ReplyStream = 12,
+    /// A piece of the answer to this call.
+    ReplyPiece = 13,
+    /// So many more pieces of the answer may be sent.
+    ReplyGrant = 14,
 }
 
 impl Kind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 15] = [
         Self::Request,
         Self::Hash,
         Self::Write,
@@ -53,6 +61,10 @@ impl Kind {
         Self::Stream,
         Self::Piece,
         Self::Grant,
+        Self::Read,
+        Self::ReplyStream,
+        Self::ReplyPiece,
+        Self::ReplyGrant,
     ];
 }
 

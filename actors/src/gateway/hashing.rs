@@ -67,7 +67,7 @@ impl Origin {
         let job = codec::encode(&Job { password: password.expose().into(), wanted })?;
         let (gateway, within) = (&self.gateway, self.left());
         let done = gateway.call(self.peer, Kind::Hash, job.into(), Bytes::new(), within).await;
-        Ok(codec::decode(&done.map_err(Self::gone)?)?)
+        Ok(codec::decode(&done.map_err(Self::gone)?.bytes)?)
     }
 }
 
@@ -96,7 +96,7 @@ impl Done {
 }
 
 /// Does what another node asks for.
-pub(super) async fn work(node: &Arc<Node>, job: &[u8]) -> Option<(Bytes, Bytes)> {
+pub(super) async fn work(node: &Arc<Node>, job: &[u8]) -> Option<Vec<u8>> {
     let mut job: Job = codec::decode(job).ok()?;
     let password = Plaintext::new(&job.password);
     let done = match std::mem::replace(&mut job.wanted, Wanted::Hash) {
@@ -106,6 +106,5 @@ pub(super) async fn work(node: &Arc<Node>, job: &[u8]) -> Option<(Bytes, Bytes)>
             compared.map(|Verified { matches, rehashed }| Done::Compared { matches, rehashed })
         }
     };
-    let done = codec::encode(&done.unwrap_or_else(Done::of)).ok()?;
-    Some((done.into(), Bytes::new()))
+    codec::encode(&done.unwrap_or_else(Done::of)).ok()
 }

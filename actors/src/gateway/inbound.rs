@@ -5,15 +5,17 @@
 //! first try. What a peer sends by a new link therefore ends all that it had asked by the old one.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::Answer;
 use super::Gateway;
 use super::frame::{Frame, Kind, Part, Unfinished};
 use super::link::MOST_CALLS;
-use super::pieces::Pieces;
+use super::pieces::{Grants, Pieces};
 
 /// What one peer asks.
 pub(super) struct Inbound {
@@ -28,6 +30,8 @@ pub(super) struct Inbound {
     calls: HashMap<u64, AbortHandle>,
     /// Where the pieces of a call's body go.
     bodies: HashMap<u64, mpsc::UnboundedSender<Bytes>>,
+    /// What the peer asks for of answers that are sent in pieces.
+    pub grants: Arc<Grants>,
 }
 
 impl Inbound {
@@ -40,6 +44,7 @@ impl Inbound {
             tasks: JoinSet::new(),
             calls: HashMap::new(),
             bodies: HashMap::new(),
+            grants: Arc::default(),
         }
     }
 
@@ -91,18 +96,24 @@ impl Inbound {
         let pieces = (part.kind == Kind::Stream).then(|| {
             let (sender, arriving) = mpsc::unbounded_channel();
             self.bodies.insert(call, sender);
-            Pieces::new(gateway.clone(), (peer, call), arriving)
+            Pieces::of_request(gateway.clone(), (peer, call), arriving)
         });
-        let busy = self.calls.len() >= MOST_CALLS;
+        let (busy, grants) = (self.calls.len() >= MOST_CALLS, self.grants.clone());
         let task = self.tasks.spawn(async move {
-            let frame = match busy {
-                true => Frame::bare(Kind::Busy, call),
-                false => match gateway.work(peer, part, pieces).await {
-                    Some((head, body)) => Frame { head, body, ..Frame::bare(Kind::Reply, call) },
-                    None => Frame::bare(Kind::Broken, call),
-                },
-            };
-            gateway.reply(peer, frame).await;
+            if busy {
+                gateway.reply(peer, Frame::bare(Kind::Busy, call)).await;
+                return call;
+            }
+            match gateway.work(peer, part, pieces).await {
+                Some(Answer::Whole(head, body)) => {
+                    let frame = Frame { head, body, ..Frame::bare(Kind::Reply, call) };
+                    gateway.reply(peer, frame).await;
+                }
+                Some(Answer::Pieces(head, pieces)) => {
+                    grants.send_reply(&gateway, (peer, call), head, pieces).await;
+                }
+                None => gateway.reply(peer, Frame::bare(Kind::Broken, call)).await,
+            }
             call
         });
         self.calls.insert(call, task);

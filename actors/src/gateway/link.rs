@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use super::GatewayMessage;
 use super::frame::{self, Frame, Kind};
-use super::pieces::Grants;
+use super::pieces::{Grants, Pieces};
 
 /// Calls to one peer that may be under way.
 pub(super) const MOST_CALLS: usize = 2048;
@@ -42,7 +42,15 @@ pub enum Lost {
     Unknown,
 }
 
-type Answer = Result<Bytes, Lost>;
+/// What a peer has answered.
+pub struct Replied {
+    /// All of it, or its head.
+    pub bytes: Bytes,
+    /// The rest, where it comes in pieces.
+    pub rest: Option<Pieces>,
+}
+
+type Answer = Result<Replied, Lost>;
 
 /// The way to a peer.
 pub(super) struct Link {
@@ -55,6 +63,8 @@ pub(super) struct Link {
     bytes: AtomicUsize,
     /// What the peer asks for of bodies that are sent in pieces.
     pub grants: Grants,
+    /// Where the pieces of the peer's answers go.
+    replies: Mutex<HashMap<u64, mpsc::UnboundedSender<Bytes>>>,
     since: Instant,
     heard_ms: AtomicU64,
     meters: Meters,
@@ -64,6 +74,7 @@ struct Meters {
     requests: Counter,
     hashes: Counter,
     writes: Counter,
+    reads: Counter,
     shed: Counter,
     lost: Counter,
 }
@@ -75,6 +86,7 @@ impl Meters {
             requests: calls("request"),
             hashes: calls("hash"),
             writes: calls("write"),
+            reads: calls("read"),
             shed: metrics::counter!("janua_gateway_shed_total", "peer" => name.to_owned()),
             lost: metrics::counter!("janua_gateway_lost_total", "peer" => name.to_owned()),
         }
@@ -101,6 +113,7 @@ impl Link {
             calls: Semaphore::new(MOST_CALLS),
             bytes: AtomicUsize::new(0),
             grants: Grants::default(),
+            replies: Mutex::default(),
             since: Instant::now(),
             heard_ms: AtomicU64::new(0),
             meters: Meters::of(name),
@@ -160,6 +173,28 @@ impl Link {
         }
     }
 
+    /// Where the rest of an answer will arrive.
+    pub fn begins_reply(&self, call: u64) -> mpsc::UnboundedReceiver<Bytes> {
+        let (sender, arriving) = mpsc::unbounded_channel();
+        self.replies.lock().insert(call, sender);
+        arriving
+    }
+
+    /// A piece of an answer, to whoever reads it; as many as that one has asked for.
+    pub fn goes_on(&self, call: u64, piece: Bytes) {
+        if let Some(reply) = self.replies.lock().get(&call) {
+            // Whoever reads no more has said so.
+            let _ = reply.send(piece);
+        }
+    }
+
+    /// Nobody reads the rest of an answer any longer.
+    pub fn reads_no_more(&self, call: u64) {
+        if self.replies.lock().remove(&call).is_some() {
+            self.send(Frame::bare(Kind::Cancel, call));
+        }
+    }
+
     /// Sends what is no call.
     pub fn send(&self, frame: Frame) {
         // A link that has broken loses what is sent.
@@ -186,6 +221,7 @@ impl Link {
     /// The link has broken: nobody waits any longer for what was under way.
     pub fn end(&self) {
         self.pending.lock().take();
+        self.replies.lock().clear();
     }
 }
 
@@ -195,6 +231,7 @@ impl Meters {
             Kind::Request | Kind::Stream => self.requests.increment(1),
             Kind::Hash => self.hashes.increment(1),
             Kind::Write => self.writes.increment(1),
+            Kind::Read => self.reads.increment(1),
             _ => {}
         }
     }

@@ -12,8 +12,8 @@ mod link;
 mod members;
 mod origin;
 mod pieces;
+mod remote;
 mod sessions;
-mod write;
 
 #[cfg(test)]
 mod tests;
@@ -27,6 +27,7 @@ use bytes::Bytes;
 use dashmap::DashMap;
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use futures::stream::BoxStream;
 use janua_storage::ids::ShardId;
 use parking_lot::Mutex;
 use ractor::{Actor, ActorRef};
@@ -34,12 +35,13 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 pub use actor::GatewayMessage;
-pub use link::Lost;
+pub use link::{Lost, Replied};
 pub use members::MemberLinks;
-pub use pieces::{Pieces, Source};
+pub use pieces::{Piece, Pieces, Source};
 pub use sessions::{Links, Peer, Stream};
 
 pub(crate) use origin::Origin;
+pub(crate) use remote::Repeat;
 
 use self::actor::GatewayActor;
 use self::frame::{Frame, Kind, Part};
@@ -50,14 +52,22 @@ use crate::refusal::Refusal;
 
 /// Answers requests that other nodes have received.
 pub trait Worker: Send + Sync + 'static {
-    /// The answer, head and body, to a request whose client waits for `within`. Where its body comes
+    /// The answer to a request whose client waits for `within`. Where its body comes
     /// in `pieces`, they are read as they are wanted.
     fn work(
         &self,
         request: Bytes,
         pieces: Option<Pieces>,
         within: Duration,
-    ) -> BoxFuture<'static, (Bytes, Bytes)>;
+    ) -> BoxFuture<'static, Answer>;
+}
+
+/// What is answered to another node.
+pub enum Answer {
+    /// Head and body.
+    Whole(Bytes, Bytes),
+    /// The head, and a body that is sent as it is read.
+    Pieces(Bytes, BoxStream<'static, Piece>),
 }
 
 /// Calls other nodes, and has their calls answered. Cloning gives another handle on the same one.
@@ -181,7 +191,7 @@ impl Gateway {
         head: Bytes,
         body: Bytes,
         within: Duration,
-    ) -> Result<Bytes, Lost> {
+    ) -> Result<Replied, Lost> {
         self.call(peer, Kind::Request, head, body, within).await
     }
 
@@ -193,7 +203,7 @@ impl Gateway {
         head: Bytes,
         source: &mut impl Source,
         within: Duration,
-    ) -> Result<Bytes, Lost> {
+    ) -> Result<Replied, Lost> {
         let link = self.link(peer).ok_or(Lost::Unreachable)?;
         link.call_in_pieces(self.next_call(), head, source, within).await
     }
@@ -205,7 +215,7 @@ impl Gateway {
         head: Bytes,
         body: Bytes,
         within: Duration,
-    ) -> Result<Bytes, Lost> {
+    ) -> Result<Replied, Lost> {
         let link = self.link(peer).ok_or(Lost::Unreachable)?;
         link.call((kind, self.next_call()), head, body, within).await
     }
@@ -230,7 +240,7 @@ impl Gateway {
     }
 
     /// What a peer's call comes to; nothing when it could not be worked on to its end.
-    async fn work(&self, peer: u64, part: Part, pieces: Option<Pieces>) -> Option<(Bytes, Bytes)> {
+    async fn work(&self, peer: u64, part: Part, pieces: Option<Pieces>) -> Option<Answer> {
         let within = Duration::from_millis(part.within_ms.into());
         let work = async {
             match part.kind {
@@ -238,8 +248,9 @@ impl Gateway {
                     let work = self.0.worker.get()?.work(part.bytes, pieces, within);
                     Some(Origin::new(self.clone(), peer, within).scope(work).await)
                 }
-                Kind::Hash => hashing::work(&self.0.local.upgrade()?, &part.bytes).await,
-                Kind::Write => write::work(&self.0.local.upgrade()?, &part.bytes).await,
+                Kind::Hash => whole(hashing::work(&self.0.local.upgrade()?, &part.bytes).await),
+                Kind::Write => whole(remote::write(&self.0.local.upgrade()?, &part.bytes).await),
+                Kind::Read => whole(remote::read(&self.0.local.upgrade()?, &part.bytes).await),
                 _ => None,
             }
         };
@@ -253,4 +264,8 @@ impl Gateway {
             Err(_) => None,
         }
     }
+}
+
+fn whole(done: Option<Vec<u8>>) -> Option<Answer> {
+    done.map(|done| Answer::Whole(done.into(), Bytes::new()))
 }

@@ -1,53 +1,83 @@
 //! Bodies in pieces: what is too long to be sent whole is sent as its reader asks for it, a few pieces
-//! ahead, so that neither node has to hold it.
+//! ahead, so that neither node has to hold it. So go requests, and so go answers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, mpsc};
+use tokio::time::timeout;
 
 use super::Gateway;
 use super::frame::{Frame, Kind};
-use super::link::{Link, Lost};
+use super::link::{Link, Lost, Replied};
 
 /// How many pieces are sent ahead.
 const AHEAD: u32 = 8;
 
+/// How long a reader may take to ask for more of an answer.
+const STALLED: Duration = Duration::from_secs(120);
+
+/// A byte that says what a piece is, and what it holds.
+pub type Piece = (u8, Bytes);
+
 /// Where the pieces of a body come from.
 pub trait Source: Send {
-    /// The next piece: a byte that says what it is, and what it holds.
-    fn next(&mut self) -> impl Future<Output = (u8, Bytes)> + Send;
+    /// The next piece.
+    fn next(&mut self) -> impl Future<Output = Piece> + Send;
 }
 
-/// The body of a request that another node received, while it arrives there.
+/// A body that arrives from another node as it is read.
 pub struct Pieces {
     gateway: Gateway,
     peer: u64,
     call: u64,
+    grant: Kind,
     arriving: mpsc::UnboundedReceiver<Bytes>,
     begun: bool,
 }
 
 impl Pieces {
-    pub(super) fn new(
+    /// The body of a request that came from this peer.
+    pub(super) fn of_request(
         gateway: Gateway,
         (peer, call): (u64, u64),
         arriving: mpsc::UnboundedReceiver<Bytes>,
     ) -> Self {
-        Self { gateway, peer, call, arriving, begun: false }
+        Self { gateway, peer, call, grant: Kind::Grant, arriving, begun: false }
     }
 
-    /// The next piece as it was sent; nothing when there will be none. What was never asked for is
-    /// still whole where it came in.
+    /// The body of an answer that this peer gives.
+    pub(super) fn of_reply(
+        gateway: Gateway,
+        (peer, call): (u64, u64),
+        arriving: mpsc::UnboundedReceiver<Bytes>,
+    ) -> Self {
+        Self { gateway, peer, call, grant: Kind::ReplyGrant, arriving, begun: false }
+    }
+
+    /// The next piece as it was sent, its first byte before the rest; nothing when there will be none.
+    /// What was never asked for is still whole where it came in.
     pub async fn next(&mut self) -> Option<Bytes> {
         let granted = if self.begun { 1 } else { AHEAD };
         self.begun = true;
-        let grant = Frame { within_ms: granted, ..Frame::bare(Kind::Grant, self.call) };
+        let grant = Frame { within_ms: granted, ..Frame::bare(self.grant, self.call) };
         self.gateway.link(self.peer)?.send(grant);
         self.arriving.recv().await
+    }
+}
+
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        if self.grant == Kind::ReplyGrant
+            && let Some(link) = self.gateway.link(self.peer)
+        {
+            link.reads_no_more(self.call);
+        }
     }
 }
 
@@ -62,6 +92,30 @@ impl Grants {
             granted.add_permits(pieces as usize);
         }
     }
+
+    fn begin(&self, call: u64) -> Granted<'_> {
+        let granted = Arc::new(Semaphore::new(0));
+        self.0.lock().insert(call, granted.clone());
+        Granted(self, call, granted)
+    }
+
+    /// Sends an answer's pieces as they are asked for, after its head.
+    pub async fn send_reply(
+        &self,
+        gateway: &Gateway,
+        (peer, call): (u64, u64),
+        head: Bytes,
+        mut pieces: BoxStream<'static, Piece>,
+    ) {
+        let granted = self.begin(call);
+        gateway.reply(peer, Frame { head, ..Frame::bare(Kind::ReplyStream, call) }).await;
+        while let Ok(Ok(permit)) = timeout(STALLED, granted.2.acquire()).await {
+            permit.forget();
+            let Some(piece) = pieces.next().await else { return };
+            let Some(link) = gateway.link(peer) else { return };
+            link.send(in_frame(Kind::ReplyPiece, call, piece));
+        }
+    }
 }
 
 /// A call whose pieces are granted, until dropped.
@@ -73,26 +127,24 @@ impl Drop for Granted<'_> {
     }
 }
 
+fn in_frame(kind: Kind, call: u64, (first, rest): Piece) -> Frame {
+    Frame { head: Bytes::copy_from_slice(&[first]), body: rest, ..Frame::bare(kind, call) }
+}
+
 impl Link {
-    /// Calls the peer, and sends it the pieces that it asks for: the first byte of each, and the rest.
+    /// Calls the peer, and sends it the pieces that it asks for.
     pub async fn call_in_pieces(
         &self,
         call: u64,
         head: Bytes,
         source: &mut impl Source,
         within: Duration,
-    ) -> Result<Bytes, Lost> {
-        let granted = Arc::new(Semaphore::new(0));
-        self.grants.0.lock().insert(call, granted.clone());
-        let granted = Granted(&self.grants, call, granted);
+    ) -> Result<Replied, Lost> {
+        let granted = self.grants.begin(call);
         let sending = async {
             while let Ok(permit) = granted.2.acquire().await {
                 permit.forget();
-                let (first, rest) = source.next().await;
-                let mut head = BytesMut::with_capacity(1);
-                head.put_u8(first);
-                let frame = Frame::bare(Kind::Piece, call);
-                self.send(Frame { head: head.freeze(), body: rest, ..frame });
+                self.send(in_frame(Kind::Piece, call, source.next().await));
             }
             std::future::pending().await
         };

@@ -102,7 +102,7 @@ impl Worker for Echo {
         request: Bytes,
         pieces: Option<Pieces>,
         _: Duration,
-    ) -> BoxFuture<'static, (Bytes, Bytes)> {
+    ) -> BoxFuture<'static, Answer> {
         let backwards = self.0.clone();
         Box::pin(async move {
             backwards.asked.fetch_add(1, Ordering::SeqCst);
@@ -117,7 +117,11 @@ impl Worker for Echo {
                 }
             }
             let answer: Vec<u8> = request.iter().rev().copied().collect();
-            (answer.into(), Bytes::from_static(b"."))
+            if answer.is_empty() {
+                let numbers = futures::stream::iter((0..100).map(|number: u8| (number, Bytes::new())));
+                return Answer::Pieces(Bytes::from_static(b"numbers"), Box::pin(numbers));
+            }
+            Answer::Whole(answer.into(), Bytes::from_static(b"."))
         })
     }
 }
@@ -159,7 +163,8 @@ const LONG: Duration = Duration::from_secs(20);
 
 impl Pair {
     async fn ask(&self, body: impl Into<Bytes>, within: Duration) -> Result<Bytes, Lost> {
-        self.near.forward(2, Bytes::from_static(b"ab"), body.into(), within).await
+        let answer = self.near.forward(2, Bytes::from_static(b"ab"), body.into(), within).await;
+        answer.map(|answer| answer.bytes)
     }
 }
 
@@ -175,11 +180,10 @@ async fn each_call_gets_its_own_answer() {
         }
     });
     join_all(calls).await;
-    assert_eq!(pair.far.forward(1, Bytes::new(), Bytes::new(), LONG).await, Err(Lost::Unknown));
-    assert_eq!(
-        pair.near.forward(3, Bytes::new(), Bytes::new(), LONG).await,
-        Err(Lost::Unreachable)
-    );
+    let nobody_serves = pair.far.forward(1, Bytes::new(), Bytes::new(), LONG).await;
+    assert_eq!(nobody_serves.err(), Some(Lost::Unknown));
+    let nobody_is_there = pair.near.forward(3, Bytes::new(), Bytes::new(), LONG).await;
+    assert_eq!(nobody_is_there.err(), Some(Lost::Unreachable));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -196,7 +200,7 @@ async fn a_panic_and_a_late_answer_leave_the_outcome_unknown() {
     let pair = pair().await;
     let near = &pair.near;
     let panicked = near.forward(2, Bytes::from_static(b"panic"), Bytes::new(), LONG).await;
-    assert_eq!(panicked, Err(Lost::Unknown));
+    assert_eq!(panicked.err(), Some(Lost::Unknown));
     pair.worker.let_go.forget_permits(Semaphore::MAX_PERMITS);
     assert_eq!(pair.ask("late", Duration::from_millis(50)).await, Err(Lost::Unknown));
 }
@@ -284,6 +288,22 @@ async fn a_body_in_pieces_is_sent_as_it_is_asked_for() {
     let answer = under_way.await.expect("an answer");
     let all: String = (0..100).map(|number: u8| format!("+{number}")).collect();
     let backwards: String = format!("head{all}").chars().rev().collect();
-    assert_eq!(answer, format!("{backwards}."));
+    assert_eq!(answer.bytes, format!("{backwards}."));
     assert!(sent.load(Ordering::SeqCst) < 110, "and little more than was read");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_in_pieces_is_read_as_it_comes_or_given_up() {
+    let pair = pair().await;
+    let ask = || pair.near.forward(2, Bytes::new(), Bytes::new(), LONG);
+    let answer = ask().await.expect("an answer");
+    assert_eq!(answer.bytes, "numbers");
+    let mut rest = answer.rest.expect("the rest");
+    for number in 0..100 {
+        assert_eq!(rest.next().await, Some(Bytes::copy_from_slice(&[number])));
+    }
+    let mut rest = ask().await.expect("an answer").rest.expect("the rest");
+    assert_eq!(rest.next().await, Some(Bytes::from_static(&[0])));
+    drop(rest);
+    assert!(pair.ask("x", LONG).await.is_ok());
 }

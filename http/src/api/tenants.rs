@@ -6,6 +6,7 @@ use http::{HeaderValue, StatusCode};
 use janua_actors::capability::tenants::NewTenant;
 use janua_actors::settings::Settings;
 use janua_actors::tenant::TenantRef;
+use janua_storage::capability::tenants::Tenant as Record;
 use janua_storage::ids::TenantId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -75,11 +76,8 @@ async fn show(call: Call, _: Empty) -> Result<Data<Tenant>, Error> {
 
 async fn list(call: Call, Query(page): Query<Page>) -> Result<Data<Tenants>, Error> {
     let (some, total_count) = call.app.directory()?.tenants(page.offset(), page.limit()).await?;
-    let mut tenants = Vec::with_capacity(some.len());
-    for tenant in some {
-        let settings = tenant.settings().await?.as_ref().clone();
-        tenants.push(Tenant::of(&tenant, settings).await?);
-    }
+    let tenants = some.into_iter().map(|(record, settings)| Tenant::recorded(record, settings));
+    let tenants = tenants.collect();
     Ok(Data(Tenants { tenants, total_count, has_more: page.has_more(total_count) }))
 }
 
@@ -213,8 +211,11 @@ pub struct Tenant {
 
 impl Tenant {
     async fn of(tenant: &TenantRef, settings: Settings) -> Result<Self, Error> {
-        let record = tenant.record().await?;
-        Ok(Self { id: record.id.to_string(), name: record.name, slug: record.slug, settings })
+        Ok(Self::recorded(tenant.record().await?, settings))
+    }
+
+    fn recorded(record: Record, settings: Settings) -> Self {
+        Self { id: record.id.to_string(), name: record.name, slug: record.slug, settings }
     }
 }
 

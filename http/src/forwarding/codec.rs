@@ -6,13 +6,14 @@ use std::net::IpAddr;
 use bytes::{Buf, BufMut, Bytes};
 use http::uri::Uri;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, response};
-use crate::stream;
 use janua_actors::context::Operation;
+use janua_actors::gateway::Replied;
 use janua_actors::refusal::{Elsewhere, Vouched};
 use janua_actors::tokens::VerifiedToken;
 use janua_storage::ids::{SessionId, ShardId, TenantNumber, UserId};
 use janua_storage::moment::Moment;
 
+use super::worker;
 use crate::app::Door;
 use crate::asked::Asked;
 use crate::body::Fault;
@@ -128,10 +129,10 @@ pub(super) fn read_request(mut from: Bytes) -> Option<Request> {
     Some(Request { asked, body, vouched, counted, admitted })
 }
 
-/// All of an answer but its body, which follows it.
-pub(super) fn answer(head: &response::Parts) -> Bytes {
+/// All of an answer but its body, which follows it, at once or in pieces.
+pub(super) fn answer(head: &response::Parts, in_pieces: bool) -> Bytes {
     let mut out = Vec::with_capacity(512);
-    out.put_u8(0);
+    out.put_u8(if in_pieces { 3 } else { 0 });
     out.put_u16(head.status.as_u16());
     write_headers(&mut out, &head.headers, |_| false);
     out.into()
@@ -156,12 +157,13 @@ pub(super) fn unsettled(shard: ShardId) -> Bytes {
 }
 
 /// What another node has written, if it can be read.
-pub(super) fn reply(mut from: Bytes) -> Option<Reply> {
+pub(super) fn reply(Replied { bytes: mut from, rest }: Replied) -> Option<Reply> {
     match from.try_get_u8().ok()? {
-        0 => {
+        kind @ (0 | 3) => {
             let status = StatusCode::from_u16(from.try_get_u16().ok()?).ok()?;
             let headers = read_headers(&mut from)?;
-            let mut response = Response::new(stream::Body::from(from));
+            let body = if kind == 0 { from.into() } else { worker::body_of(rest?) };
+            let mut response = Response::new(body);
             *response.status_mut() = status;
             *response.headers_mut() = headers;
             Some(Reply::Answer(response))
@@ -371,19 +373,23 @@ mod tests {
         assert!(read_request(other.into()).is_none());
     }
 
+    fn whole(bytes: impl Into<Bytes>) -> Replied {
+        Replied { bytes: bytes.into(), rest: None }
+    }
+
     #[test]
     fn each_reply_is_told_from_the_others() {
         let response = http::Response::builder().status(409).header("x-a", "b").body(()).unwrap();
-        let sent = [&answer(&response.into_parts().0)[..], b"no"].concat();
-        let Some(Reply::Answer(read)) = reply(sent.into()) else { panic!("no answer") };
+        let sent = [&answer(&response.into_parts().0, false)[..], b"no"].concat();
+        let Some(Reply::Answer(read)) = reply(whole(sent)) else { panic!("no answer") };
         assert_eq!(read.status(), 409);
         assert_eq!(read.headers()["x-a"], "b");
         let elsewhere = Elsewhere { shard: ShardId(9), vouched: Vouched::default() };
         let sent = not_here(&NotHere::of(elsewhere, Some(2), &trail()));
-        let Some(Reply::NotHere(read)) = reply(sent) else { panic!("no hint") };
+        let Some(Reply::NotHere(read)) = reply(whole(sent)) else { panic!("no hint") };
         assert_eq!((read.elsewhere.shard, read.hint), (ShardId(9), Some(2)));
         assert_eq!((read.elsewhere.vouched, read.counted), (trail().vouched, Some(Some(SHOWN))));
-        assert!(matches!(reply(unsettled(ShardId(3))), Some(Reply::Unsettled(ShardId(3)))));
-        assert!(reply(Bytes::new()).is_none());
+        assert!(matches!(reply(whole(unsettled(ShardId(3)))), Some(Reply::Unsettled(ShardId(3)))));
+        assert!(reply(whole(Bytes::new())).is_none());
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::{Request};
+use http::Request;
 use http_body_util::{BodyExt, Full};
 use janua_actors::capability::tenants::Bootstrap;
 use janua_actors::clock::SystemClock;

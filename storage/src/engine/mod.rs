@@ -35,7 +35,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use self::error::{OpenError, Unavailable, Cause};
+pub use self::error::{Cause, OpenError, Unavailable};
 pub use self::folder::{VERSION as DATA_VERSION, shards_of};
 pub use self::health::Health;
 pub use self::members::Members;

@@ -5,7 +5,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::capability::audit::{self, Circumstances};
-use crate::capability::{email_verification, magic_links, mfa, oauth, passkeys, password_reset, passwords, phones, sessions, tenants, users, api_keys, cluster};
+use crate::capability::{
+    api_keys, cluster, email_verification, magic_links, mfa, oauth, passkeys, password_reset,
+    passwords, phones, sessions, tenants, users,
+};
 use crate::command::{Command, Outcome, Proposal, Reply, Stop};
 use crate::effect::Effect;
 use crate::event::{Draft, EventKind};

@@ -12,6 +12,7 @@ use janua_storage::command::{Command, Outcome, Rejection, Reply};
 use janua_storage::event::Origin;
 use janua_storage::idempotency::Ticket;
 use janua_storage::ids::{TenantId, TenantNumber};
+use janua_storage::keys::{self, Kind};
 use janua_storage::seal::Key;
 use janua_storage::secret::{Purpose, Secret};
 use janua_storage::view::View;
@@ -21,6 +22,7 @@ use zeroize::Zeroizing;
 use super::{api_key_record, seal_settings};
 use crate::context::Context;
 use crate::directory::{Directory, Node};
+use crate::gateway::Repeat;
 use crate::idempotency::{KEPT, digest};
 use crate::refusal::Refusal;
 use crate::settings::{Settings, merge};
@@ -144,7 +146,8 @@ impl Directory {
         let reserve = Reserve { id: drawn.id.clone(), slug: slug.into() };
         let command = Command::Tenants(tenants::Command::Reserve(reserve));
         let refused = |rejection| Refusal::from_rejection(rejection, node.clock.now());
-        match cluster(node).write(context.origin(), ticket, command).await?.map_err(refused)? {
+        let reserved = write(&cluster(node), context.origin(), ticket, command).await?;
+        match reserved.map_err(refused)? {
             Reply::Tenant(number) => Ok((drawn, number)),
             Reply::Recorded(recorded) => {
                 let number = number_of(recorded.outcome, refused)?;
@@ -190,13 +193,10 @@ impl Directory {
         };
         let shared = Shared::new(id.clone(), number, node.clone());
         let command = Command::Tenants(tenants::Command::Create(Box::new(create)));
-        match shared.write(context.origin(), None, command).await? {
+        match write(&shared, context.origin(), None, command).await? {
             Ok(_) => Ok(tenant),
             // The first of two requests with one idempotency key has come as far as this.
-            Err(Rejection::AlreadyExists) => {
-                let records = shared.shard.read().await?;
-                shared.view(&records).tenant()?.ok_or_else(lost)
-            }
+            Err(Rejection::AlreadyExists) => recorded(node, number).await?.ok_or_else(lost),
             Err(rejection) => Err(Refusal::from_rejection(rejection, node.clock.now())),
         }
     }
@@ -218,13 +218,15 @@ impl Directory {
         &self,
         offset: usize,
         limit: usize,
-    ) -> Result<(Vec<TenantRef>, usize), Refusal> {
+    ) -> Result<(Vec<(Tenant, Settings)>, usize), Refusal> {
         let records = self.node().shards.of(TenantNumber::CLUSTER).read().await?;
         let all = View::new(&records, TenantNumber::CLUSTER).directory()?;
         let total = all.len();
         let mut page = Vec::new();
         for (_, number) in all.into_iter().skip(offset).take(limit) {
-            page.extend(self.tenant(number).await?);
+            let Some(tenant) = recorded(self.node(), number).await? else { continue };
+            let settings = self.node().defaults.with(&tenant.settings)?;
+            page.push((tenant, settings));
         }
         Ok((page, total))
     }
@@ -246,7 +248,7 @@ impl Directory {
         origin: Origin,
         command: tenants::Command,
     ) -> Result<Outcome, Refusal> {
-        cluster(self.node()).write(origin, None, Command::Tenants(command)).await
+        write(&cluster(self.node()), origin, None, Command::Tenants(command)).await
     }
 
     /// Erases what is in a tenant's shard.
@@ -265,7 +267,7 @@ pub(crate) async fn settle(node: &Arc<Node>) -> Result<(), Refusal> {
     for Unsettled { number, .. } in unsettled.into_iter().filter(is_left) {
         erase(node, number).await?;
         let forget = Command::Tenants(tenants::Command::Forget(Forget { number }));
-        let outcome = cluster(node).write(Origin::default(), None, forget).await?;
+        let outcome = write(&cluster(node), Origin::default(), None, forget).await?;
         outcome.map_err(|rejection| Refusal::from_rejection(rejection, now))?;
     }
     Ok(())
@@ -275,12 +277,28 @@ async fn erase(node: &Arc<Node>, number: TenantNumber) -> Result<(), Refusal> {
     let shared = Shared::new(TenantId::default_tenant(), number, node.clone());
     loop {
         let erase = tenants::Command::Erase(Erase { most: AT_ONCE });
-        let outcome = shared.write(Origin::default(), None, Command::Tenants(erase)).await?;
+        let outcome = write(&shared, Origin::default(), None, Command::Tenants(erase)).await?;
         match outcome.map_err(|rejection| Refusal::from_rejection(rejection, node.clock.now()))? {
             Reply::Count(erased) if erased >= AT_ONCE => {}
             _ => return Ok(()),
         }
     }
+}
+
+/// Writes to a shard wherever it is led. Every step of these may be made twice.
+async fn write(
+    shared: &Shared,
+    origin: Origin,
+    ticket: Option<Ticket>,
+    command: Command,
+) -> Result<Outcome, Refusal> {
+    let proposal = shared.proposal(origin, ticket, command);
+    shared.node.write_anywhere(proposal, Repeat::Safely).await
+}
+
+/// A tenant's record, wherever its shard is led.
+async fn recorded(node: &Arc<Node>, number: TenantNumber) -> Result<Option<Tenant>, Refusal> {
+    node.get_anywhere(number, &keys::single(number, Kind::Tenant)).await
 }
 
 fn cluster(node: &Arc<Node>) -> Arc<Shared> {

@@ -1,0 +1,192 @@
+//! Reading from and writing to shards that other nodes lead: for what spans two shards, such as a
+//! tenant that comes or goes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use janua_storage::codec;
+use janua_storage::command::{Outcome, Proposal};
+use janua_storage::ids::{ShardId, TenantNumber};
+use janua_storage::records::Records;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::Lost;
+use super::frame::Kind;
+use crate::directory::Node;
+use crate::home::Home;
+use crate::refusal::Refusal;
+use crate::routing::Place;
+
+/// For how long the leader of a shard is looked for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Between tries.
+const PAUSE: Duration = Duration::from_millis(10);
+
+#[derive(Serialize, Deserialize)]
+enum Written {
+    Done(Outcome),
+    NotHere,
+    Unsettled(String),
+}
+
+#[derive(Serialize, Deserialize)]
+enum Found {
+    Here(Option<Vec<u8>>),
+    NotHere,
+}
+
+/// Whether a proposal may be made again when nobody knows what became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    /// Made twice, it does what it does once; or its ticket tells.
+    Safely,
+    /// Only if it carries a ticket.
+    WithTicket,
+}
+
+impl Node {
+    /// Proposes a command to its tenant's shard, wherever that is led, and says what it came to.
+    pub(crate) async fn write_anywhere(
+        self: &Arc<Self>,
+        proposal: Proposal,
+        repeat: Repeat,
+    ) -> Result<Outcome, Refusal> {
+        let home = self.shards.of(proposal.tenant);
+        let may_repeat = repeat == Repeat::Safely || proposal.idempotency.is_some();
+        let deadline = Instant::now() + PATIENCE;
+        let mut asked = None;
+        loop {
+            let written = match self.place_by(deadline, home, asked).await? {
+                Place::Here => home.write(proposal.clone()).await,
+                Place::There(peer) => {
+                    asked = Some(peer);
+                    self.write_there(peer, home, &proposal, deadline).await
+                }
+            };
+            match written {
+                Err(Refusal::Elsewhere(_)) => {}
+                Err(Refusal::Unsettled { .. }) if may_repeat => {}
+                written => return written,
+            }
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// What is recorded under a key of a tenant, wherever its shard is led.
+    pub(crate) async fn get_anywhere<T: DeserializeOwned>(
+        self: &Arc<Self>,
+        tenant: TenantNumber,
+        key: &[u8],
+    ) -> Result<Option<T>, Refusal> {
+        let home = self.shards.of(tenant);
+        let deadline = Instant::now() + PATIENCE;
+        let mut asked = None;
+        loop {
+            let found = match self.place_by(deadline, home, asked).await? {
+                Place::Here => match home.read().await {
+                    Ok(records) => Ok(records.get(key)?),
+                    Err(refusal) => Err(refusal),
+                },
+                Place::There(peer) => {
+                    asked = Some(peer);
+                    self.get_there(peer, home, key, deadline).await
+                }
+            };
+            match found {
+                Err(Refusal::Elsewhere(_)) => sleep(PAUSE).await,
+                Err(refusal) => return Err(refusal),
+                Ok(found) => return Ok(found.map(|value| codec::decode(&value)).transpose()?),
+            }
+        }
+    }
+
+    async fn place_by(
+        &self,
+        deadline: Instant,
+        home: &Home,
+        asked: Option<u64>,
+    ) -> Result<Place, Refusal> {
+        // A node without others asks its own shard, which says by itself what is wrong.
+        if self.gateway.get().is_none() {
+            return Ok(Place::Here);
+        }
+        let place = timeout_at(deadline, self.place_of(home.id(), asked, None)).await;
+        place.map_err(|_| Refusal::unavailable("the shard has no leader"))?
+    }
+
+    async fn ask(
+        &self,
+        peer: u64,
+        kind: Kind,
+        question: Vec<u8>,
+        deadline: Instant,
+    ) -> Result<Bytes, Lost> {
+        let gateway = self.gateway.get().ok_or(Lost::Unreachable)?;
+        let within = deadline.saturating_duration_since(Instant::now());
+        let answer = gateway.call(peer, kind, question.into(), Bytes::new(), within).await;
+        answer.map(|answer| answer.bytes)
+    }
+
+    async fn write_there(
+        &self,
+        peer: u64,
+        home: &Home,
+        proposal: &Proposal,
+        deadline: Instant,
+    ) -> Result<Outcome, Refusal> {
+        let question = codec::encode(&(home.id(), proposal))?;
+        match self.ask(peer, Kind::Write, question, deadline).await {
+            Ok(written) => match codec::decode(&written)? {
+                Written::Done(outcome) => Ok(outcome),
+                Written::NotHere => Err(home.elsewhere()),
+                Written::Unsettled(reason) => Err(home.unsettled(reason)),
+            },
+            Err(Lost::Unreachable) => Err(home.elsewhere()),
+            Err(Lost::Busy) => Err(Refusal::Overloaded { retry_after: Duration::from_secs(1) }),
+            Err(Lost::Unknown) => Err(home.unsettled(Lost::Unknown.to_string())),
+        }
+    }
+
+    async fn get_there(
+        &self,
+        peer: u64,
+        home: &Home,
+        key: &[u8],
+        deadline: Instant,
+    ) -> Result<Option<Vec<u8>>, Refusal> {
+        let question = codec::encode(&(home.id(), key))?;
+        match self.ask(peer, Kind::Read, question, deadline).await {
+            Ok(found) => match codec::decode(&found)? {
+                Found::Here(value) => Ok(value),
+                Found::NotHere => Err(home.elsewhere()),
+            },
+            Err(Lost::Busy) => Err(Refusal::Overloaded { retry_after: Duration::from_secs(1) }),
+            Err(Lost::Unreachable | Lost::Unknown) => Err(home.elsewhere()),
+        }
+    }
+}
+
+/// Proposes what another node asks for.
+pub(super) async fn write(node: &Arc<Node>, question: &[u8]) -> Option<Vec<u8>> {
+    let (shard, proposal): (ShardId, Proposal) = codec::decode(question).ok()?;
+    let written = match node.shards.get(shard)?.write(proposal).await {
+        Ok(outcome) => Written::Done(outcome),
+        Err(Refusal::Elsewhere(_)) => Written::NotHere,
+        Err(refusal) => Written::Unsettled(refusal.to_string()),
+    };
+    codec::encode(&written).ok()
+}
+
+/// Reads what another node asks for.
+pub(super) async fn read(node: &Arc<Node>, question: &[u8]) -> Option<Vec<u8>> {
+    let (shard, key): (ShardId, Vec<u8>) = codec::decode(question).ok()?;
+    let found = match node.shards.get(shard)?.read().await {
+        Ok(records) => Found::Here(records.get(&key).ok()?),
+        Err(_) => Found::NotHere,
+    };
+    codec::encode(&found).ok()
+}
