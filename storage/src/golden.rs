@@ -18,7 +18,8 @@ use crate::capability::mfa::{Entry, Pending};
 use crate::capability::oauth::{Exchange, Redeem};
 use crate::capability::passwords::{Enter, Fail, Lockout, LockoutPolicy, Password};
 use crate::capability::sessions::{
-    AccessGrant, EndAll, EndReason, Ended, HandOver, HandedOver, Method, RefreshToken, Rotation, Session, Start,
+    AccessGrant, EndAll, EndReason, Ended, HandOver, HandedOver, Method, RefreshToken, Rotation,
+    Session, Start,
 };
 use crate::capability::tenants::{
     Algorithm, Cause, Cluster, Configure, Reserve, Restart, SigningKey, Tenant, Unsettled,

@@ -131,7 +131,8 @@ async fn every_example_of_the_reference_is_answered_as_documented() {
         let known = declared.iter().any(|endpoint| {
             endpoint.path == section.path && endpoint.method.as_str() == section.method
         });
-        if known {
+        // What a provider answers needs a provider: `oauth` has one, and holds this example to it.
+        if known && !section.path.contains("{provider}") {
             tried += 1;
             let found = try_example(&section).await;
             wrong.extend(

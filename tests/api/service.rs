@@ -106,7 +106,7 @@ async fn http_2_and_1_1_share_the_port() {
 #[tokio::test]
 async fn what_does_not_exist_is_a_no_in_the_envelope() {
     let node = Node::start().await;
-    for path in ["/", "/nowhere", "/users", "/auth/login/x", "/%2e%2e/etc/passwd", "//users/me"] {
+    for path in ["/", "/nowhere", "/user", "/auth/login/x", "/%2e%2e/etc/passwd", "//users/me"] {
         node.api.get(path).await.is_no(404, "resource_not_found");
     }
     let refused = node.api.get("/auth/login").await.is_no(405, "method_not_allowed");

@@ -6,6 +6,9 @@ use janua_tests::{Node, Response, User};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+/// The media type of the bodies that are looked at here; pages post forms.
+const JSON: &str = "application/json";
+
 async fn sends(node: &Node, endpoint: &Endpoint, alice: &User, body: &Value) -> Response {
     let method = Method::from_bytes(endpoint.method.as_str().as_bytes()).expect("a method");
     let path = endpoint.path.replace("{tenantId}", "default").replace("{keyId}", "nobodys");
@@ -42,7 +45,9 @@ async fn an_array_is_never_taken_for_an_object() {
         None => schema.clone(),
     };
     let (mut bodies, mut inner) = (0, 0);
-    for endpoint in janua_http::api::endpoints().iter().filter(|endpoint| endpoint.takes_body) {
+    let endpoints = janua_http::api::endpoints();
+    let of_json = |endpoint: &&Endpoint| endpoint.takes_body && endpoint.media_type == JSON;
+    for endpoint in endpoints.iter().filter(of_json) {
         let operation = &document["paths"][endpoint.path][endpoint.method.as_str().to_lowercase()];
         let body = &operation["requestBody"]["content"]["application/json"]["schema"];
         let body = resolve(body);

@@ -41,7 +41,6 @@ pub use pieces::{Piece, Pieces, Source};
 pub use sessions::{Links, Peer, Stream};
 
 pub(crate) use origin::Origin;
-pub(crate) use remote::Repeat;
 
 use self::actor::GatewayActor;
 use self::frame::{Frame, Kind, Part};

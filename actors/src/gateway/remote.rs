@@ -39,24 +39,14 @@ enum Found {
     NotHere,
 }
 
-/// Whether a proposal may be made again when nobody knows what became of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Repeat {
-    /// Made twice, it does what it does once; or its ticket tells.
-    Safely,
-    /// Only if it carries a ticket.
-    WithTicket,
-}
-
 impl Node {
-    /// Proposes a command to its tenant's shard, wherever that is led, and says what it came to.
+    /// Proposes a command to its tenant's shard, wherever that is led, and says what it came to. Made
+    /// twice, the command must do what it does once: it is made again when its outcome is unknown.
     pub(crate) async fn write_anywhere(
         self: &Arc<Self>,
         proposal: Proposal,
-        repeat: Repeat,
     ) -> Result<Outcome, Refusal> {
         let home = self.shards.of(proposal.tenant);
-        let may_repeat = repeat == Repeat::Safely || proposal.idempotency.is_some();
         let deadline = Instant::now() + PATIENCE;
         let mut asked = None;
         loop {
@@ -69,7 +59,7 @@ impl Node {
             };
             match written {
                 Err(Refusal::Elsewhere(_)) => {}
-                Err(Refusal::Unsettled { .. }) if may_repeat => {}
+                Err(Refusal::Unsettled { .. }) => {}
                 written => return written,
             }
             sleep(PAUSE).await;

@@ -118,7 +118,8 @@ impl Worker for Echo {
             }
             let answer: Vec<u8> = request.iter().rev().copied().collect();
             if answer.is_empty() {
-                let numbers = futures::stream::iter((0..100).map(|number: u8| (number, Bytes::new())));
+                let numbers =
+                    futures::stream::iter((0..100).map(|number: u8| (number, Bytes::new())));
                 return Answer::Pieces(Bytes::from_static(b"numbers"), Box::pin(numbers));
             }
             Answer::Whole(answer.into(), Bytes::from_static(b"."))

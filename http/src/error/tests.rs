@@ -1,5 +1,7 @@
 //! Codes and statuses go together as they should.
 
+use http::StatusCode;
+
 use super::*;
 
 #[test]

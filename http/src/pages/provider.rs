@@ -5,8 +5,8 @@
 
 use askama::Template;
 use garde::Validate;
-use http::header::SET_COOKIE;
 use http::StatusCode;
+use http::header::SET_COOKIE;
 use janua_actors::capability::oauth::{Arrived, HOSTED_PAGE, Start, Started};
 use janua_actors::directory;
 use janua_actors::refusal::Refusal;

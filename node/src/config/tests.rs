@@ -243,6 +243,7 @@ fn start_up_warns_of_an_open_tenant_and_of_a_key_beside_the_data() {
     let open = load_text("[http]\npublic_url = \"https://id.example.com\"", &[], &[]).unwrap();
     assert!(super::warnings(&open)[0].contains("requests without a key are accepted"));
     let closed = "[http]\npublic_url = \"https://id.example.com\"\n[tenancy]\ndefault_tenant = \"\"\n\
-                  [storage]\nkey_file = \"/etc/janua.key\"\n";
+                  [storage]\nkey_file = \"/etc/janua.key\"\n\
+                  [mail]\nsmtp_url = \"smtps://mail.example.com\"\n";
     assert!(super::warnings(&load_text(closed, &[], &[]).unwrap()).is_empty());
 }

@@ -22,7 +22,6 @@ use zeroize::Zeroizing;
 use super::{api_key_record, seal_settings};
 use crate::context::Context;
 use crate::directory::{Directory, Node};
-use crate::gateway::Repeat;
 use crate::idempotency::{KEPT, digest};
 use crate::refusal::Refusal;
 use crate::settings::{Settings, merge};
@@ -293,7 +292,7 @@ async fn write(
     command: Command,
 ) -> Result<Outcome, Refusal> {
     let proposal = shared.proposal(origin, ticket, command);
-    shared.node.write_anywhere(proposal, Repeat::Safely).await
+    shared.node.write_anywhere(proposal).await
 }
 
 /// A tenant's record, wherever its shard is led.
