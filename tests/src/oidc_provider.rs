@@ -36,6 +36,8 @@ impl OidcProvider {
         let events = lines.find_map(|line| serde_json::from_str::<Value>(&line).ok());
         let event = events.expect("the issuer says where it is");
         let issuer = event["issuer"].as_str().expect("an address").to_owned();
+        // It goes on writing, and would end if nobody read that.
+        std::thread::spawn(move || lines.for_each(drop));
         Self { child, issuer }
     }
 

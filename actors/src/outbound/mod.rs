@@ -72,6 +72,9 @@ impl Outbound {
                 .connect_timeout(CONNECT)
                 .timeout(ANSWER)
                 .no_proxy()
+                // A connection that its server closes at the moment of its next use would cost an
+                // answer, and calls are too rare to gain from keeping any.
+                .pool_max_idle_per_host(0)
                 .user_agent(concat!("janua/", env!("CARGO_PKG_VERSION")))
         };
         let told = |error: reqwest::Error| error.to_string();

@@ -9,7 +9,7 @@ use openraft::async_runtime::watch::WatchReceiver;
 use openraft::type_config::TypeConfigExt;
 
 use super::*;
-use crate::engine::raft::Types;
+use crate::engine::raft::{Membership, Types};
 use crate::engine::shard::Running;
 use crate::engine::tree::Tree;
 
@@ -158,12 +158,18 @@ async fn a_read_that_waits_through_a_rebuild_gets_no_unfinished_tree() {
     write(&shards, 0..20).await;
     let core = shard(&shards).core.clone();
     let sound = view(&shards).await;
-    // Without a lease a read asks the quorum.
-    let (_told, metrics) = Types::watch_channel(RaftMetrics::new_initial(1));
-    let raft = shard(&shards).running().expect("an instance").raft.clone();
-    let mut follower = Running::new(raft);
-    follower.metrics = metrics;
-    *shard(&shards).running.write() = Some(Arc::new(follower));
+    // Without a lease a leader asks its quorum.
+    let running = shard(&shards).running().expect("an instance");
+    let members = openraft::Membership::new_with_defaults(vec![BTreeSet::from([1, 2])], []);
+    let unheard = RaftMetrics {
+        membership_config: Arc::new(Membership::new(None, members)),
+        last_quorum_acked: None,
+        ..running.metrics.borrow_watched().clone()
+    };
+    let (_told, metrics) = Types::watch_channel(unheard);
+    let mut leader = Running::new(running.raft.clone());
+    leader.metrics = metrics;
+    *shard(&shards).running.write() = Some(Arc::new(leader));
     loop {
         let mut read = pin!(shard(&shards).read());
         if futures::poll!(read.as_mut()).is_pending() {
