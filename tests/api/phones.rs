@@ -37,7 +37,7 @@ async fn shows(user: &User, code: &Value) -> janua_tests::Response {
 
 /// A code that is not this one.
 fn other(code: &Value) -> Value {
-    let digits: u32 = code.as_str().unwrap().parse().unwrap();
+    let digits: u32 = code.as_str().expect("a text").parse().expect("digits");
     json!(format!("{:06}", (digits + 1) % 1_000_000))
 }
 

@@ -20,7 +20,7 @@ async fn three_nodes_are_one_identity_server() {
 #[tokio::test]
 async fn a_stranger_is_told_why_it_is_not_let_in() {
     let mut cluster = Cluster::of(1).await;
-    let stranger = cluster.next().with("cluster.secret", "some-other-secret-0123456789-abcdef");
+    let stranger = cluster.next_node().with("cluster.secret", "some-other-secret-0123456789-abcdef");
     let mut process = stranger.start_process();
     assert_eq!(process.ends().await.code(), Some(1));
     let log = process.log.text();
@@ -40,7 +40,7 @@ async fn a_node_that_lost_its_data_is_replaced_by_one_with_another_number() {
     let mut cluster = Cluster::of(3).await;
     let alice = cluster.node(1).register("alice").await;
     cluster.node(2).kill_9();
-    let mut namesake = cluster.next().with("node.name", "node-2").start_process();
+    let mut namesake = cluster.next_node().with("node.name", "node-2").start_process();
     assert_eq!(namesake.ends().await.code(), Some(1));
     assert!(namesake.log.text().contains("--replace"), "{}", namesake.log.text());
     cluster.replaces(2).await;

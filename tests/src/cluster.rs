@@ -53,13 +53,13 @@ impl Cluster {
 
     /// One more node joins.
     pub async fn grows(&mut self) -> &Node {
-        let node = self.next().start().await;
+        let node = self.next_node().start().await;
         self.nodes.push(node);
         self.nodes.last().expect("a node has just been started")
     }
 
     /// The next node, before it is started.
-    pub fn next(&mut self) -> Setup {
+    pub fn next_node(&mut self) -> Setup {
         let address = free_address();
         let setup = self.setup(self.nodes.len() + 1).with("cluster.listen", &address);
         self.addresses.push(address);

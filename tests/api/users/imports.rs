@@ -70,7 +70,7 @@ async fn everything_that_a_line_tells_is_taken_in() {
         "phoneNumber": "+14155550123", "phoneVerified": true,
         "avatar": "https://example.com/ada.png", "metadata": { "legacyId": 7 },
     });
-    import(&node, &[line.clone()]).await.is_yes(200);
+    import(&node, std::slice::from_ref(&line)).await.is_yes(200);
     let found = answer(node.server(Method::GET, "/users")).await.is_yes(200);
     let user = &found.data()["users"][0];
     for (name, value) in line.as_object().unwrap() {

@@ -46,7 +46,7 @@ async fn whoever_has_another_secret_is_refused() {
     let (_one, address) = echo(1).await;
     let stranger = identity("another secret", 2);
     let refused = connect(&stranger, &address, Channel::Control, hello(2, 1)).await;
-    let error = refused.err().expect("a refusal");
+    let error = refused.expect_err("a refusal");
     assert!(error.get_ref().is_some_and(|error| error.is::<Refused>()), "{error}");
 }
 
@@ -75,7 +75,7 @@ async fn members_of_another_cluster_are_refused() {
     let two = identity(SECRET, 2);
     let other = Hello { cluster: Some([2; 16]), ..hello(2, 1) };
     let refused = connect(&two, &address, Channel::Raft, other).await;
-    assert!(refused.err().expect("a refusal").to_string().contains("another cluster"));
+    assert!(refused.expect_err("a refusal").to_string().contains("another cluster"));
 }
 
 #[tokio::test]
@@ -88,7 +88,7 @@ async fn a_node_that_has_left_is_refused() {
     let connect = async |node| {
         connect(&identity(SECRET, node), &address, Channel::Raft, hello(node, 1)).await
     };
-    assert!(connect(2).await.err().expect("a refusal").to_string().contains("has left"));
+    assert!(connect(2).await.expect_err("a refusal").to_string().contains("has left"));
     assert!(connect(3).await.is_ok());
 }
 
