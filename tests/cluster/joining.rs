@@ -20,7 +20,8 @@ async fn three_nodes_are_one_identity_server() {
 #[tokio::test]
 async fn a_stranger_is_told_why_it_is_not_let_in() {
     let mut cluster = Cluster::of(1).await;
-    let stranger = cluster.next_node().with("cluster.secret", "some-other-secret-0123456789-abcdef");
+    let stranger =
+        cluster.next_node().with("cluster.secret", "some-other-secret-0123456789-abcdef");
     let mut process = stranger.start_process();
     assert_eq!(process.ends().await.code(), Some(1));
     let log = process.log.text();
