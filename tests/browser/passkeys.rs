@@ -55,10 +55,12 @@ async fn a_passkey_is_a_second_factor() {
     let alice = node.register("alice").await;
     signs_in(&browser, &alice).await;
     browser.reads_heading("Your account").await;
-    browser.has_authenticator().await;
+    let authenticator = browser.has_authenticator().await;
     browser.opens("/ui/passkeys").await;
     browser.presses("Add a passkey").await;
     browser.reads("The passkey was added.").await;
+    // Else the passkey that the page offers beside the address would be taken at once.
+    browser.is_recognised(&authenticator, false).await;
     let mut app = alice.enrols_an_app().await;
     browser.opens("/ui/account").await;
     browser.presses("Sign out").await;
@@ -66,8 +68,10 @@ async fn a_passkey_is_a_second_factor() {
 
     signs_in(&browser, &alice).await;
     browser.reads_heading("One more step").await;
+    browser.is_recognised(&authenticator, true).await;
     browser.presses("Use a passkey").await;
     browser.reads_heading("Your account").await;
+    browser.is_recognised(&authenticator, false).await;
     browser.presses("Sign out").await;
     browser.reads_heading("You are signed out").await;
 

@@ -54,7 +54,8 @@ impl Redeem {
             Content::HandedOver(handed_over) => {
                 found.spend(step, &self.code)?;
                 let signed_in = handed_over.take_over(step, &self.entry.start)?;
-                return Ok(Reply::SignedIn(Box::new(signed_in)));
+                let entered = Reply::SignedIn(Box::new(signed_in));
+                return Ok(Reply::Arrived(Box::new(Arrival { is_new_user: false, entered })));
             }
             _ => return Err(Rejection::InvalidToken.into()),
         };
