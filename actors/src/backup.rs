@@ -43,29 +43,35 @@ impl Directory {
         let node = self.node();
         for shard in node.shards.iter().filter(|shard| !shard.is_leader()) {
             let mark = tenants::Command::Mark(Mark { value });
-            let outcome = shard.write(Proposal {
+            let proposal = Proposal {
                 tenant: TenantNumber::CLUSTER,
                 proposed: node.clock.now(),
                 seed: node.clock.random(),
                 origin: Origin::default(),
                 idempotency: None,
                 command: Command::Tenants(mark),
-            });
+            };
+            let outcome = node.write_at(shard, proposal);
             let refused = |rejection| Refusal::from_rejection(rejection, node.clock.now());
             outcome.await?.map_err(refused)?;
         }
         Ok(())
     }
 
-    /// Begins a backup of everything that was answered before.
-    pub async fn back_up(&self) -> Result<Archive, Refusal> {
+    /// Begins a backup of everything that was answered before, and says to whom it is encrypted.
+    ///
+    /// Decision: it is taken by the node that is asked, from its own replicas, also of shards that
+    /// others lead: an archive is not sent through another node.
+    pub async fn back_up(&self) -> Result<(Archive, RecoveryPublicKey), Refusal> {
         let node = self.node();
-        let to = self.recovery_key().await?.ok_or(Refusal::RecoveryKey)?;
-        let records = node.shards.of(TenantNumber::CLUSTER).read().await?;
-        let cluster = View::new(&records, TenantNumber::CLUSTER).cluster()?;
-        let cluster = cluster.ok_or_else(|| Refusal::unavailable("there is no cluster yet"))?;
         let mark = node.clock.random();
         self.mark(mark).await?;
+        let settled = node.shards.shards().settled(&mark).await?;
+        let records = node.shards.of(TenantNumber::CLUSTER).follow()?;
+        let view = View::new(&records, TenantNumber::CLUSTER);
+        let to = view.recovery_key()?.map(RecoveryPublicKey).ok_or(Refusal::RecoveryKey)?;
+        let cluster = view.cluster()?;
+        let cluster = cluster.ok_or_else(|| Refusal::unavailable("there is no cluster yet"))?;
         let order = Order {
             cluster: cluster.id,
             key: node.cluster_key.clone(),
@@ -73,8 +79,7 @@ impl Directory {
             begun: node.clock.now(),
             to,
             random: node.clock.random(),
-            mark,
         };
-        Ok(node.shards.shards().back_up(order).await?)
+        Ok((settled.back_up(order)?, to))
     }
 }

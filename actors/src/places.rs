@@ -46,6 +46,11 @@ impl Places {
         places
     }
 
+    /// Whether there is a file to look at.
+    pub fn is_configured(&self) -> bool {
+        self.path.is_some()
+    }
+
     /// Reads the file again if it has changed. A file that cannot be read leaves what was read before.
     pub fn look_at_file(&self) {
         let Some(path) = &self.path else { return };

@@ -3,3 +3,4 @@
 mod failover;
 mod joining;
 mod routing;
+mod trouble;

@@ -46,7 +46,16 @@ impl Node {
         self: &Arc<Self>,
         proposal: Proposal,
     ) -> Result<Outcome, Refusal> {
-        let home = self.shards.of(proposal.tenant);
+        self.write_at(self.shards.of(proposal.tenant), proposal).await
+    }
+
+    /// The same for a shard that the proposal's tenant does not tell: every one has records of the
+    /// cluster's.
+    pub(crate) async fn write_at(
+        self: &Arc<Self>,
+        home: &Home,
+        proposal: Proposal,
+    ) -> Result<Outcome, Refusal> {
         let deadline = Instant::now() + PATIENCE;
         let mut asked = None;
         loop {

@@ -75,7 +75,11 @@ impl Errands {
     }
 
     async fn run(&self) {
-        self.node.places.look_at_file();
+        if self.node.places.is_configured() {
+            let node = self.node.clone();
+            let looking = tokio::task::spawn_blocking(move || node.places.look_at_file());
+            drop(looking.await);
+        }
         match sweeper::tenants(&self.node) {
             Ok(tenants) => {
                 self.texts.send_due(&tenants).await;

@@ -70,9 +70,7 @@ impl From<Option<RecoveryPublicKey>> for RecoveryKey {
 }
 
 async fn back_up(call: Call, _: Empty) -> Result<Raw, Error> {
-    let directory = call.app.directory()?;
-    let key = directory.recovery_key().await?;
-    let archive = directory.back_up().await?;
+    let (archive, key) = call.app.directory()?.back_up().await?;
     let pieces = stream::unfold(archive, |mut archive| async move {
         let piece = archive.next().await?;
         Some((piece.map(Bytes::from).map_err(Broken::from), archive))
@@ -80,8 +78,7 @@ async fn back_up(call: Call, _: Empty) -> Result<Raw, Error> {
     let mut response = Response::new(Body::stream(pieces));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-    let fingerprint = key.map(|key| key.fingerprint()).unwrap_or_default();
-    if let Ok(fingerprint) = HeaderValue::from_str(&fingerprint) {
+    if let Ok(fingerprint) = HeaderValue::from_str(&key.fingerprint()) {
         headers.insert(RECOVERY_KEY, fingerprint);
     }
     Ok(Raw(response))

@@ -54,8 +54,6 @@ pub struct Order {
     pub to: RecoveryPublicKey,
     /// The secret of the archive's own key.
     pub random: [u8; 32],
-    /// What was written, by a `Mark`, to every shard that this node does not lead.
-    pub mark: [u8; 16],
 }
 
 /// An archive that is being written, piece by piece. Dropped, it ends early.
@@ -77,25 +75,36 @@ struct Part {
     upto: LogId,
 }
 
+/// Positions that cover everything that was answered before they were asked for.
+pub struct Settled(Vec<Part>);
+
 impl Shards {
-    /// Begins a backup of everything that was answered before this call.
+    /// Such a position of every shard. `mark` is what was written, by a `Mark`, to each shard that this
+    /// node does not lead.
     ///
     /// Decision: the first shard, which has the directory of tenants, is read first: whatever tenant
     /// the directory knows is then in its own shard. One that is created meanwhile may be in its
     /// shard alone; a restore removes it.
-    pub async fn back_up(&self, order: Order) -> Result<Archive, Unavailable> {
+    pub async fn settled(&self, mark: &[u8; 16]) -> Result<Settled, Unavailable> {
         let mut parts = Vec::new();
         for shard in self.iter() {
-            parts.push(Part { upto: shard.settled(&order.mark).await?, shard: shard.clone() });
+            parts.push(Part { upto: shard.settled(mark).await?, shard: shard.clone() });
         }
-        let (sealer, head) = Sealer::new(&order.to, &order.random).map_err(unavailable)?;
+        Ok(Settled(parts))
+    }
+}
+
+impl Settled {
+    /// Begins a backup up to these positions.
+    pub fn back_up(self, order: Order) -> Result<Archive, Fault> {
+        let (sealer, head) = Sealer::new(&order.to, &order.random)?;
         let (sender, pieces) = mpsc::channel(WAITING);
         let writing = tokio::task::spawn_blocking(move || {
             let out = |piece: Vec<u8>| {
                 let gone = |_| Fault::Io("nobody reads the backup any more".into());
                 sender.blocking_send(Ok(piece)).map_err(gone)
             };
-            let written = out(head).and_then(|()| write(&order, &parts, Writer::new(sealer, out)));
+            let written = out(head).and_then(|()| write(&order, &self.0, Writer::new(sealer, out)));
             if let Err(fault) = written {
                 tracing::warn!(%fault, "a backup has failed");
                 // Whoever reads may have gone.
