@@ -3,4 +3,3 @@
 mod failover;
 mod joining;
 mod routing;
-mod trouble;

@@ -271,14 +271,15 @@ impl Worker {
                 let request = node.request(Method::POST, "/auth/register").timeout(PATIENCE);
                 let body = json!({ "email": email, "password": PASSWORD });
                 let request = request.header("Idempotency-Key", &email).json(&body);
-                match send(request).await.map(|answer| answer.status) {
-                    Ok(201) => {
+                match send(request).await {
+                    Ok(answer) if answer.status == 201 => {
                         self.told.registered.push(email.clone());
                         break;
                     }
-                    Ok(503 | 429) | Err(_) => {}
-                    Ok(status) => {
-                        let broken = format!("registering {email} again was answered {status}");
+                    Err(_) => {}
+                    Ok(answer) if [503, 429].contains(&answer.status) => {}
+                    Ok(answer) => {
+                        let broken = format!("registering {email} was answered {}", answer.text);
                         self.told.broken.push(broken);
                         break;
                     }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use clap::Parser;
 use janua_tests::Chance;
 use janua_tests::cluster::Cluster;
 use janua_tests::node::Api;
@@ -12,7 +13,6 @@ use janua_tests::workload::Workload;
 const STRIKES: u64 = 3;
 
 async fn people_are_told_one_truth(seed: u64) {
-    eprintln!("seed {seed}");
     let mut chance = Chance::from_seed(seed);
     let cluster = Cluster::of(3).await;
     let nodes: Vec<Api> = (1..=3).map(|number| cluster.node(number).api.clone()).collect();
@@ -36,6 +36,7 @@ async fn people_are_told_one_truth(seed: u64) {
     cluster.is_settled().await;
     assert!(outcome.answers() > 100, "only {} answers", outcome.answers());
     outcome.is_kept(&nodes).await;
+    println!("seed {seed}: {STRIKES} strikes, {} answers, one truth", outcome.answers());
 }
 
 /// The pace of the run, not a wait for anything: trouble that comes at once meets no work.
@@ -43,9 +44,22 @@ async fn lets_work(chance: &mut Chance) {
     tokio::time::sleep(Duration::from_millis(700 + chance.below(900))).await;
 }
 
-#[tokio::test]
-async fn whatever_fails_people_are_told_one_truth() {
-    // One run, whose seed is printed; `JANUA_SEED` repeats another.
-    let seed = std::env::var("JANUA_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7);
-    people_are_told_one_truth(seed).await;
+/// Shake a cluster of three, and hold it to what it has told.
+#[derive(Debug, Parser)]
+#[command(name = "trouble", max_term_width = 100)]
+struct Cli {
+    /// The seed of the first run
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many runs, each with the next seed
+    #[arg(long, default_value_t = 10)]
+    runs: u64,
+}
+
+#[tokio::main]
+async fn main() {
+    let cli = Cli::parse();
+    for seed in cli.seed..cli.seed.saturating_add(cli.runs) {
+        people_are_told_one_truth(seed).await;
+    }
 }
