@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderValue};
@@ -64,6 +65,10 @@ impl Call {
     /// The tenant of the request.
     pub fn tenant(&self) -> Result<&TenantRef, Error> {
         self.caller.tenant.as_ref().ok_or_else(|| {
+            if let Some(route) = self.caller.elsewhere {
+                let message = "The node that has to answer is another one; try again shortly";
+                return Error::unavailable(message, Duration::from_secs(1)).on(route);
+            }
             let message = "name your tenant by X-API-Key or X-Tenant-ID";
             Error::invalid(vec![Detail::new("X-Tenant-ID", message)])
         })

@@ -36,6 +36,8 @@ const PLACEHOLDER_KEY: &str = "your-api-key";
 pub struct Caller {
     /// The tenant of the request, unless it names none and there is no default.
     pub tenant: Option<TenantRef>,
+    /// Where the default tenant is led, when that is elsewhere and the request may not need it.
+    pub(crate) elsewhere: Option<Route>,
     /// Whether the request itself named the tenant.
     pub named_tenant: bool,
     /// The application that calls, if it showed its key.
@@ -57,7 +59,7 @@ pub enum Credential {
 impl Caller {
     fn nobody() -> Self {
         let credential = Credential::Anonymous;
-        Self { tenant: None, named_tenant: false, api_key: None, credential }
+        Self { tenant: None, elsewhere: None, named_tenant: false, api_key: None, credential }
     }
 
     /// Whose buckets a request from this address is counted in.
@@ -188,7 +190,7 @@ async fn session(
     let by_key = api_key.as_ref().map(|caller| caller.tenant.id());
     agree([by_key, claims.tenant.as_ref(), Some(tenant.id())])?;
     let credential = Credential::Session(session);
-    Ok(Caller { tenant: Some(tenant), named_tenant: true, api_key, credential })
+    Ok(Caller { tenant: Some(tenant), elsewhere: None, named_tenant: true, api_key, credential })
 }
 
 /// A public endpoint does not ask who is signed in, so an access token is not confirmed there; but
@@ -199,14 +201,19 @@ async fn anonymous(app: &App, claims: &Claims<'_>, admitted: bool) -> Result<Cal
     let by_key = api_key.as_ref().map(|caller| caller.tenant.id());
     agree([by_key, by_token.as_ref(), claims.tenant.as_ref()])?;
     let named_tenant = by_key.is_some() || by_token.is_some() || claims.tenant.is_some();
+    let mut elsewhere = None;
     let tenant = match &api_key {
         Some(caller) => Some(caller.tenant.clone()),
         None => match tenant(app, claims, by_token).await {
-            Err(error) if admitted && !named_tenant && error.route().is_some() => None,
+            Err(error) if admitted && !named_tenant && error.route().is_some() => {
+                elsewhere = error.route();
+                None
+            }
             found => found?,
         },
     };
-    Ok(Caller { tenant, named_tenant, api_key, credential: Credential::Anonymous })
+    let credential = Credential::Anonymous;
+    Ok(Caller { tenant, elsewhere, named_tenant, api_key, credential })
 }
 
 async fn api_key(app: &App, claims: &Claims<'_>) -> Result<Option<ApiKeyCaller>, Error> {
