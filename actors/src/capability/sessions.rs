@@ -251,5 +251,8 @@ fn fingerprint(device: &DeviceInfo, user_agent: Option<&str>) -> [u8; 16] {
 }
 
 pub(crate) fn unexpected(reply: &Reply) -> Refusal {
-    Refusal::unavailable(format!("the state answered something else: {reply:?}"))
+    // Its kind alone: what it holds is some person's.
+    let kind = format!("{reply:?}");
+    let kind = kind.split(['(', '{', ' ']).next().unwrap_or_default();
+    Refusal::unavailable(format!("the state answered something else: {kind}"))
 }
