@@ -1,4 +1,5 @@
-//! The reference of `refresh`: a lone etcd, put to through its JSON gateway.
+//! The reference of what is durable: an etcd, alone or of several members, put to through its JSON
+//! gateway.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -7,40 +8,99 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::load::{self, Answer, Client};
+use crate::load::{self, Answer, Client, Target};
 
-/// A running etcd in a folder of its own; ended when dropped.
+/// A running etcd of one or more members, in folders of their own; ended when dropped.
 pub struct Etcd {
+    members: Vec<Member>,
+}
+
+/// One of its processes.
+struct Member {
+    command: Command,
     child: Child,
     _folder: tempfile::TempDir,
-    /// Where it listens.
-    pub address: String,
+    address: String,
 }
 
 impl Etcd {
-    /// Starts it; installs Debian's package where it is missing. None where it cannot be had.
-    pub async fn start() -> Option<Self> {
+    /// Starts so many members; installs Debian's package where it is missing. None where it cannot
+    /// be had.
+    pub async fn of(count: usize) -> Option<Self> {
         if !is_installed() && !install() {
             return None;
         }
+        let peers: Vec<_> = (0..count).map(|_| format!("http://{}", free_address())).collect();
+        let named = peers.iter().enumerate().map(|(number, url)| format!("m{number}={url}"));
+        let cluster = named.collect::<Vec<_>>().join(",");
+        let members =
+            peers.iter().enumerate().map(|(number, url)| Member::start(number, url, &cluster));
+        let etcd = Self { members: members.collect::<Option<_>>()? };
+        for member in &etcd.members {
+            member.becomes_healthy().await;
+        }
+        Some(etcd)
+    }
+
+    /// Where it is met, and its processes.
+    pub fn target(&self) -> Target {
+        Target {
+            addresses: self.members.iter().map(|member| member.address.clone()).collect(),
+            processes: self.members.iter().map(|member| member.child.id()).collect(),
+        }
+    }
+
+    /// Which of its members leads.
+    pub async fn leader(&self) -> usize {
+        janua_tests::wait::until("etcd has a leader", async || {
+            for (number, member) in self.members.iter().enumerate() {
+                let Some(status) = member.status().await else { continue };
+                if status["leader"] == status["header"]["member_id"] {
+                    return Some(number);
+                }
+            }
+            None
+        })
+        .await
+    }
+
+    /// Kills a member with signal 9.
+    pub fn kill_9(&mut self, number: usize) {
+        self.members[number].end();
+    }
+
+    /// Starts a member again that was killed.
+    pub async fn restart(&mut self, number: usize) {
+        let member = &mut self.members[number];
+        member.child = member.command.spawn().expect("etcd starts");
+        member.becomes_healthy().await;
+    }
+
+    /// Clients that put values of 500 bytes under keys of their own.
+    pub fn clients(&self, count: usize) -> Vec<Putter> {
+        (0..count).map(|number| Putter { number, sent: 0 }).collect()
+    }
+}
+
+impl Member {
+    fn start(number: usize, peer_url: &str, cluster: &str) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let (client, peer) = (free_address(), free_address());
-        let (client_url, peer_url) = (format!("http://{client}"), format!("http://{peer}"));
+        let address = free_address();
+        let client_url = format!("http://{address}");
         let mut command = Command::new("etcd");
-        command.arg("--data-dir").arg(folder.path());
+        command.arg("--data-dir").arg(folder.path()).args(["--name", &format!("m{number}")]);
         for flag in ["--listen-client-urls", "--advertise-client-urls"] {
             command.args([flag, &client_url]);
         }
         for flag in ["--listen-peer-urls", "--initial-advertise-peer-urls"] {
-            command.args([flag, &peer_url]);
+            command.args([flag, peer_url]);
         }
-        command.args(["--initial-cluster", &format!("default={peer_url}"), "--log-level", "error"]);
+        command.args(["--initial-cluster", cluster, "--log-level", "error"]);
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        let etcd = Self { child: command.spawn().ok()?, _folder: folder, address: client };
-        etcd.becomes_healthy().await;
-        Some(etcd)
+        let child = command.spawn().ok()?;
+        Some(Self { command, child, _folder: folder, address })
     }
 
     async fn becomes_healthy(&self) {
@@ -53,21 +113,21 @@ impl Etcd {
         .await;
     }
 
-    /// Its process.
-    pub fn process_id(&self) -> u32 {
-        self.child.id()
+    async fn status(&self) -> Option<Value> {
+        let url = format!("http://{}/v3/maintenance/status", self.address);
+        let asked = janua_tests::node::client().post(url).body("{}").send().await.ok()?;
+        serde_json::from_slice(&asked.bytes().await.ok()?).ok()
     }
 
-    /// Clients that put values of 500 bytes under keys of their own.
-    pub fn clients(&self, count: usize) -> Vec<Putter> {
-        (0..count).map(|number| Putter { number, sent: 0 }).collect()
+    fn end(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
-impl Drop for Etcd {
+impl Drop for Member {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.end();
     }
 }
 

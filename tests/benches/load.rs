@@ -115,6 +115,20 @@ pub enum Pace {
     Every(Duration),
 }
 
+/// Where a load goes, and whose CPU it costs.
+pub struct Target {
+    /// Addresses; each client has one of them, in turn.
+    pub addresses: Vec<String>,
+    /// The processes behind them.
+    pub processes: Vec<u32>,
+}
+
+impl Target {
+    fn cpu(&self) -> Duration {
+        self.processes.iter().map(|process| cpu_of(*process)).sum()
+    }
+}
+
 /// Runs the clients against a server until the time is over or they have nothing more to ask; they
 /// are given back for a next round.
 pub async fn run<C: Client>(
@@ -124,11 +138,22 @@ pub async fn run<C: Client>(
     time: Duration,
     pace: Pace,
 ) -> (Measured, Vec<C>) {
+    let target = Target { addresses: vec![address.into()], processes: vec![process] };
+    run_on(&target, clients, time, pace).await
+}
+
+/// The same against several servers.
+pub async fn run_on<C: Client>(
+    target: &Target,
+    clients: Vec<C>,
+    time: Duration,
+    pace: Pace,
+) -> (Measured, Vec<C>) {
     let mut connected = Vec::new();
-    for client in clients {
+    for (client, address) in clients.into_iter().zip(target.addresses.iter().cycle()) {
         connected.push((connect(address).await, client));
     }
-    let (before, begun) = (cpu_of(process), Instant::now());
+    let (before, begun) = (target.cpu(), Instant::now());
     let mut tasks = JoinSet::new();
     let count = connected.len() as u32;
     for (number, (connection, client)) in connected.into_iter().enumerate() {
@@ -145,7 +170,7 @@ pub async fn run<C: Client>(
         elapsed: begun.elapsed(),
         latency: histogram(),
         bad_latency: histogram(),
-        cpu: cpu_of(process).saturating_sub(before),
+        cpu: target.cpu().saturating_sub(before),
     };
     let mut clients = Vec::new();
     for (counts, client) in results {

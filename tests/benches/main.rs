@@ -49,6 +49,16 @@ enum Row {
     Memory,
     /// Memory and cost with many users and sessions stored
     Many,
+    /// POST /auth/refresh at three nodes, against an etcd of three
+    ClusterRefresh,
+    /// GET /users/me at a node that is not the owner, against the owner
+    ClusterMe,
+    /// Logins at three nodes, against bare Argon2id verifications
+    ClusterLogin,
+    /// CPU and memory of three nodes that nobody uses
+    ClusterIdle,
+    /// How long nobody's write is answered when a leader is killed, beside an etcd of three
+    FailOver,
 }
 
 /// How long and how often to measure.
@@ -85,6 +95,11 @@ fn main() {
                 Row::Start => rows::start::measure(effort, &mut table).await,
                 Row::Memory => rows::memory::measure(effort, &mut table).await,
                 Row::Many => rows::many::measure(effort, &mut table).await,
+                Row::ClusterRefresh => rows::cluster::rates::refresh(effort, &mut table).await,
+                Row::ClusterMe => rows::cluster::rates::me(effort, &mut table).await,
+                Row::ClusterLogin => rows::cluster::rates::login(effort, &mut table).await,
+                Row::ClusterIdle => rows::cluster::idle::measure(effort, &mut table).await,
+                Row::FailOver => rows::cluster::failover::measure(effort, &mut table).await,
             }
         });
     }

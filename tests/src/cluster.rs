@@ -26,11 +26,15 @@ pub const OPERATOR_TOKEN: &str = "jop_0123456789abcdef0123456789abcdef";
 const DEFAULT_TENANT_SHARD: u64 = 1;
 const SHARDS: u64 = 4;
 
+/// What its nodes are prepared with.
+type Base = Box<dyn Fn() -> Setup + Send + Sync>;
+
 /// A running cluster. Nodes have the numbers 1, 2, 3 … in the order in which they came.
 pub struct Cluster {
     nodes: Vec<Node>,
     addresses: Vec<String>,
-    settings: Vec<(String, String)>,
+    base: Base,
+    shards: u64,
 }
 
 impl Cluster {
@@ -42,8 +46,18 @@ impl Cluster {
     /// The same, with other values for `section.key` on every node.
     pub async fn with(count: usize, settings: &[(&str, &str)]) -> Self {
         let settings = settings.iter().map(|(key, value)| ((*key).into(), (*value).into()));
+        let settings: Vec<(String, String)> = settings.collect();
+        let base = move || {
+            let settings = settings.iter();
+            settings.fold(Node::prepare(), |setup, (key, value)| setup.with(key, value))
+        };
+        Self::made_of(count, SHARDS, Box::new(base)).await
+    }
+
+    /// So many nodes, each prepared like this, with so many shards.
+    pub async fn made_of(count: usize, shards: u64, base: Base) -> Self {
         let (nodes, addresses) = (Vec::new(), Vec::new());
-        let mut cluster = Self { nodes, addresses, settings: settings.collect() };
+        let mut cluster = Self { nodes, addresses, base, shards };
         for _ in 0..count {
             cluster.grows().await;
         }
@@ -68,13 +82,12 @@ impl Cluster {
 
     /// A node that would have this number.
     fn setup(&self, number: usize) -> Setup {
-        let setup = Node::prepare()
+        (self.base)()
             .with("node.name", format!("node-{number}"))
-            .with("cluster.shards", SHARDS)
+            .with("cluster.shards", self.shards)
             .with("cluster.secret", SECRET)
             .with("cluster.join", self.addresses.join(","))
-            .with("bootstrap.operator_token", OPERATOR_TOKEN);
-        self.settings.iter().fold(setup, |setup, (key, value)| setup.with(key, value))
+            .with("bootstrap.operator_token", OPERATOR_TOKEN)
     }
 
     /// A node that joins in the place of another, whose data is gone.
@@ -92,6 +105,11 @@ impl Cluster {
     /// A node by its number.
     pub fn node(&self, number: usize) -> &Node {
         &self.nodes[number - 1]
+    }
+
+    /// All of them.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
     }
 
     /// A node that is none of these.
@@ -123,7 +141,7 @@ impl Cluster {
         let mut last = None;
         let settled = wait::until("every node has its share", async || {
             let status = self.status().await?;
-            let settled = status.is_settled().then_some(());
+            let settled = status.is_settled(self.shards).then_some(());
             last = Some(status);
             settled
         });
@@ -193,7 +211,7 @@ impl Status {
     }
 
     /// Whether every member leads and holds what it should.
-    fn is_settled(&self) -> bool {
+    fn is_settled(&self, shards: u64) -> bool {
         let members = self.nodes("member");
         let unsettled = self.nodes("joining").len() + self.nodes("draining").len();
         let spread = |shard: u64| {
@@ -203,7 +221,7 @@ impl Status {
                 && voters.is_subset(&members)
                 && self.leader_of(shard).as_ref() == first
         };
-        unsettled == 0 && (0..SHARDS).all(spread)
+        unsettled == 0 && (0..shards).all(spread)
     }
 }
 

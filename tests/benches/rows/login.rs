@@ -22,7 +22,7 @@ pub fn cores() -> usize {
 }
 
 /// Verifications a second when every core does nothing else.
-fn bare_argon2(time: Duration) -> f64 {
+pub fn bare_argon2(time: Duration) -> f64 {
     let params = Params::new(19_456, 2, 1, None).expect("the default parameters");
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     let hash = argon2.hash_password_with_salt(PASSWORD.as_bytes(), b"0123456789abcdef");

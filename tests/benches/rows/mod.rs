@@ -1,5 +1,6 @@
 //! The rows of the table, one file each, and what they share.
 
+pub mod cluster;
 pub mod login;
 pub mod many;
 pub mod me;

@@ -4,12 +4,12 @@ use super::clients::Refresh;
 use super::{CONNECTIONS, sessions, shipped};
 use crate::Effort;
 use crate::etcd::Etcd;
-use crate::load::{Pace, run};
+use crate::load::{Pace, run, run_on};
 use crate::table::{Table, median, spread};
 
 /// Measures the row.
 pub async fn measure(effort: Effort, table: &mut Table) {
-    let Some(etcd) = Etcd::start().await else {
+    let Some(etcd) = Etcd::of(1).await else {
         eprintln!("etcd cannot be had: the row is left out");
         return;
     };
@@ -22,8 +22,7 @@ pub async fn measure(effort: Effort, table: &mut Table) {
     let (mut ours, mut theirs) = (String::new(), String::new());
     for _ in 0..effort.rounds {
         let (reference, measured);
-        (reference, putters) =
-            run(&etcd.address, etcd.process_id(), putters, effort.time, Pace::Flat).await;
+        (reference, putters) = run_on(&etcd.target(), putters, effort.time, Pace::Flat).await;
         (measured, clients) =
             run(&node.api.address(), node.process_id(), clients, effort.time, Pace::Flat).await;
         assert_eq!((reference.bad, measured.bad), (0, 0), "every request is accepted");

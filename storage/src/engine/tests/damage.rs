@@ -150,11 +150,7 @@ async fn a_damaged_log_is_named_not_cut() {
 async fn a_damaged_snapshot_that_is_needed_is_named() {
     let dir = tempfile::tempdir().expect("a folder");
     let shards = open(dir.path(), 2).await;
-    let mut written = 0;
-    while shard(&shards).core.log.purged().is_none() {
-        write(&shards, written..written + 50).await;
-        written += 50;
-    }
+    let written = write_until_purged(&shards, 0).await;
     let path = shard(&shards).core.snapshots.path(shard(&shards).id());
     crash(shards, dir.path()).await;
     let mut content = fs::read(&path).expect("a snapshot");

@@ -104,6 +104,17 @@ async fn write(shards: &Shards, numbers: std::ops::Range<u64>) {
     }
 }
 
+/// Writes these numbers and on, until a snapshot lets the log before it go: when one is taken depends
+/// on how many writes are applied at once. Answers the number after the last.
+async fn write_until_purged(shards: &Shards, mut next: u64) -> u64 {
+    while shard(shards).core.log.purged().is_none() {
+        assert!(next < 20_000, "no snapshot is ever taken");
+        write(shards, next..next + 50).await;
+        next += 50;
+    }
+    next
+}
+
 async fn view(shards: &Shards) -> View {
     shard(shards).read().await.expect("a read")
 }
