@@ -151,6 +151,6 @@ pub struct Connections {
 
 impl Default for Connections {
     fn default() -> Self {
-        Self { total: 10_000, per_address: 256, streams: 128 }
+        Self { total: 10_000, per_address: 1_024, streams: 128 }
     }
 }

@@ -55,6 +55,8 @@ enum Row {
     ClusterMe,
     /// Logins at three nodes, against bare Argon2id verifications
     ClusterLogin,
+    /// GET /users/me while another tenant's snapshot is taken, sent and installed
+    ClusterSnapshot,
     /// CPU and memory of three nodes that nobody uses
     ClusterIdle,
     /// How long nobody's write is answered when a leader is killed, beside an etcd of three
@@ -98,6 +100,7 @@ fn main() {
                 Row::ClusterRefresh => rows::cluster::rates::refresh(effort, &mut table).await,
                 Row::ClusterMe => rows::cluster::rates::me(effort, &mut table).await,
                 Row::ClusterLogin => rows::cluster::rates::login(effort, &mut table).await,
+                Row::ClusterSnapshot => rows::cluster::snapshot::measure(effort, &mut table).await,
                 Row::ClusterIdle => rows::cluster::idle::measure(effort, &mut table).await,
                 Row::FailOver => rows::cluster::failover::measure(effort, &mut table).await,
             }

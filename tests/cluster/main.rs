@@ -2,4 +2,6 @@
 
 mod failover;
 mod joining;
+mod partitions;
 mod routing;
+mod troubles;

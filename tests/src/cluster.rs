@@ -14,6 +14,7 @@ use std::net::TcpListener;
 use reqwest::Method;
 use serde_json::Value;
 
+use crate::network::Network;
 use crate::node::{Api, Node, Setup, send};
 use crate::people::Session;
 use crate::wait;
@@ -35,6 +36,7 @@ pub struct Cluster {
     addresses: Vec<String>,
     base: Base,
     shards: u64,
+    network: Option<Network>,
 }
 
 impl Cluster {
@@ -56,8 +58,17 @@ impl Cluster {
 
     /// So many nodes, each prepared like this, with so many shards.
     pub async fn made_of(count: usize, shards: u64, base: Base) -> Self {
+        Self::made_on(None, count, shards, base).await
+    }
+
+    /// So many nodes on hosts of their own, which can be kept from each other.
+    pub async fn across(network: Network, count: usize) -> Self {
+        Self::made_on(Some(network), count, SHARDS, Box::new(Node::prepare)).await
+    }
+
+    async fn made_on(network: Option<Network>, count: usize, shards: u64, base: Base) -> Self {
         let (nodes, addresses) = (Vec::new(), Vec::new());
-        let mut cluster = Self { nodes, addresses, base, shards };
+        let mut cluster = Self { nodes, addresses, base, shards, network };
         for _ in 0..count {
             cluster.grows().await;
         }
@@ -74,15 +85,30 @@ impl Cluster {
 
     /// The next node, before it is started.
     pub fn next_node(&mut self) -> Setup {
-        let address = free_address();
-        let setup = self.setup(self.nodes.len() + 1).with("cluster.listen", &address);
+        let number = self.nodes.len() + 1;
+        let address = self.address_for(number);
+        let setup = self.setup(number).with("cluster.listen", &address);
         self.addresses.push(address);
         setup
     }
 
+    fn address_for(&self, number: usize) -> String {
+        match &self.network {
+            // A node that replaces another has the same host.
+            Some(network) => format!("{}:{}", network.address(number), 7001 + self.addresses.len()),
+            None => free_address(),
+        }
+    }
+
     /// A node that would have this number.
     fn setup(&self, number: usize) -> Setup {
-        (self.base)()
+        let setup = match &self.network {
+            Some(network) => (self.base)()
+                .within(network.namespace(number))
+                .with("http.listen", format!("{}:0", network.address(number))),
+            None => (self.base)(),
+        };
+        setup
             .with("node.name", format!("node-{number}"))
             .with("cluster.shards", self.shards)
             .with("cluster.secret", SECRET)
@@ -90,9 +116,19 @@ impl Cluster {
             .with("bootstrap.operator_token", OPERATOR_TOKEN)
     }
 
+    /// How many shards it has.
+    pub fn shards(&self) -> u64 {
+        self.shards
+    }
+
+    /// The network between its nodes, if they have hosts of their own.
+    pub fn network(&self) -> Option<&Network> {
+        self.network.as_ref()
+    }
+
     /// A node that joins in the place of another, whose data is gone.
     pub async fn replaces(&mut self, number: usize) -> &Node {
-        let address = free_address();
+        let address = self.address_for(number);
         let members = self.addresses.iter().enumerate();
         let others = members.filter(|(at, _)| at + 1 != number).map(|(_, address)| address.clone());
         let join = others.collect::<Vec<_>>().join(",");
@@ -136,6 +172,18 @@ impl Cluster {
         None
     }
 
+    /// Waits until all nodes name the same voters of the default tenant's shard; who they are.
+    pub async fn all_agree_on_the_voters(&self) -> BTreeSet<u64> {
+        wait::until("all agree on the voters", async || {
+            let mut told = BTreeSet::new();
+            for number in 1..=self.nodes.len() {
+                told.insert(self.seen_by(number).await?.voters_of(DEFAULT_TENANT_SHARD));
+            }
+            (told.len() == 1).then(|| told.pop_first()).flatten()
+        })
+        .await
+    }
+
     /// Waits until every node has its share of the replicas and the leaders.
     pub async fn is_settled(&self) {
         let mut last = None;
@@ -152,8 +200,15 @@ impl Cluster {
     pub async fn leader_of_the_default_tenant(&self) -> usize {
         wait::until("the default tenant has a leader", async || {
             let status = self.status().await?;
-            let leader = status.leader_of(DEFAULT_TENANT_SHARD)?;
-            usize::try_from(leader).ok()
+            status.number_of(status.leader_of(DEFAULT_TENANT_SHARD)?)
+        })
+        .await
+    }
+
+    /// The term of the default tenant's shard.
+    pub async fn term_of_the_default_tenant(&self) -> u64 {
+        wait::until("the default tenant has a leader", async || {
+            self.status().await?.term_of(DEFAULT_TENANT_SHARD)
         })
         .await
     }
@@ -197,15 +252,31 @@ impl Status {
         nodes.filter_map(|node| node["id"].as_u64()).collect()
     }
 
+    /// The number of a node in its cluster, which its name tells: a node that has lost its disk comes
+    /// back as another one.
+    fn number_of(&self, id: u64) -> Option<usize> {
+        let node = Self::list(&self.0["nodes"]).find(|node| node["id"] == id)?;
+        node["name"].as_str()?.strip_prefix("node-")?.parse().ok()
+    }
+
     /// Who leads a shard.
     pub fn leader_of(&self, shard: u64) -> Option<u64> {
-        Self::list(&self.0["shards"]).find(|known| known["id"] == shard)?["leader"].as_u64()
+        self.shard(shard)?["leader"].as_u64()
+    }
+
+    fn shard(&self, id: u64) -> Option<&Value> {
+        Self::list(&self.0["shards"]).find(|known| known["id"] == id)
+    }
+
+    /// In which term a shard is led.
+    pub fn term_of(&self, shard: u64) -> Option<u64> {
+        self.shard(shard)?["term"].as_u64()
     }
 
     /// Who votes in a shard.
     pub fn voters_of(&self, shard: u64) -> BTreeSet<u64> {
-        let shard = Self::list(&self.0["shards"]).find(|known| known["id"] == shard);
-        let replicas = shard.into_iter().flat_map(|shard| Self::list(&shard["replicas"]));
+        let replicas =
+            self.shard(shard).into_iter().flat_map(|shard| Self::list(&shard["replicas"]));
         let voters = replicas.filter(|replica| replica["role"] != "learner");
         voters.filter_map(|replica| replica["node"].as_u64()).collect()
     }

@@ -36,6 +36,7 @@ pub struct Setup {
     data_dir: Option<PathBuf>,
     flags: Vec<String>,
     open_files: Option<(u32, u32)>,
+    namespace: Option<String>,
 }
 
 impl Setup {
@@ -61,6 +62,12 @@ impl Setup {
     /// Where so many files may be open: softly, and at most.
     pub fn with_open_files(mut self, soft: u32, hard: u32) -> Self {
         self.open_files = Some((soft, hard));
+        self
+    }
+
+    /// In this network namespace.
+    pub fn within(mut self, namespace: String) -> Self {
+        self.namespace = Some(namespace);
         self
     }
 
@@ -92,10 +99,16 @@ impl Setup {
     }
 
     fn run(&self, log: Lines) -> Process {
-        let (arguments, folder) = (self.arguments(), self.folder.path());
-        match self.open_files {
-            None => Process::start(&arguments, folder, log),
-            Some(files) => Process::start_within(files, &arguments, folder, log),
+        self.run_with(&[], log)
+    }
+
+    fn run_with(&self, flags: &[&str], log: Lines) -> Process {
+        let (mut arguments, folder) = (self.arguments(), self.folder.path());
+        arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        match (&self.namespace, self.open_files) {
+            (Some(namespace), _) => Process::start_in(namespace, &arguments, folder, log),
+            (None, Some(files)) => Process::start_within(files, &arguments, folder, log),
+            (None, None) => Process::start(&arguments, folder, log),
         }
     }
 
@@ -147,7 +160,14 @@ impl Node {
     pub fn prepare() -> Setup {
         let settings = TEST_SETTINGS.map(|(key, value)| (key.into(), value.into())).into();
         let folder = tempfile::tempdir().expect("a temporary folder");
-        Setup { settings, folder, data_dir: None, flags: Vec::new(), open_files: None }
+        Setup {
+            settings,
+            folder,
+            data_dir: None,
+            flags: Vec::new(),
+            open_files: None,
+            namespace: None,
+        }
     }
 
     /// A node as it is shipped.
@@ -235,6 +255,14 @@ impl Node {
     /// A request of a server of the tenant's, by the secret key.
     pub fn server(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.api.request(method, path).header("X-API-Key", self.keys().secret)
+    }
+
+    /// Starts it anew in the place of the node that it was, whose data is gone.
+    pub async fn restart_without_its_data(&self) {
+        self.kill_9();
+        std::fs::remove_dir_all(self.data_dir()).expect("a data folder");
+        *self.process() = self.setup.run_with(&["--replace"], self.log.clone());
+        self.becomes_ready().await;
     }
 
     /// Tries to change the default tenant's settings.

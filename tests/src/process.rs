@@ -66,6 +66,13 @@ impl Process {
         Self::run(command, arguments, folder, log)
     }
 
+    /// The same in a network namespace; the process that `ip` becomes is the program.
+    pub fn start_in(namespace: &str, arguments: &[String], folder: &Path, log: Lines) -> Self {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", namespace]).arg(program::janua());
+        Self::run(command, arguments, folder, log)
+    }
+
     fn run(mut command: Command, arguments: &[String], folder: &Path, log: Lines) -> Self {
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("JANUA_") {

@@ -24,7 +24,7 @@ const SCOPE: &str = "janua";
 const BEAT: Duration = Duration::from_millis(500);
 
 /// A peer that was silent for so long is called anew.
-const SILENCE: Duration = Duration::from_secs(3);
+const SILENCE: Duration = Duration::from_millis(1500);
 
 /// What the gateway's actor is told.
 pub enum GatewayMessage {

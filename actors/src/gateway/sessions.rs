@@ -32,10 +32,10 @@ use crate::refusal::Refusal;
 const LONGEST_BATCH: u64 = 2 * 1024 * 1024;
 
 /// How long a connection may take to become a link.
-const HANDSHAKE: Duration = Duration::from_secs(5);
+const HANDSHAKE: Duration = Duration::from_secs(2);
 
 /// How long to wait before calling again: at first, and at most.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(200));
 
 /// Both ends of a connection know each other when it comes here, so what ractor_cluster asks for
 /// besides proves nothing.

@@ -25,6 +25,8 @@ use crate::ids::ShardId;
 const IN_LINE: Duration = Duration::from_millis(40);
 /// The longest random wait of one who does not know that the leader is gone.
 const RANDOM: Duration = Duration::from_millis(200);
+/// Between the first pre-votes, which change nothing: another's lease may end a little later.
+const AGAIN: Duration = Duration::from_millis(30);
 /// How long a shard may keep the others from beating.
 const PATIENCE: Duration = Duration::from_millis(20);
 
@@ -39,9 +41,37 @@ enum Need {
     /// A heartbeat, with all the others.
     Beat,
     /// To stand for election; without a pre-vote where nobody could answer it.
-    Stand { pre_vote: bool },
+    Stand { pre_vote: bool, candidate_in: Option<u64> },
     /// To be looked at again then.
     Wait(Instant),
+}
+
+/// How a shard has stood for election.
+struct Stood {
+    /// Not to stand again before then.
+    until: Instant,
+    /// From when on there might be another leader, when it last stood; and how often it has since.
+    occasion: (Duration, u32),
+    /// The term in which it was last seen to be a candidate.
+    term: u64,
+}
+
+impl Stood {
+    /// How long to wait after another pre-vote of the same occasion.
+    fn again(&mut self, free_from: Duration) -> Duration {
+        let (occasion, tries) = self.occasion;
+        let tries = if occasion == free_from { tries + 1 } else { 0 };
+        self.occasion = (free_from, tries);
+        (AGAIN * 2_u32.pow(tries.min(8) / 2)).min(RANDOM)
+    }
+
+    /// A candidate is given the time that its votes may take.
+    fn note(&mut self, node: u64, shard: &Shard, candidate_in: Option<u64>) {
+        let Some(term) = candidate_in.filter(|term| *term != self.term) else { return };
+        self.term = term;
+        let wait = random(node, shard.id(), shard.pulse.now());
+        self.until = Instant::now() + ELECTION_MIN / 2 + wait;
+    }
 }
 
 /// What keeps the shards of a node alive.
@@ -49,8 +79,8 @@ pub struct Pace {
     node: u64,
     shards: Vec<Arc<Shard>>,
     link: Option<Arc<Link>>,
-    /// No shard stands for election again before then.
-    stood: Vec<Instant>,
+    /// How each shard has stood for election.
+    stood: Vec<Stood>,
     next_beat: Instant,
 }
 
@@ -58,7 +88,11 @@ impl Pace {
     /// For these shards.
     pub fn new(node: u64, shards: Vec<Arc<Shard>>, link: Option<Arc<Link>>) -> Self {
         // Those that are alone in their group have stood when they were started.
-        let stood = vec![Instant::now() + ELECTION_MAX; shards.len()];
+        let until = Instant::now() + ELECTION_MAX;
+        let stood = shards
+            .iter()
+            .map(|_| Stood { until, occasion: (Duration::ZERO, 0), term: 0 })
+            .collect();
         Self { node, shards, link, stood, next_beat: Instant::now() }
     }
 
@@ -106,12 +140,13 @@ impl Pace {
                         work.push(act(running, None));
                     }
                 }
-                Need::Stand { .. } if now < *stood => again(*stood),
-                Need::Stand { pre_vote } => {
-                    let wait = random(self.node, shard.id(), shard.pulse.now());
-                    *stood = now + ELECTION_MIN / 2 + wait;
-                    again(*stood);
-                    work.push(act(running, Some(pre_vote)));
+                Need::Stand { pre_vote, candidate_in } => {
+                    stood.note(self.node, shard, candidate_in);
+                    if now >= stood.until {
+                        stood.until = now + stood.again(shard.pulse.free_from());
+                        work.push(act(running, Some(pre_vote)));
+                    }
+                    again(stood.until);
                 }
                 Need::Wait(at) => again(at),
             }
@@ -147,13 +182,14 @@ fn need(node: u64, shard: &Shard, running: &Running, link: Option<&Link>) -> Nee
     if !voters.contains(&node) {
         return Need::Rest;
     }
+    let candidate_in = (metrics.state == ServerState::Candidate).then_some(metrics.current_term);
     if voters.len() == 1 {
-        return Need::Stand { pre_vote: false };
+        return Need::Stand { pre_vote: false, candidate_in };
     }
     let wait = wait(node, shard, &metrics, &voters, link);
     let at = shard.pulse.instant(shard.pulse.free_from() + wait);
     match Instant::now() >= at {
-        true => Need::Stand { pre_vote: true },
+        true => Need::Stand { pre_vote: true, candidate_in },
         false => Need::Wait(at),
     }
 }
@@ -167,8 +203,10 @@ fn wait(
     link: Option<&Link>,
 ) -> Duration {
     let is_up = |other: u64| link.is_some_and(|link| link.is_up(other));
+    let heard = shard.pulse.last_heard();
+    let is_gone = |leader: u64| link.is_none_or(|link| link.is_lost_since(leader, heard));
     match metrics.current_leader {
-        Some(leader) if leader != node && !is_up(leader) => {
+        Some(leader) if leader != node && is_gone(leader) => {
             let others = voters.iter().copied().filter(|other| *other != leader);
             IN_LINE * place_in_line(node, shard.id(), others, is_up)
         }
@@ -196,4 +234,19 @@ fn random(node: u64, shard: ShardId, occasion: Duration) -> Duration {
     let occasion = u64::try_from(occasion.as_millis()).unwrap_or(u64::MAX);
     let parts = [node, u64::from(shard.0), occasion].map(u64::to_be_bytes).concat();
     RANDOM.mul_f64((xxh3_64(&parts) % 1024) as f64 / 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_refused_asks_again_soon_and_then_less_often() {
+        let mut stood = Stood { until: Instant::now(), occasion: (Duration::ZERO, 0), term: 0 };
+        let free_from = Duration::from_secs(1);
+        let waits: Vec<_> = (0..10).map(|_| stood.again(free_from)).collect();
+        assert_eq!(waits[..2], [AGAIN, AGAIN]);
+        assert!(waits.is_sorted() && waits[9] == RANDOM, "{waits:?}");
+        assert_eq!(stood.again(free_from + AGAIN), AGAIN, "another leader has come and gone");
+    }
 }

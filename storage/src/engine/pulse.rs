@@ -42,6 +42,11 @@ impl Pulse {
         self.heard_ms.fetch_max(ms(at), Ordering::Relaxed);
     }
 
+    /// When the leader was last heard.
+    pub fn last_heard(&self) -> Instant {
+        self.instant(Duration::from_millis(self.heard_ms.load(Ordering::Relaxed)))
+    }
+
     /// For how long no leader was heard.
     pub fn silent_for(&self) -> Duration {
         let heard = self.heard_ms.load(Ordering::Relaxed);

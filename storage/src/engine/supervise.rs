@@ -7,12 +7,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use openraft::async_runtime::watch::WatchReceiver;
-use openraft::{BasicNode, Config, RaftMetrics, ReadPolicy};
+use openraft::metrics::RaftServerMetrics;
+use openraft::raft::linearizable_read::LinearizerOption;
+use openraft::{BasicNode, Config, RaftMetrics, ServerState};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::error::{OpenError, Unavailable};
-use super::lease;
 use super::link::Link;
 use super::raft::machine::Machine;
 use super::raft::network::Network;
@@ -139,20 +140,23 @@ enum Ended {
     Fatal(String),
 }
 
+/// Everything that openraft does shows in its metrics, also each heartbeat; how it stands, which is
+/// all that matters here, changes seldom.
 async fn follow(shard: &Shard, running: &Running) -> Ended {
-    let mut metrics = running.metrics.clone();
+    let (mut standing, mut metrics) = (running.raft.server_metrics(), running.metrics.clone());
     let mut stood = None;
     loop {
         let Ok(tree) = shard.core.tree() else { return Ended::Stop };
-        let fatal = {
-            let now = metrics.borrow_and_update();
-            publish(shard, &leadership(&now));
-            let standing = (now.state, now.current_term, *now.membership_config.log_id());
-            if stood != Some(standing) {
-                stood = Some(standing);
+        let catches_up = {
+            let now = standing.borrow_and_update();
+            let leadership = leadership(&now, &metrics.borrow_and_update());
+            publish(shard, &leadership);
+            let place = (now.state, leadership.term, *now.membership_config.log_id());
+            if stood != Some(place) {
+                stood = Some(place);
                 shard.changed.notify_one();
             }
-            now.running_state.as_ref().err().map(ToString::to_string)
+            now.state == ServerState::Leader && !leadership.leads
         };
         if let Some(damage) = tree.damage() {
             match shard.core.tree() {
@@ -164,14 +168,13 @@ async fn follow(shard: &Shard, running: &Running) -> Ended {
                 Err(_) => return Ended::Stop,
             }
         }
-        if let Some(reason) = fatal {
-            return Ended::Fatal(reason);
-        }
         let happened = tokio::select! {
-            changed = metrics.changed() => match changed {
+            changed = standing.changed() => match changed {
                 Ok(()) => Happened::Metrics,
-                Err(_) => return Ended::Fatal("Raft has ended".into()),
+                Err(_) => return Ended::Fatal(why_it_ended(&metrics.borrow_and_update())),
             },
+            // It ends with the other one.
+            Ok(()) = metrics.changed(), if catches_up => Happened::Metrics,
             () = tree.damaged() => Happened::Damage,
             () = shard.snapshot_wanted.notified() => Happened::SnapshotWanted,
             () = shard.stop.notified() => Happened::Stop,
@@ -212,9 +215,15 @@ async fn restart(shard: &Shard, start: &Start) -> Result<(), String> {
     start.raft(shard, tries).await.map_err(|error| error.to_string())
 }
 
-fn leadership(metrics: &RaftMetrics<Types>) -> Leadership {
-    let leads = lease::leads(metrics);
-    let (term, leader) = (metrics.current_term, metrics.current_leader);
+fn why_it_ended(metrics: &RaftMetrics<Types>) -> String {
+    let fatal = metrics.running_state.as_ref().err();
+    fatal.map_or("Raft has ended".into(), ToString::to_string)
+}
+
+fn leadership(standing: &RaftServerMetrics<Types>, metrics: &RaftMetrics<Types>) -> Leadership {
+    let (term, leader) = (standing.vote.leader_id.term, standing.current_leader);
+    let applied = metrics.last_applied.map(|applied| applied.leader_id.term);
+    let leads = standing.state == ServerState::Leader && applied == Some(term);
     Leadership { term, leader, leads, stopped: false }
 }
 
@@ -241,8 +250,9 @@ pub async fn confirm_reads(shard: Arc<Shard>, mut waiting: mpsc::Receiver<Confir
 
 async fn confirm(shard: &Shard) -> Result<(), Unavailable> {
     let running = shard.running().ok_or_else(|| Unavailable::new("the shard does not run"))?;
-    let asked = running.raft.ensure_linearizable(ReadPolicy::ReadIndex);
-    match timeout(READ_DEADLINE, asked).await {
+    // A zero age asks for an answer to a message that was sent after the read came: ReadIndex.
+    let option = LinearizerOption::new(Some(Duration::ZERO), true).with_wait_timeout(READ_DEADLINE);
+    match timeout(READ_DEADLINE, running.raft.ensure_linearizable(option)).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(match error.forward_to_leader() {
             Some(to) => Unavailable::not_leader(to.leader_id),

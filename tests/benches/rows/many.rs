@@ -91,7 +91,7 @@ impl Filled {
     /// where they last for all rounds (the node was restarted since), else those of refreshes.
     async fn unseen(&mut self, effort: Effort) -> Vec<Vec<Vec<String>>> {
         let access = std::mem::take(&mut self.access);
-        if access.iter().map(Vec::len).sum::<usize>() > FEW {
+        if access.iter().map(Vec::len).sum::<usize>() > FEW * CONNECTIONS {
             let rounds = |tokens: &Vec<String>| {
                 let share = tokens.len().div_ceil(effort.rounds);
                 tokens.chunks(share).map(<[String]>::to_vec).collect()
@@ -127,8 +127,10 @@ pub async fn measure(effort: Effort, table: &mut Table) {
     let restart = begun.elapsed();
     tokio::time::sleep(QUIET).await;
     let (idle, _) = memory_of(many.node.process_id());
+    eprintln!("  restarted in {:.1} s, {idle:.0} MB when idle", restart.as_secs_f64());
     let costs = many.costs(effort).await;
     let (_, most) = memory_of(many.node.process_id());
+    eprintln!("  {most:.0} MB at most, {costs:.0?} µs of login, me, refresh");
     drop(many);
     let few = Filled::with(FEW).await.costs(effort).await;
 

@@ -111,7 +111,11 @@ async fn meet(link: Arc<Link>, stream: TcpStream, place: Place) -> io::Result<()
     })?;
     drop(place);
     match channel {
-        Channel::Raft => inbound::serve(&link, from, stream).await,
+        Channel::Raft => {
+            // Whoever reaches this node can be reached again.
+            link.notice(from).notify_one();
+            inbound::serve(&link, from, stream).await
+        }
         Channel::Snapshot => snapshot::receive(&link, from, stream).await,
         Channel::Control => control(&link, from, stream).await,
         Channel::Actors => {

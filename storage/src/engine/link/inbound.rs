@@ -69,10 +69,11 @@ async fn handle(shard: &Shard, request: Request) -> Result<Answer, String> {
     let raft = &running.raft;
     match request {
         Request::Append(request) => {
-            let came = shard.pulse.now();
             let answer = raft.append_entries(request).await.map_err(text)?;
             if !matches!(answer, openraft::raft::AppendEntriesResponse::HigherVote(_)) {
-                shard.pulse.heard(came);
+                // openraft grants the lease when it gets to the request, which is before now: who
+                // stood earlier would refuse itself.
+                shard.pulse.heard(shard.pulse.now());
             }
             Ok(Answer::Append(answer))
         }

@@ -25,7 +25,7 @@ use rustls::pki_types::ServerName;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, mpsc};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::{TlsConnector, TlsStream};
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +38,9 @@ use crate::ids::ShardId;
 /// An authenticated, encrypted connection to another node.
 pub type Stream = TlsStream<TcpStream>;
 
+/// How long TCP may take to connect: less than the second after which a lost request is sent again,
+/// since a network that heals is to be noticed at once.
+const REACH: Duration = Duration::from_millis(400);
 /// How long TCP and TLS may take to connect.
 const CONNECT: Duration = Duration::from_secs(2);
 /// Connections for actors that nobody has taken yet.
@@ -177,6 +180,13 @@ impl Link {
     /// Whether there is a connection to a node, which answers.
     pub fn is_up(&self, node: u64) -> bool {
         node == self.node || self.peers.lock().get(&node).is_some_and(|peer| peer.is_up())
+    }
+
+    /// Whether the connection to a node is gone, or has been at any time since then: whoever comes
+    /// back at once has still lost what it led.
+    pub fn is_lost_since(&self, node: u64, then: Instant) -> bool {
+        let peer = self.peers.lock().get(&node).cloned();
+        node != self.node && peer.is_none_or(|peer| !peer.is_up() || peer.was_lost_since(then))
     }
 
     /// Ends the connection to a node that is not to be reached any more.
@@ -321,7 +331,8 @@ pub async fn connect(
 ) -> io::Result<(Stream, Hello)> {
     let name = identity::expected((hello.to != 0).then_some(hello.to));
     let connected = async {
-        let stream = TcpStream::connect(address).await?;
+        let reached = timeout(REACH, TcpStream::connect(address)).await;
+        let stream = reached.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         stream.set_nodelay(true)?;
         let mut stream = secure(identity, stream, channel, name).await?;
         wire::write(&mut stream, &hello).await?;

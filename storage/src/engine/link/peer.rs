@@ -31,7 +31,7 @@ const PING: Duration = Duration::from_millis(150);
 /// A peer that has said nothing for so long is taken for dead, though its connection stands.
 const SILENCE: Duration = Duration::from_millis(500);
 /// Between attempts to connect: at first, and at most.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(150));
 /// After being refused, which does not pass by itself soon.
 const REFUSED_BACKOFF: Duration = Duration::from_secs(2);
 
@@ -63,6 +63,8 @@ pub struct Peer {
     node: u64,
     asked: mpsc::Sender<Asked>,
     up: watch::Sender<bool>,
+    /// When the connection last ended.
+    lost: Mutex<Option<Instant>>,
     ended: CancellationToken,
 }
 
@@ -76,6 +78,7 @@ impl Peer {
             node,
             asked,
             up: watch::Sender::new(false),
+            lost: Mutex::default(),
             ended: link.closing.child_token(),
         });
         let keeper = Keeper { link: link.clone(), peer: peer.clone(), refused: None };
@@ -86,6 +89,17 @@ impl Peer {
     /// Whether the connection stands.
     pub fn is_up(&self) -> bool {
         *self.up.borrow()
+    }
+
+    /// Follows whether it stands.
+    #[cfg(test)]
+    pub fn follow(&self) -> watch::Receiver<bool> {
+        self.up.subscribe()
+    }
+
+    /// Whether the connection has ended since then.
+    pub fn was_lost_since(&self, then: Instant) -> bool {
+        self.lost.lock().is_some_and(|lost| lost > then)
     }
 
     /// Ends the connection for good.
@@ -174,7 +188,9 @@ impl Keeper {
     }
 
     fn set_up(&self, up: bool) {
-        self.peer.up.send_replace(up);
+        if self.peer.up.send_replace(up) && !up {
+            *self.peer.lost.lock() = Some(Instant::now());
+        }
         self.link.changed();
         if up {
             tracing::info!(node = self.peer.node, "connected to a node");

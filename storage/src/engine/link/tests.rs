@@ -42,6 +42,33 @@ async fn members_hear_each_other() {
 }
 
 #[tokio::test]
+async fn who_comes_back_at_once_has_been_lost_all_the_same() {
+    let (one, address) = echo(1).await;
+    let (two, back) = echo(2).await;
+    two.learn(1, &address);
+    one.learn(2, &back);
+    let peer = two.peer(1);
+    let is_up = async |up: bool| {
+        let mut now = peer.follow();
+        let changed = now.wait_for(|now| *now == up);
+        timeout(PATIENCE, changed).await.expect("in time").expect("a peer");
+    };
+    is_up(true).await;
+    let heard = Instant::now();
+    assert!(!two.is_lost_since(1, heard));
+    one.closing.cancel();
+    is_up(false).await;
+    let listener = TcpListener::bind(&address).await.expect("the port again");
+    let identity = identity(SECRET, 1);
+    let again = Link::new(1, address, identity, Handle::current(), Arc::default());
+    again.belong_to([1; 16]);
+    again.listen(listener);
+    is_up(true).await;
+    assert!(two.is_lost_since(1, heard));
+    assert!(!two.is_lost_since(1, Instant::now()));
+}
+
+#[tokio::test]
 async fn whoever_has_another_secret_is_refused() {
     let (_one, address) = echo(1).await;
     let stranger = identity("another secret", 2);

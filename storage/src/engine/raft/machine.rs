@@ -316,10 +316,22 @@ impl RaftStateMachine<Types> for Machine {
 impl RaftSnapshotBuilder<Types> for Machine {
     type SnapshotData = SnapshotFile;
 
+    /// A snapshot that was installed meanwhile has replaced the tree that was being written; it is
+    /// as good, and a failure would end the instance.
     async fn build_snapshot(&mut self) -> Result<SnapshotOf<Types, SnapshotFile>, io::Error> {
         let (core, tree) = (self.core.clone(), self.tree());
-        let taken = tokio::task::spawn_blocking(move || core.take_snapshot(&tree)).await;
-        let (meta, snapshot) = taken.map_err(io::Error::other)?.map_err(io::Error::other)?;
-        Ok(SnapshotOf::<Types, SnapshotFile> { meta, snapshot })
+        let written = tree.clone();
+        let taken = tokio::task::spawn_blocking(move || core.take_snapshot(&written)).await;
+        let fault = match taken.map_err(io::Error::other)? {
+            Ok((meta, snapshot)) => {
+                return Ok(SnapshotOf::<Types, SnapshotFile> { meta, snapshot });
+            }
+            Err(fault) => fault,
+        };
+        let installed = match Arc::ptr_eq(&tree, &self.tree()) {
+            true => None,
+            false => self.get_current_snapshot().await?,
+        };
+        installed.ok_or_else(|| io::Error::other(fault))
     }
 }

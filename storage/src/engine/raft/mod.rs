@@ -51,7 +51,10 @@ pub type SnapshotMeta = SnapshotMetaOf<Types>;
 pub type Raft = openraft::Raft<Types, machine::Machine>;
 
 /// How often a leader is heard of.
-pub const HEARTBEAT: Duration = Duration::from_millis(50);
+///
+/// Two of them may be lost before anybody stands for election; twice as many would double what an
+/// idle cluster costs, which is mostly waking up for them.
+pub const HEARTBEAT: Duration = Duration::from_millis(100);
 /// How long a heartbeat may be on its way.
 const HEARTBEAT_DEADLINE: Duration = Duration::from_millis(200);
 /// A leader's lease is shorter than this.

@@ -3,6 +3,7 @@
 pub mod failover;
 pub mod idle;
 pub mod rates;
+pub mod snapshot;
 
 use janua_tests::cluster::Cluster;
 

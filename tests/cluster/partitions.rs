@@ -1,0 +1,91 @@
+//! The network between nodes fails: whoever is cut off answers nothing as if it were not.
+
+use janua_tests::cluster::Cluster;
+use janua_tests::network::Network;
+use janua_tests::wait;
+use janua_tests::{Session, User};
+
+/// Three nodes on hosts of their own; none where this machine lets nobody make hosts.
+async fn three() -> Option<Cluster> {
+    let network = Network::of(3);
+    if network.is_none() {
+        eprintln!("no network namespaces can be made here: only root has shown this");
+    }
+    Some(Cluster::across(network?, 3).await)
+}
+
+async fn answers(session: &Session, status: u16) {
+    wait::until(&format!("it is answered {status}"), async || {
+        (session.me().await.status == status).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_leader_that_is_cut_off_answers_nothing_old() {
+    let Some(cluster) = three().await else { return };
+    let network = cluster.network().expect("hosts");
+    let leader = cluster.leader_of_the_default_tenant().await;
+    let alice = cluster.node(leader).register("alice").await;
+    let revoked = alice.logs_in().await;
+    network.isolates(leader);
+    let other = cluster.another_than(&[leader]);
+    alice.session.at(other).comes_back().await;
+    revoked.at(other).logs_out().await;
+    // Cut off from all that could tell, it never says that the session is good.
+    for _ in 0..5 {
+        let answer = revoked.me().await;
+        assert_eq!(answer.status, 503, "{}", answer.text);
+        assert!(answer.headers.contains_key("retry-after"));
+    }
+    assert_eq!(cluster.node(leader).api.login(&alice.email, &alice.password).await.status, 503);
+    network.heals();
+    answers(&revoked, 401).await;
+    answers(&alice.session, 200).await;
+}
+
+#[tokio::test]
+async fn a_follower_that_was_cut_off_unseats_nobody() {
+    let Some(cluster) = three().await else { return };
+    let network = cluster.network().expect("hosts");
+    let leader = cluster.leader_of_the_default_tenant().await;
+    let follower = (1..=3).find(|number| *number != leader).expect("a follower");
+    let before = cluster.term_of_the_default_tenant().await;
+    network.isolates(follower);
+    let alice = cluster.node(leader).register("alice").await;
+    let cut_off = alice.session.at(cluster.node(follower));
+    answers(&cut_off, 503).await;
+    network.heals();
+    answers(&cut_off, 200).await;
+    assert_eq!(cluster.leader_of_the_default_tenant().await, leader);
+    assert_eq!(cluster.term_of_the_default_tenant().await, before, "its term has grown");
+}
+
+#[tokio::test]
+async fn two_nodes_that_only_reach_a_third_still_have_one_truth() {
+    let Some(cluster) = three().await else { return };
+    let network = cluster.network().expect("hosts");
+    let leader = cluster.leader_of_the_default_tenant().await;
+    let others: Vec<_> = network.others(leader).collect();
+    network.parts(others[0], others[1]);
+    let alice = User::registers(cluster.node(others[0]).api.clone(), "alice").await;
+    alice.session.at(cluster.node(others[1])).is_alive().await;
+    alice.session.at(cluster.node(others[1])).logs_out().await;
+    alice.session.is_over().await;
+}
+
+#[tokio::test]
+async fn a_node_that_hears_nobody_does_not_go_on_leading() {
+    let Some(cluster) = three().await else { return };
+    let network = cluster.network().expect("hosts");
+    let leader = cluster.leader_of_the_default_tenant().await;
+    let alice = cluster.node(leader).register("alice").await;
+    let revoked = alice.logs_in().await;
+    network.others(leader).for_each(|other| network.silences(other, leader));
+    let other = cluster.another_than(&[leader]);
+    alice.session.at(other).comes_back().await;
+    revoked.at(other).logs_out().await;
+    assert_eq!(revoked.me().await.status, 503);
+    network.heals();
+    answers(&revoked, 401).await;
+}

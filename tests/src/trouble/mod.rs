@@ -1,0 +1,65 @@
+//! A cluster in trouble, as a seed says, while people are at work. What they were told must be
+//! explained by one truth.
+
+mod kind;
+
+use std::time::Duration;
+
+pub use self::kind::Trouble;
+use crate::audit;
+use crate::chance::Chance;
+use crate::cluster::Cluster;
+use crate::network::Network;
+use crate::node::Api;
+use crate::workload::Workload;
+
+/// How many times trouble strikes in a run.
+const STRIKES: u64 = 4;
+
+/// A run. Fails where an answer is not kept; prints what happened.
+pub async fn people_are_told_one_truth(seed: u64) {
+    let mut chance = Chance::from_seed(seed);
+    let cluster = match Network::of(3) {
+        Some(network) => Cluster::across(network, 3).await,
+        None => Cluster::of(3).await,
+    };
+    let nodes: Vec<Api> = cluster.nodes().iter().map(|node| node.api.clone()).collect();
+    let mut work = Workload::start(&nodes, seed, 4).await;
+    let mut met = Vec::new();
+    for _ in 0..STRIKES {
+        lets_work(&mut chance).await;
+        let trouble = Trouble::by(&mut chance, &cluster).await;
+        trouble.strikes(&cluster, &mut chance).await;
+        met.push(trouble.to_string());
+        work.revoke_some(&nodes, &mut chance).await;
+    }
+    let outcome = work.ends().await;
+    cluster.is_settled().await;
+    assert!(outcome.answers() > 100, "only {} answers", outcome.answers());
+    outcome.is_kept(&nodes).await;
+    let voters = cluster.all_agree_on_the_voters().await;
+    let events = chains_are_whole(&cluster).await;
+    println!(
+        "seed {seed}: {}; {} answers, one truth; voters {voters:?}, {events} events",
+        met.join(", "),
+        outcome.answers()
+    );
+}
+
+/// Stops all nodes and verifies what each has of the audit chain; the most that one has.
+async fn chains_are_whole(cluster: &Cluster) -> u64 {
+    let mut most = 0;
+    for node in cluster.nodes() {
+        node.stops().await;
+    }
+    for node in cluster.nodes() {
+        let events = audit::chain_of_a_member_is_whole(&node.data_dir(), cluster.shards()).await;
+        most = events.max(most);
+    }
+    most
+}
+
+/// The pace of the run, not a wait for anything: trouble that comes at once meets no work.
+async fn lets_work(chance: &mut Chance) {
+    tokio::time::sleep(Duration::from_millis(700 + chance.below(900))).await;
+}
