@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -28,6 +29,8 @@ use crate::ids::{ShardId, TenantNumber};
 
 /// Threads that Raft has to itself, so that nothing else delays its timers.
 const RAFT_THREADS: usize = 3;
+/// How much more of a core than the rest of the server Raft's threads may have (POSIX nice).
+const URGENT: i32 = -5;
 /// How long opening waits for the shards to lead; beyond it `health` says which do not.
 const LEAD_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -47,6 +50,28 @@ pub struct Shards {
     pub(super) runtime: Mutex<Option<Runtime>>,
 }
 
+/// Raft's own threads. Heartbeats that wait for a core behind everything else would cost a leader its
+/// lease, so its workers go first where the system lets them; what blocks (snapshots) does not.
+fn runtime() -> io::Result<Runtime> {
+    let started = AtomicUsize::new(0);
+    Builder::new_multi_thread()
+        .worker_threads(RAFT_THREADS)
+        .thread_name("raft")
+        // The workers are the first that are started.
+        .on_thread_start(move || {
+            if started.fetch_add(1, Ordering::Relaxed) < RAFT_THREADS {
+                go_first();
+            }
+        })
+        .enable_all()
+        .build()
+}
+
+/// Lets the calling thread go before others; without the right to (CAP_SYS_NICE) it competes as equal.
+pub fn go_first() {
+    let _ = rustix::process::nice(URGENT);
+}
+
 impl Shards {
     /// Opens the data folder, or makes an empty one into that of a new node, and waits until each
     /// of its shards has a leader.
@@ -56,12 +81,7 @@ impl Shards {
         let door = parts.door.take();
         let opening = tokio::task::spawn_blocking(move || Opening::begin(options, parts));
         let opening = opening.await.map_err(|error| failed(error.to_string()))??;
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(RAFT_THREADS)
-            .thread_name("raft")
-            .enable_all()
-            .build()
-            .map_err(|error| failed(error.to_string()))?;
+        let runtime = runtime().map_err(|error| failed(error.to_string()))?;
         let config = raft::config(opening.options.kept_entries)
             .map_err(|error| failed(error.to_string()))?;
         let link = door.as_ref().map(|door| opening.link(door, &runtime)).transpose()?;

@@ -29,7 +29,7 @@ const IN_FLIGHT: usize = 4096;
 /// How often a peer is asked whether it still answers.
 const PING: Duration = Duration::from_millis(150);
 /// A peer that has said nothing for so long is taken for dead, though its connection stands.
-const SILENCE: Duration = Duration::from_millis(500);
+const SILENCE: Duration = Duration::from_millis(800);
 /// Between attempts to connect: at first, and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(150));
 /// After being refused, which does not pass by itself soon.

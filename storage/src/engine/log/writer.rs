@@ -21,6 +21,7 @@ use super::files::LogFiles;
 use super::frame::Frames;
 use crate::engine::poison::Poison;
 use crate::engine::raft::Types;
+use crate::engine::shards::go_first;
 
 /// Bytes after which a batch takes no more requests.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
@@ -82,6 +83,7 @@ pub fn spawn(
 ) -> io::Result<(mpsc::Sender<Request>, std::thread::JoinHandle<()>)> {
     let (sender, receiver) = mpsc::channel(QUEUE);
     let thread = std::thread::Builder::new().name("log".into()).spawn(move || {
+        go_first();
         Writer { engine, files, poison }.run(receiver);
     })?;
     Ok((sender, thread))

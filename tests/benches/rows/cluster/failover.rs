@@ -5,6 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use futures::StreamExt;
+use futures::future::ready;
+use futures::stream;
 use janua_tests::cluster::{Cluster, is_ready};
 use janua_tests::node::{Api, send};
 use janua_tests::people::{PASSWORD, Session};
@@ -27,6 +30,8 @@ const WRITERS: usize = 12;
 const PAUSE: Duration = Duration::from_millis(5);
 /// How long writes are watched around a kill.
 const AROUND: Duration = Duration::from_millis(1500);
+/// How many answered writes are looked for at once, in the end.
+const LOOKING: usize = 16;
 /// How long a writer waits before it asks another node.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -161,19 +166,27 @@ async fn janua() -> (Vec<f64>, usize, usize) {
     let kills = strikes(&mut cluster).await;
     stop.store(true, Ordering::Relaxed);
     let heard = writers.join_all().await;
+    let gaps = gaps(&kills, &heard);
+    eprintln!("  {}: {gaps:.2?}", summary(&gaps));
     cluster.is_settled().await;
-    let mut lost = 0;
-    let mut count = 0;
-    for name in heard.iter().flat_map(|heard| &heard.acknowledged) {
-        count += 1;
-        let login = nodes[count % 3].login(&format!("{name}@example.com"), PASSWORD).await;
-        let kept = login.status == 200;
-        if kept {
-            Session::of(&nodes[0], login.data()).is_alive().await;
-        }
-        lost += usize::from(!kept);
+    let names: Vec<_> = heard.into_iter().flat_map(|heard| heard.acknowledged).collect();
+    let kept = stream::iter(names.iter().enumerate())
+        .map(|(number, name)| is_there(&nodes[number % 3], name))
+        .buffer_unordered(LOOKING)
+        .filter(|kept| ready(*kept))
+        .count()
+        .await;
+    (gaps, names.len(), names.len() - kept)
+}
+
+/// Whether somebody whose registration was answered can log in, and use the session at once.
+async fn is_there(api: &Api, name: &str) -> bool {
+    let login = api.login(&format!("{name}@example.com"), PASSWORD).await;
+    if login.status != 200 {
+        return false;
     }
-    (gaps(&kills, &heard), count, lost)
+    Session::of(api, login.data()).is_alive().await;
+    true
 }
 
 async fn put(address: &str, client: &reqwest::Client, name: &str) -> bool {
