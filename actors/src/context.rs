@@ -18,6 +18,8 @@ pub struct Context {
     pub user_agent: Option<String>,
     /// The client's `Idempotency-Key`, with what it is bound to.
     pub idempotency: Option<IdempotencyKey>,
+    /// What tells it from every other request of the cluster, where it may be made again.
+    pub operation: Option<Operation>,
 }
 
 /// What tells a request from every other one of the cluster: the node that received it, that node's

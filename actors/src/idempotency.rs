@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use janua_storage::command::Reply;
-use janua_storage::idempotency::Ticket;
+use janua_storage::command::{Command, Reply};
+use janua_storage::idempotency::{Guess, Ticket};
 use sha2::{Digest, Sha256};
 
-use crate::context::{Context, IdempotencyKey};
+use crate::context::{Context, IdempotencyKey, Kept};
 use crate::refusal::Refusal;
 use crate::tenant::{Answer, Gate, TenantRef, Turn, open};
 
@@ -64,6 +64,60 @@ impl TenantRef {
             Some(Err(rejection)) => Err(Refusal::from_rejection(rejection, now)),
             _ => Ok(Attempt::First(First { ticket: Some(ticket), _turn: Some(turn) })),
         }
+    }
+
+    /// Proposes the one command of a request that has nothing secret to answer, so that it is done
+    /// once however often the request is made.
+    pub(crate) async fn propose_once(
+        &self,
+        context: &Context,
+        command: Command,
+    ) -> Result<Answer, Refusal> {
+        match self.attempt(context).await? {
+            Attempt::Repeated(answer) => Ok(answer),
+            Attempt::First(first) => {
+                let ticket = self.ticket(&first, None).await?;
+                self.propose(context.origin(), ticket, command).await
+            }
+        }
+    }
+
+    /// A command that may turn out to be a wrong guess, so that it is counted once however often a
+    /// node makes the request.
+    pub(crate) async fn guessing(
+        &self,
+        context: &Context,
+        command: Command,
+    ) -> Result<Command, Refusal> {
+        Ok(match self.guess_of(context).await? {
+            Some(operation) => Command::Guess(Box::new(Guess { operation, command })),
+            None => command,
+        })
+    }
+
+    /// Whether this request has been made before, and was a wrong guess.
+    pub(crate) async fn was_wrong(&self, context: &Context) -> Result<bool, Refusal> {
+        let Some(operation) = self.guess_of(context).await? else { return Ok(false) };
+        let records = self.0.shard.read().await?;
+        Ok(self.0.view(&records).idempotency(&operation.digest)?.is_some())
+    }
+
+    /// Names the guess that a request makes, where it may be made again.
+    async fn guess_of(&self, context: &Context) -> Result<Option<Ticket>, Refusal> {
+        let Some(operation) = &context.operation else { return Ok(None) };
+        let key = IdempotencyKey {
+            key: operation.to_string(),
+            caller: "guess".into(),
+            route: String::new(),
+            request: [0; 32],
+            kept: Kept::ForARetry,
+        };
+        Ok(Some(Ticket {
+            digest: digest(&key),
+            request: self.held().await?.idempotency.mac(&key.request),
+            secrets: None,
+            expires: self.0.node.clock.now().after(key.kept.ttl()),
+        }))
     }
 
     /// The ticket of a first request, holding the secret that its answer will show.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderValue};
-use janua_actors::context::{Context, IdempotencyKey};
+use janua_actors::context::{Context, IdempotencyKey, Operation};
 use janua_actors::directory;
 use janua_actors::refusal::Refusal;
 use janua_actors::tenant::TenantRef;
@@ -40,8 +40,10 @@ pub struct Call {
     pub request_id: HeaderValue,
     /// Its body, where the handler reads it as it comes.
     pub(crate) pieces: Mutex<Option<Pieces>>,
-    /// Its `Idempotency-Key`, if it is a `POST` that has one.
+    /// Its `Idempotency-Key`, if it is a `POST` that has one, or what stands for it between nodes.
     pub idempotency: Option<IdempotencyKey>,
+    /// What tells it from every other request of the cluster, where there are several nodes.
+    pub operation: Option<Operation>,
 }
 
 impl Call {
@@ -59,6 +61,7 @@ impl Call {
             ip: Some(self.client),
             user_agent: self.headers.get(USER_AGENT).and_then(text),
             idempotency: self.idempotency.clone(),
+            operation: self.operation,
         }
     }
 

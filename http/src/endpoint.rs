@@ -88,6 +88,8 @@ pub struct Endpoint {
     pub output: crate::output::Describe,
     /// Whether it reads a body.
     pub takes_body: bool,
+    /// Whether it spends what is good once, though it is a `GET`.
+    pub spends: bool,
     /// Whether making a request twice does what making it once does, so that no record is needed of
     /// its having been made.
     pub repeats_safely: bool,
@@ -189,6 +191,7 @@ impl Endpoint {
             query: I::query,
             output: O::describe,
             takes_body: I::TAKES_BODY,
+            spends: false,
             repeats_safely: false,
             media_type: I::MEDIA_TYPE,
             takes_lines: I::TAKES_LINES,
@@ -206,6 +209,12 @@ impl Endpoint {
     /// Lists the codes that its use case can answer with.
     pub fn refuses(mut self, refusals: &'static [Code]) -> Self {
         self.refusals = refusals;
+        self
+    }
+
+    /// Says that a `GET` spends what is good once: it is made once, and no `HEAD` stands for it.
+    pub fn spends(mut self) -> Self {
+        self.spends = true;
         self
     }
 
@@ -278,6 +287,11 @@ impl Endpoint {
         codes.sort_unstable_by_key(|code| (code.status(), code.as_str()));
         codes.dedup();
         codes
+    }
+
+    /// Whether a request may change something.
+    pub fn changes(&self) -> bool {
+        self.spends || !self.method.is_safe()
     }
 
     /// Whether it belongs on the admin listener when there is one.

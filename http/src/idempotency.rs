@@ -18,19 +18,20 @@ pub fn is_given(headers: &HeaderMap) -> bool {
     headers.contains_key(HEADER)
 }
 
-/// The key of a `POST`, bound to its caller, its route, and what it asks for. Where a client has
-/// given none and there are other nodes, it is the operation id, so that the request can be made
-/// again when nobody knows what became of it.
+/// The key of a request that changes something, bound to its caller, its route, and what it asks for.
+/// Clients give one with a `POST`. Where there is none and there are other nodes, it is the operation
+/// id, so that the request can be made again when nobody knows what became of it.
 pub fn of(
     asked: &Asked,
     endpoint: &Endpoint,
     caller: &Caller,
     body: &[u8],
 ) -> Result<Option<IdempotencyKey>, Error> {
-    if asked.method != Method::POST {
+    if !endpoint.changes() {
         return Ok(None);
     }
-    let (key, caller, kept) = match (asked.headers.get(HEADER), asked.operation) {
+    let given = asked.headers.get(HEADER).filter(|_| asked.method == Method::POST);
+    let (key, caller, kept) = match (given, asked.operation) {
         (Some(key), _) => {
             let formed = |key: &&str| (1..=LONGEST).contains(&key.len());
             let Some(key) = key.to_str().ok().filter(formed) else {
@@ -46,6 +47,9 @@ pub fn of(
     };
     let mut request = Sha256::new();
     request.update(asked.uri.path());
+    if endpoint.spends {
+        request.update(asked.uri.query().unwrap_or_default());
+    }
     // A path holds no NUL, so no other pair of path and body reads the same.
     request.update([0]);
     request.update(body);

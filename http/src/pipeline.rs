@@ -107,7 +107,7 @@ where
         Err(route) => {
             let (asked, body, trail) = (&asked, &mut body, &mut trail);
             // Boxed: most requests need no journey, and should not carry the room for one.
-            Box::pin(Journey { app, asked, body, trail, deadline }.follow(route)).await
+            Box::pin(Journey { app, asked, body, trail, started, deadline }.follow(route)).await
         }
     };
     finish(app, &asked, &mut response);
@@ -194,6 +194,7 @@ async fn handle<'a, B: Stream>(
     let call = Call {
         app: Arc::clone(app),
         idempotency: idempotency::of(asked, endpoint, &caller, &whole)?,
+        operation: asked.operation,
         caller,
         query: asked.uri.query().unwrap_or_default().to_owned(),
         headers: asked.headers.clone(),

@@ -58,7 +58,8 @@ impl Router {
         }
         let mut router = matchit::Router::new();
         for (path, methods) in paths {
-            let allow = allow(&methods);
+            let spends = methods.iter().any(|(_, index)| endpoints[*index].spends);
+            let allow = allow(&methods, !spends);
             router
                 .insert(path, Path { methods, allow })
                 .map_err(|error| InvalidRoutes::Conflict(path, error))?;
@@ -66,11 +67,16 @@ impl Router {
         Ok(Self { paths: router, endpoints })
     }
 
-    /// The endpoint of a request, with its path's parameters; `HEAD` finds the `GET`.
+    /// The endpoint of a request, with its path's parameters; `HEAD` finds the `GET`, unless that
+    /// spends something.
     pub fn find(&self, method: &Method, path: &str) -> Result<(&Endpoint, Parameters), Error> {
         let found = self.paths.at(path).map_err(|_| Error::not_found())?;
-        let method = if *method == Method::HEAD { &Method::GET } else { method };
-        let index = found.value.methods.iter().find(|(known, _)| known == method);
+        let is_head = *method == Method::HEAD;
+        let method = if is_head { &Method::GET } else { method };
+        let index =
+            found.value.methods.iter().find(|(known, index)| {
+                known == method && !(is_head && self.endpoints[*index].spends)
+            });
         let Some((_, index)) = index else {
             return Err(Error::method_not_allowed(found.value.allow.clone()));
         };
@@ -90,9 +96,9 @@ impl Router {
     }
 }
 
-fn allow(methods: &[(Method, usize)]) -> HeaderValue {
+fn allow(methods: &[(Method, usize)], with_head: bool) -> HeaderValue {
     let mut names: Vec<&str> = methods.iter().map(|(method, _)| method.as_str()).collect();
-    if names.contains(&"GET") {
+    if with_head && names.contains(&"GET") {
         names.push("HEAD");
     }
     names.push("OPTIONS");

@@ -16,7 +16,7 @@ use crate::capability::{
 };
 use crate::event::Origin;
 use crate::fault::Fault;
-use crate::idempotency::{Recorded, Ticket};
+use crate::idempotency::{Guess, Recorded, Ticket};
 use crate::ids::TenantNumber;
 use crate::moment::Moment;
 use crate::outbox::{self, Mailed};
@@ -72,6 +72,8 @@ pub enum Command {
     ApiKeys(api_keys::Command),
     /// The nodes of the cluster.
     Cluster(cluster::Command),
+    /// What may turn out to be a wrong guess, to be counted once.
+    Guess(Box<Guess>),
 }
 
 /// What a command came to: a reply, or the state's refusal of it.

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::command::{Outcome, Rejection, Reply};
+use crate::command::{Command, Outcome, Rejection, Reply};
 use crate::fault::Fault;
 use crate::ids::TenantNumber;
 use crate::keys;
@@ -23,6 +23,18 @@ pub struct Ticket {
     pub secrets: Option<Sealed>,
     /// When the record may go.
     pub expires: Moment,
+}
+
+/// A command that may turn out to be a wrong guess, of a request that a node may make again.
+///
+/// Decision: an idempotency key of the client's does not keep a wrong guess, since a 401 is asked
+/// anew. That a retry between nodes does not count it twice is kept apart, under the operation's id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guess {
+    /// Names the guess.
+    pub operation: Ticket,
+    /// What to do.
+    pub command: Command,
 }
 
 /// The first answer, kept.
@@ -65,9 +77,28 @@ pub(crate) fn keep(
         Ok(reply) => reply.is_kept(),
         Err(rejection) => rejection.is_kept(),
     };
-    if !kept {
-        return Ok(());
+    if kept { put(transaction, tenant, ticket, outcome) } else { Ok(()) }
+}
+
+/// Keeps that a guess was wrong, and has been counted.
+pub(crate) fn keep_guess(
+    transaction: &mut Transaction<'_>,
+    tenant: TenantNumber,
+    operation: Ticket,
+    outcome: &Outcome,
+) -> Result<(), Fault> {
+    match outcome {
+        Ok(Reply::WrongGuess) => put(transaction, tenant, operation, outcome),
+        _ => Ok(()),
     }
+}
+
+fn put(
+    transaction: &mut Transaction<'_>,
+    tenant: TenantNumber,
+    ticket: Ticket,
+    outcome: &Outcome,
+) -> Result<(), Fault> {
     let key = keys::idempotency(tenant, &ticket.digest);
     transaction.put(key, &Record::new(ticket, outcome.clone()))
 }

@@ -1,6 +1,7 @@
 //! Several nodes as one: joining, failing, leaving.
 
 mod failover;
+mod flows;
 mod joining;
 mod partitions;
 mod routing;

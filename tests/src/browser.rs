@@ -28,6 +28,12 @@ impl Browser {
         Self { api: api.clone(), http: client(), cookies: BTreeMap::new() }
     }
 
+    /// The same browser, led to another node.
+    pub fn at(&mut self, api: &Api) -> &mut Self {
+        self.api = api.clone();
+        self
+    }
+
     /// Goes to `path` of the node and stays there.
     pub async fn visits(&mut self, path: &str) -> Response {
         let url = format!("{}{path}", self.api.base());

@@ -93,8 +93,13 @@ impl Issuer {
 
     /// A node to which it is the provider `name`.
     pub fn known_as(&self, name: &str, setup: Setup) -> Setup {
+        Self::known_at(self.base(), name, setup)
+    }
+
+    /// The same for one that is at `base`.
+    pub fn known_at(base: &str, name: &str, setup: Setup) -> Setup {
         setup
-            .with(&format!("oauth.{name}.issuer"), self.base())
+            .with(&format!("oauth.{name}.issuer"), base)
             .with(&format!("oauth.{name}.client_id"), CLIENT)
             .with(&format!("oauth.{name}.client_secret"), SECRET)
     }

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::node::{Node, answer};
+use crate::node::{Api, Node, answer};
 use crate::response::Response;
 
 /// A mail.
@@ -47,6 +47,16 @@ pub fn token_in(link: &str) -> String {
     token.split('&').next().expect("a first part").to_owned()
 }
 
+impl Api {
+    /// The newest mails, newest first, as the operator with this token is shown them.
+    pub async fn mails_shown_to(&self, operator: &str) -> Vec<Mail> {
+        let asked = self.request(Method::GET, "/admin/outbox?limit=100").bearer_auth(operator);
+        let answer = answer(asked).await.is_yes(200);
+        let mails = answer.data()["mails"].as_array().expect("a list").clone();
+        mails.iter().map(Mail::of).collect()
+    }
+}
+
 impl Node {
     /// A request of its operator.
     pub async fn operator(&self, method: Method, path: &str, body: Option<Value>) -> Response {
@@ -66,9 +76,7 @@ impl Node {
 
     /// The newest mails, newest first.
     pub async fn mails(&self) -> Vec<Mail> {
-        let answer = self.operator(Method::GET, "/admin/outbox?limit=100", None).await.is_yes(200);
-        let mails = answer.data()["mails"].as_array().expect("a list").clone();
-        mails.iter().map(Mail::of).collect()
+        self.api.mails_shown_to(&self.keys().operator).await
     }
 
     /// The mails to an address, newest first.

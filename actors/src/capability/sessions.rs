@@ -160,8 +160,7 @@ impl TenantRef {
     ) -> Result<(), Refusal> {
         let revoke = Revoke { user: caller.user(), session };
         let command = Command::Sessions(sessions::Command::Revoke(revoke));
-        self.propose(context.origin(), None, command).await?;
-        Ok(())
+        self.propose_once(context, command).await.map(drop)
     }
 
     /// Ends all the caller's sessions but this one, and says how many.
@@ -172,7 +171,7 @@ impl TenantRef {
     ) -> Result<u32, Refusal> {
         let revoke = RevokeOthers { user: caller.user(), except: caller.session() };
         let command = Command::Sessions(sessions::Command::RevokeOthers(revoke));
-        count(&self.propose(context.origin(), None, command).await?.reply)
+        count(&self.propose_once(context, command).await?.reply)
     }
 
     /// What `apply` needs to begin a session, and the refresh token that only its client gets.

@@ -194,6 +194,11 @@ impl TenantRef {
         if !patch.is_object() {
             return Err(Refusal::field("settings", "must be an object"));
         }
+        let first = match self.attempt(context).await? {
+            Attempt::Repeated(_) => return self.configured(context).await,
+            Attempt::First(first) => first,
+        };
+        let ticket = self.ticket(&first, None).await?;
         // Somebody else may change them meanwhile: then it is done again on top of that.
         for _ in 0..8 {
             let held = self.held().await?;
@@ -205,11 +210,8 @@ impl TenantRef {
             self.check_addresses(&settings)?;
             let configure = Configure { revision: held.tenant.revision, settings: changes };
             let command = Command::Tenants(tenants::Command::Configure(configure));
-            match self.0.write(context.origin(), None, command).await? {
-                Ok(_) => {
-                    self.renew_signing_key(context.origin()).await?;
-                    return Ok(settings);
-                }
+            match self.0.write(context.origin(), ticket.clone(), command).await? {
+                Ok(_) => return self.configured(context).await,
                 Err(Rejection::Stale) => continue,
                 Err(rejection) => {
                     return Err(Refusal::from_rejection(rejection, self.0.node.clock.now()));
@@ -217,6 +219,12 @@ impl TenantRef {
             }
         }
         Err(Refusal::unavailable("the settings change faster than they can be read"))
+    }
+
+    /// The settings as they are now, in force.
+    async fn configured(&self, context: &Context) -> Result<Settings, Refusal> {
+        self.renew_signing_key(context.origin()).await?;
+        Ok(Settings::clone(&*self.settings().await?))
     }
 
     /// Addresses that this node would call.

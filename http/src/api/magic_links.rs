@@ -9,6 +9,7 @@ use std::time::Duration;
 use garde::Validate;
 use janua_actors::capability::magic_links::{Followed, LinkRequest, TTL_SECONDS, USUAL_TTL};
 use janua_actors::capability::mfa::Entered;
+use janua_actors::mail::Onward;
 use janua_storage::capability::users::Profile;
 use janua_storage::ids::{MagicLinkId, UserId};
 use janua_storage::moment::Moment;
@@ -36,6 +37,7 @@ pub fn endpoints() -> Vec<Endpoint> {
             .describes(
                 "Spend a link: for a session or, with redirect_uri, for a redirect with a code",
             )
+            .spends()
             .refuses(refusals),
         post("/auth/magic-link/verify", Access::Public, Limit::Authentication, open)
             .describes("Spend a link: for a session, or for the page that its login goes on at")
@@ -101,7 +103,7 @@ async fn send(
 ) -> Result<Counted<Data<SentLink>>, Error> {
     let request = LinkRequest {
         email: rules::address("email", &body.email)?,
-        redirect_url: body.redirect_url,
+        onward: Onward { redirect_uri: body.redirect_url, ..Onward::default() },
         ttl: body.expires_in.map_or(USUAL_TTL, Duration::from_secs),
     };
     let sent = call.tenant()?.send_magic_link(&call.context(), request).await?;

@@ -30,6 +30,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use crate::app::App;
 use crate::asked::Asked;
 use crate::body::{Payload, Sending, Stream};
+use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::idempotency;
 use crate::output::Response;
@@ -45,6 +46,10 @@ const ALONE: Duration = Duration::from_secs(1);
 
 /// How long the former leader of a shard may take to answer once there is another.
 const GRACE: Duration = Duration::from_millis(100);
+
+/// For how long a request that repeats safely is made again: less than the ten seconds in which a
+/// spent refresh token still gives its successor, so that a retry never looks like a theft.
+const REPEATS_FOR: Duration = Duration::from_secs(8);
 
 /// Time that is kept back for the way of an answer.
 const RETURN: Duration = Duration::from_millis(20);
@@ -82,6 +87,7 @@ pub(crate) struct Journey<'j, 'a, B> {
     pub asked: &'j Asked,
     pub body: &'j mut Payload<B>,
     pub trail: &'j mut Trail<'a>,
+    pub started: Instant,
     pub deadline: Instant,
 }
 
@@ -94,6 +100,9 @@ impl<B: Stream> Journey<'_, '_, B> {
             if let Route::Unsettled(_) = tried.route {
                 if !self.may_repeat() {
                     break Err(unknown());
+                }
+                if self.repeats_safely() {
+                    self.deadline = self.deadline.min(self.started + REPEATS_FOR);
                 }
                 unsettled = true;
             }
@@ -195,7 +204,7 @@ impl<B: Stream> Journey<'_, '_, B> {
                 Err(Error::unavailable(message, Duration::from_secs(1)))
             }
             Err(Lost::Unreachable) => tried(Route::Elsewhere(Elsewhere::to(shard)), None),
-            Err(Lost::Unknown) if self.asked.method.is_safe() => {
+            Err(Lost::Unknown) if !self.changes() => {
                 tried(Route::Elsewhere(Elsewhere::to(shard)), None)
             }
             Err(Lost::Unknown) => tried(Route::Unsettled(shard), None),
@@ -203,11 +212,23 @@ impl<B: Stream> Journey<'_, '_, B> {
     }
 
     /// Whether a request whose outcome is unknown may be made again: it changes nothing, or what it
-    /// says once it says twice, or its operation id tells that it was made before.
+    /// does once it does twice, or its operation id tells that it was made before.
     fn may_repeat(&self) -> bool {
         let alone = self.app.directory().map_or(true, |directory| directory.gateway().is_none());
-        let once = self.asked.operation.is_some() || idempotency::is_given(&self.asked.headers);
-        !alone && (self.asked.method != Method::POST || once)
+        let has_key =
+            self.asked.method == Method::POST && idempotency::is_given(&self.asked.headers);
+        let once = self.asked.operation.is_some() || has_key || self.repeats_safely();
+        !alone && (once || !self.changes())
+    }
+
+    /// Whether it may change something.
+    fn changes(&self) -> bool {
+        let by_method = !self.asked.method.is_safe();
+        self.trail.endpoint.map_or(by_method, Endpoint::changes)
+    }
+
+    fn repeats_safely(&self) -> bool {
+        self.trail.endpoint.is_some_and(|endpoint| endpoint.repeats_safely)
     }
 
     /// What to make of an answer to a request that may have been done before. It may then say no for
@@ -220,11 +241,7 @@ impl<B: Stream> Journey<'_, '_, B> {
                 | StatusCode::GONE
                 | StatusCode::PRECONDITION_FAILED
         );
-        if unsettled && gone && !self.asked.method.is_safe() {
-            Err(unknown())
-        } else {
-            Ok(response)
-        }
+        if unsettled && gone && self.changes() { Err(unknown()) } else { Ok(response) }
     }
 }
 

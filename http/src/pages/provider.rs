@@ -38,6 +38,7 @@ pub fn endpoints() -> Vec<Endpoint> {
             .refuses(&[Code::InsufficientPermissions]),
         super::page(get(HOSTED_PAGE, Access::Public, Limit::Authentication, arrive))
             .describes("Hosted page: come back from a provider")
+            .spends()
             .refuses(&[Code::InsufficientPermissions]),
         super::page(get(LINK, Access::Session, Limit::Api, show))
             .describes("Hosted page: whether to link a provider to the account"),

@@ -26,11 +26,15 @@ use crate::transaction::Transaction;
 pub fn apply(transaction: &mut Transaction<'_>, proposal: Proposal) -> Result<Outcome, Fault> {
     let now = advance_clock(transaction, proposal.proposed)?;
     let Proposal { tenant, seed, origin, idempotency: ticket, command, .. } = proposal;
-    if let Some(ticket) = &ticket
-        && let Some(answer) = idempotency::recall(transaction, tenant, ticket, now)?
-    {
-        transaction.accept();
-        return Ok(answer);
+    let (guess, command) = match command {
+        Command::Guess(guess) => (Some(guess.operation), guess.command),
+        command => (None, command),
+    };
+    for ticket in ticket.iter().chain(&guess) {
+        if let Some(answer) = idempotency::recall(transaction, tenant, ticket, now)? {
+            transaction.accept();
+            return Ok(answer);
+        }
     }
     let mut step = Step { transaction, tenant, now, drafts: Vec::new() };
     let outcome = match run(&mut step, command) {
@@ -51,6 +55,9 @@ pub fn apply(transaction: &mut Transaction<'_>, proposal: Proposal) -> Result<Ou
     };
     if let Some(ticket) = ticket {
         idempotency::keep(transaction, tenant, ticket, &outcome)?;
+    }
+    if let Some(operation) = guess {
+        idempotency::keep_guess(transaction, tenant, operation, &outcome)?;
     }
     transaction.accept();
     Ok(outcome)
@@ -73,6 +80,7 @@ fn run(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, Stop> {
         Command::Passkeys(command) => passkeys::apply(step, command),
         Command::ApiKeys(command) => api_keys::apply(step, command),
         Command::Cluster(command) => cluster::apply(step, command),
+        Command::Guess(guess) => run(step, guess.command),
     }
 }
 

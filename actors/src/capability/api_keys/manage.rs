@@ -119,7 +119,7 @@ impl TenantRef {
         let ApiKeyChanges { name, scopes, expires, rate_limit } = changes;
         let update = Update { id, name, scopes, expires, rate_limit };
         let command = Command::ApiKeys(api_keys::Command::Update(Box::new(update)));
-        match self.propose(context.origin(), None, command).await?.reply {
+        match self.propose_once(context, command).await?.reply {
             Reply::ApiKey(key) => Ok(ApiKeyInfo { key: *key, usage: present.usage }),
             reply => Err(unexpected(&reply)),
         }
@@ -147,7 +147,7 @@ impl TenantRef {
     /// Voids a key with every secret that it has.
     pub async fn revoke_api_key(&self, context: &Context, id: ApiKeyId) -> Result<(), Refusal> {
         let command = Command::ApiKeys(api_keys::Command::Revoke(Revoke { id }));
-        self.propose(context.origin(), None, command).await.map(drop)
+        self.propose_once(context, command).await.map(drop)
     }
 
     /// A key.

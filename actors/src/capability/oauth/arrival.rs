@@ -83,23 +83,21 @@ impl TenantRef {
         let new = self.new_entry(context, &DeviceInfo::default()).await?;
         let command = self.arrive(account, Then::Enter(new.entry)).await?;
         let ticket = self.ticket(&first, Some(&new.secrets.recorded())).await?;
-        let answer = self.propose(context.origin(), ticket, command).await?;
+        let answer = self.propose_to_whoever_leads(context, ticket, command).await?;
         self.arrived(answer, Some(new.secrets)).await
     }
 
-    /// Leaves the login of whom a provider vouches for where a page finds it.
+    /// Leaves the login of whom a provider vouches for where a page finds it, by the code.
     pub(super) async fn leave(
         &self,
         context: &Context,
         account: Account,
         code: &Secret,
-    ) -> Result<(), Refusal> {
+        first: First,
+    ) -> Result<Answer, Refusal> {
         let command = self.arrive(account, Then::Leave(code.hash())).await?;
-        match self.propose(context.origin(), None, command).await?.reply {
-            Reply::Arrived(_) => Ok(()),
-            Reply::LinkRequired => Err(Refusal::AccountLinkRequired),
-            reply => Err(unexpected(&reply)),
-        }
+        let ticket = self.ticket(&first, Some(code.expose())).await?;
+        self.propose_to_whoever_leads(context, ticket, command).await
     }
 
     async fn arrive(&self, account: Account, then: Then) -> Result<Command, Refusal> {

@@ -6,6 +6,7 @@ use janua_storage::command::Command;
 use crate::context::Context;
 use crate::directory::Caller;
 use crate::hashing::Plaintext;
+use crate::idempotency::Attempt;
 use crate::refusal::Refusal;
 use crate::tenant::TenantRef;
 
@@ -25,6 +26,10 @@ impl TenantRef {
         provider: &str,
         password: Option<Plaintext>,
     ) -> Result<(), Refusal> {
+        let first = match self.attempt(context).await? {
+            Attempt::Repeated(_) => return Ok(()),
+            Attempt::First(first) => first,
+        };
         let linked = self.identities(caller).await?;
         if linked.iter().all(|identity| identity.account.provider != provider) {
             return Err(Refusal::NotFound);
@@ -32,7 +37,7 @@ impl TenantRef {
         self.require_fresh(context, caller, password).await?;
         let unlink = Unlink { user: caller.user(), provider: provider.into() };
         let command = Command::Oauth(oauth::Command::Unlink(unlink));
-        self.propose(context.origin(), None, command).await?;
-        Ok(())
+        let ticket = self.ticket(&first, None).await?;
+        self.propose(context.origin(), ticket, command).await.map(drop)
     }
 }

@@ -9,20 +9,22 @@
 use janua_storage::capability::oauth::{
     self, Account, Claim, Flow, Link, Linking, Offer, Purpose, Release,
 };
-use janua_storage::command::Command;
+use janua_storage::command::{Command, Reply};
+use janua_storage::idempotency::Ticket;
 use janua_storage::ids::{SessionId, UserId};
 use janua_storage::one_time::Content;
 use janua_storage::secret::{self, Secret};
+use sha2::{Digest, Sha256};
 
 use super::Arrived;
 use super::start::flow_name;
-use crate::capability::sessions::text;
+use crate::capability::sessions::{text, unexpected};
 use crate::context::Context;
 use crate::directory::Caller;
 use crate::idempotency::{Attempt, First};
 use crate::redirect::ReturnUrl;
 use crate::refusal::Refusal;
-use crate::tenant::TenantRef;
+use crate::tenant::{Answer, TenantRef};
 use crate::upstream::{Provider, Return};
 
 /// What a browser brings back.
@@ -99,7 +101,8 @@ impl TenantRef {
             Attempt::First(first) => first,
         };
         let provider = self.provider(provider).await?;
-        let flow = self.flow(&provider, returned).await?;
+        let claim = self.claim_of(context);
+        let flow = self.flow(&provider, returned, &claim).await?;
         let linking = match flow.purpose {
             Purpose::LogIn => None,
             Purpose::Link { user, session } => {
@@ -110,7 +113,8 @@ impl TenantRef {
                 Some((user, session))
             }
         };
-        let claimed = self.claim(context, &provider, flow, &returned.state).await?;
+        let claimed = Claimed { provider: &provider, flow, state: &returned.state, claim };
+        self.claim(context, &claimed).await?;
         let account = self.ask_provider(context, &claimed, &returned.word).await?;
         match linking {
             None => self.let_in(context, account, first).await,
@@ -129,8 +133,10 @@ impl TenantRef {
         returned: &Returned,
         browser: Option<&Secret>,
     ) -> Result<Led, Refusal> {
+        let before = self.attempt(context).await;
         let provider = self.provider(provider).await?;
-        let flow = self.flow(&provider, returned).await?;
+        let claim = self.claim_of(context);
+        let flow = self.flow(&provider, returned, &claim).await?;
         let known = browser.is_some_and(|browser| browser.hash() == flow.browser);
         if !known && flow.purpose == Purpose::LogIn {
             return Err(Refusal::InvalidToken);
@@ -139,13 +145,21 @@ impl TenantRef {
         let page = self.page(&provider, Some(&flow.return_to)).await;
         let page = page.map_err(|_| Refusal::InvalidToken)?;
         let page_state = flow.page_state.clone();
-        let claimed = self.claim(context, &provider, flow, &returned.state).await?;
-        let outcome = match &returned.word {
-            Word::Error(error) => Outcome::Denied(known_error(error).into()),
-            Word::Code(_) => self
-                .outcome(context, &claimed, &returned.word, known)
-                .await
-                .unwrap_or_else(Outcome::Refused),
+        let claimed = Claimed { provider: &provider, flow, state: &returned.state, claim };
+        let outcome = match before {
+            Ok(Attempt::Repeated(answer)) => outcome_of(answer, None),
+            Ok(Attempt::First(first)) => {
+                self.claim(context, &claimed).await?;
+                self.outcome(context, &claimed, &returned.word, known, first).await
+            }
+            Err(refusal) => Err(refusal),
+        };
+        let outcome = match outcome {
+            // No page is told of these: the request is made again.
+            Err(refusal @ (Refusal::Elsewhere(_) | Refusal::Unsettled { .. })) => {
+                return Err(refusal);
+            }
+            outcome => outcome.unwrap_or_else(Outcome::Refused),
         };
         Ok(Led { page, page_state, outcome })
     }
@@ -156,32 +170,68 @@ impl TenantRef {
         claimed: &Claimed<'_>,
         word: &Word,
         known: bool,
+        first: First,
     ) -> Result<Outcome, Refusal> {
+        if let Word::Error(error) = word {
+            return Ok(Outcome::Denied(known_error(error).into()));
+        }
         let account = self.ask_provider(context, claimed, word).await?;
         let random = self.0.node.clock.random();
         let code = Secret::new(secret::Purpose::Code, self.number(), &random);
-        match claimed.flow.purpose {
-            Purpose::LogIn => self.leave(context, account, &code).await?,
+        let answer = match claimed.flow.purpose {
+            Purpose::LogIn => self.leave(context, account, &code, first).await?,
             Purpose::Link { user, session } if known => {
-                self.link_account(context, account, user, session, First::default()).await?;
+                self.link_account(context, account, user, session, first).await?;
                 return Ok(Outcome::Linked);
             }
             Purpose::Link { user, session } => {
                 let offer =
                     Offer { linking: Linking { user, session, account }, code: code.hash() };
                 let command = Command::Oauth(oauth::Command::Offer(Box::new(offer)));
-                self.propose(context.origin(), None, command).await?;
+                let ticket = self.ticket(&first, Some(code.expose())).await?;
+                self.propose_to_whoever_leads(context, ticket, command).await?
             }
-        }
-        Ok(Outcome::Code(code))
+        };
+        outcome_of(answer, Some(code))
     }
 
-    /// What is remembered of the browser that brings this `state`, unspent.
-    async fn flow(&self, provider: &Provider, returned: &Returned) -> Result<Flow, Refusal> {
+    /// Proposes what a provider has said. It says it once, so a node that has lost the lead meanwhile
+    /// still has it written down, and leaves the answer to whoever leads now.
+    pub(super) async fn propose_to_whoever_leads(
+        &self,
+        context: &Context,
+        ticket: Option<Ticket>,
+        command: Command,
+    ) -> Result<Answer, Refusal> {
+        let moved = match self.propose(context.origin(), ticket.clone(), command.clone()).await {
+            Err(moved @ (Refusal::Elsewhere(_) | Refusal::Unsettled { .. })) => moved,
+            answer => return answer,
+        };
+        if ticket.is_none() {
+            return Err(moved);
+        }
+        let proposal = self.0.proposal(context.origin(), ticket, command);
+        let outcome = self.0.node.write_anywhere(proposal).await?;
+        let now = self.0.node.clock.now();
+        outcome.map_err(|rejection| Refusal::from_rejection(rejection, now))?;
+        Err(self.0.shard.elsewhere())
+    }
+
+    /// What is remembered of the browser that brings this `state`: unspent, or taken up by `claim`
+    /// when this request was made before.
+    async fn flow(
+        &self,
+        provider: &Provider,
+        returned: &Returned,
+        claim: &[u8; 16],
+    ) -> Result<Flow, Refusal> {
         let now = self.0.node.clock.now();
         let records = self.0.shard.read().await?;
         let found = self.0.view(&records).one_time(&returned.state.hash())?;
-        let found = found.ok_or(Refusal::InvalidToken)?;
+        let mut found = found.ok_or(Refusal::InvalidToken)?;
+        if found.content.is_flow_of(claim) {
+            found.used = None;
+        }
         let found = found.unused(now);
         let found = found.map_err(|rejection| Refusal::from_rejection(rejection, now))?;
         let Content::Flow(flow) = found.content else { return Err(Refusal::InvalidToken) };
@@ -199,18 +249,24 @@ impl TenantRef {
         if must { Err(Refusal::InvalidToken) } else { Ok(()) }
     }
 
-    async fn claim<'a>(
-        &self,
-        context: &Context,
-        provider: &'a Provider,
-        flow: Flow,
-        state: &'a Secret,
-    ) -> Result<Claimed<'a>, Refusal> {
-        let claim = self.0.node.clock.random();
-        let command = Claim { state: state.hash(), provider: provider.name.clone(), claim };
-        let command = Command::Oauth(oauth::Command::Claim(command));
-        self.propose(context.origin(), None, command).await?;
-        Ok(Claimed { provider, flow, state, claim })
+    /// Names a claim. The same request, made again by a node, makes the same claim.
+    fn claim_of(&self, context: &Context) -> [u8; 16] {
+        match &context.operation {
+            Some(operation) => {
+                let digest = Sha256::digest(format!("claim {operation}"));
+                let mut claim = [0; 16];
+                claim.copy_from_slice(&digest[..16]);
+                claim
+            }
+            None => self.0.node.clock.random(),
+        }
+    }
+
+    async fn claim(&self, context: &Context, claimed: &Claimed<'_>) -> Result<(), Refusal> {
+        let Claimed { provider, state, claim, .. } = claimed;
+        let claim = Claim { state: state.hash(), provider: provider.name.clone(), claim: *claim };
+        let command = Command::Oauth(oauth::Command::Claim(claim));
+        self.propose(context.origin(), None, command).await.map(drop)
     }
 
     /// Whom the provider vouches for. Where it does not answer, the browser may come again.
@@ -259,8 +315,19 @@ impl TenantRef {
         let link = Link { linking: Linking { user, session, account } };
         let command = Command::Oauth(oauth::Command::Link(Box::new(link)));
         let ticket = self.ticket(&first, None).await?;
-        let answer = self.propose(context.origin(), ticket, command).await?;
+        let answer = self.propose_to_whoever_leads(context, ticket, command).await?;
         self.arrived(answer, None).await
+    }
+}
+
+/// What the page of a flow is told: `code` is the one that was proposed, unless another was recorded.
+fn outcome_of(answer: Answer, code: Option<Secret>) -> Result<Outcome, Refusal> {
+    let recorded = answer.secrets.map(text).transpose()?;
+    match (answer.reply, recorded.or(code)) {
+        (Reply::Arrived(_) | Reply::Done, Some(code)) => Ok(Outcome::Code(code)),
+        (Reply::Linked(_), _) => Ok(Outcome::Linked),
+        (Reply::LinkRequired, _) => Err(Refusal::AccountLinkRequired),
+        (reply, _) => Err(unexpected(&reply)),
     }
 }
 

@@ -108,6 +108,10 @@ impl TenantRef {
         user: UserId,
         amendment: Amendment,
     ) -> Result<Managed, Refusal> {
+        let first = match self.attempt(context).await? {
+            Attempt::Repeated(answer) => return managed(answer.reply),
+            Attempt::First(first) => first,
+        };
         let rules = match &amendment.password {
             Some(_) => {
                 let profile = self.user(user).await?.profile;
@@ -131,7 +135,8 @@ impl TenantRef {
             by,
         };
         let command = Command::Users(users::Command::Amend(Box::new(amend)));
-        managed(self.propose(context.origin(), None, command).await?.reply)
+        let ticket = self.ticket(&first, None).await?;
+        managed(self.propose(context.origin(), ticket, command).await?.reply)
     }
 
     /// Suspends, reactivates or unlocks a user.

@@ -49,6 +49,7 @@ pub fn endpoints() -> Vec<Endpoint> {
             .describes(
                 "Lead a browser that a provider sent back to its page, with a one-time code or an error",
             )
+            .spends()
             .refuses(&[Code::TokenUsed]),
     ];
     endpoints.extend(exchange::endpoints());
@@ -66,7 +67,7 @@ pub struct StartQuery {
     redirect_uri: Option<String>,
     /// Given back to the page, so that it knows the browser again.
     #[garde(skip)]
-    #[schema(max_length = 1024)]
+    #[schema(max_length = 4096)]
     state: Option<String>,
     /// Scopes in place of the usual ones, separated by spaces.
     #[garde(skip)]

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::command::{Rejection, Reply, Stop};
+use crate::fault::Fault;
 use crate::ids::{SessionId, UserId};
+use crate::keys::{self, Kind};
 use crate::one_time::{Content, OneTime};
 use crate::seal::Sealed;
 use crate::secret::SecretHash;
@@ -88,7 +90,13 @@ impl Begin {
 
 impl Claim {
     pub(super) fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
-        let mut found = OneTime::find(step, &self.state)?;
+        let mut found = match OneTime::find(step, &self.state) {
+            // The same try, made again because nobody knew what had become of it.
+            Err(Stop::Rejected(Rejection::TokenUsed)) if self.is_held(step)? => {
+                return Ok(Reply::Done);
+            }
+            found => found?,
+        };
         match &mut found.content {
             Content::Flow(flow) if flow.provider == self.provider => {
                 flow.claim = Some(self.claim);
@@ -98,15 +106,25 @@ impl Claim {
         found.spend(step, &self.state)?;
         Ok(Reply::Done)
     }
+
+    /// Whether the flow was taken up by this very claim.
+    fn is_held(&self, step: &Step<'_, '_>) -> Result<bool, Fault> {
+        let key = keys::by_hash(step.tenant, Kind::OneTime, &self.state);
+        let found: Option<OneTime> = step.get(&key)?;
+        Ok(found.is_some_and(|found| found.content.is_flow_of(&self.claim)))
+    }
+}
+
+impl Content {
+    /// Whether it is a flow that was taken up by this claim.
+    pub fn is_flow_of(&self, claim: &[u8; 16]) -> bool {
+        matches!(self, Self::Flow(flow) if flow.claim.as_ref() == Some(claim))
+    }
 }
 
 impl Release {
     pub(super) fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
-        OneTime::unspend(
-            step,
-            &self.state,
-            |content| matches!(content, Content::Flow(flow) if flow.claim == Some(self.claim)),
-        )?;
+        OneTime::unspend(step, &self.state, |content| content.is_flow_of(&self.claim))?;
         Ok(Reply::Done)
     }
 }

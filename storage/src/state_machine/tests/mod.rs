@@ -11,14 +11,14 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::apply;
-use crate::capability::passwords::{Fail, LockoutPolicy, LogIn};
+use crate::capability::passwords::{Fail, FailWithin, LockoutPolicy, LogIn};
 use crate::capability::sessions::{AccessGrant, LogOut, Refresh, Start};
-use crate::capability::users::{Changes, Delete, Register, Update};
+use crate::capability::users::{Changes, Delete, Leave, Register, Update};
 use crate::capability::{audit, passwords, sessions, users};
 use crate::codec;
 use crate::command::{Command, Outcome, Proposal, Rejection, Reply};
 use crate::event::{Event, Origin};
-use crate::idempotency::Ticket;
+use crate::idempotency::{Guess, Ticket};
 use crate::ids::{DeviceId, SessionId, TenantNumber, UserId};
 use crate::keys::{self, Kind};
 use crate::moment::Moment;
