@@ -56,7 +56,8 @@ async fn a_number_is_verified_by_the_code_that_was_sent_to_it() {
     let verified = shows(&alice, &call.body["code"]).await.is_yes(200);
     assert_eq!(verified.body["message"], "Phone number verified successfully");
     assert_eq!(alice.session.me().await.data()["phoneVerified"], true);
-    shows(&alice, &call.body["code"]).await.is_no(401, "invalid_token");
+    shows(&alice, &call.body["code"]).await.is_no(401, "token_used");
+    shows(&alice, &other(&call.body["code"])).await.is_no(401, "invalid_token");
     alice.session.put("/users/me", json!({ "phoneNumber": "+1234567890" })).await.is_yes(200);
     assert_eq!(alice.session.me().await.data()["phoneVerified"], false);
 }
@@ -108,6 +109,27 @@ async fn a_number_gets_five_codes_an_hour_whoever_asks() {
     still.is_no(429, "rate_limit_exceeded");
     let carol = with_number(&node, "carol", "+14155550123").await;
     asks(&carol).await;
+    // An account that goes takes nothing of the count with it.
+    let body = json!({ "password": bob.password, "confirmation": "DELETE" });
+    bob.session.delete_with("/users/me", body).await.is_yes(200);
+    let dave = with_number(&node, "dave", NUMBER).await;
+    let still = dave.session.post("/users/me/verify-phone/send", json!({})).await;
+    still.is_no(429, "rate_limit_exceeded");
+}
+
+#[tokio::test]
+async fn a_user_gets_ten_codes_an_hour_to_whichever_numbers() {
+    let sink = Sink::start().await;
+    let node = sends_to(&sink).await;
+    let alice = with_number(&node, "alice", NUMBER).await;
+    for number in 0..10 {
+        let number = json!({ "phoneNumber": format!("+1415555012{number}") });
+        alice.session.put("/users/me", number).await.is_yes(200);
+        asks(&alice).await;
+    }
+    alice.session.put("/users/me", json!({ "phoneNumber": NUMBER })).await.is_yes(200);
+    let refused = alice.session.post("/users/me/verify-phone/send", json!({})).await;
+    refused.is_no(429, "rate_limit_exceeded");
 }
 
 #[tokio::test]

@@ -85,6 +85,7 @@ impl TenantRef {
         let code = digest(&*self.held().await?, code);
         let confirm = Confirm { user: caller.user(), code };
         let command = Command::Phones(phones::Command::Confirm(confirm));
+        let command = self.guessing(context, command).await?;
         let ticket = self.ticket(&first, None).await?;
         match self.propose(context.origin(), ticket, command).await?.reply {
             Reply::Done => Ok(()),

@@ -1,20 +1,30 @@
 //! Phone numbers: codes that show who holds one, and the text messages that carry them, which wait
 //! here until they are sent.
 
+use std::ops::ControlFlow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::capability::users::User;
+use crate::codec;
 use crate::command::{Rejection, Reply, Stop};
 use crate::event::{Draft, EventKind};
 use crate::fault::Fault;
 use crate::ids::{MessageId, UserId};
-use crate::keys;
+use crate::keys::{self, Kind};
 use crate::moment::Moment;
+use crate::records::Records;
 use crate::seal::Sealed;
 use crate::state_machine::Step;
 
 /// How many wrong codes may be shown before a new one is needed.
 const GUESSES: u32 = 5;
+
+/// In the place of a count: the code was used.
+const USED: u32 = u32::MAX;
+
+/// So many times what one number may be sent, one user may have sent to numbers.
+const NUMBERS: u32 = 2;
 
 /// A code that was sent to a user's number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,9 +132,25 @@ pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, 
 
 /// Removes what is kept by user.
 pub(crate) fn forget(step: &mut Step<'_, '_>, user: &User) -> Result<(), Fault> {
-    step.delete(keys::phone_code(step.tenant, user.profile.id));
-    if let Some(number) = &user.profile.phone_number {
-        step.delete(keys::phone_sends(step.tenant, number));
+    // What was sent to the number stays counted for its time: else an account after the other could
+    // be made to have texts sent there.
+    let id = user.profile.id;
+    step.delete(keys::phone_code(step.tenant, id));
+    step.delete(keys::phone_sends(step.tenant, &id.to_string()));
+    let mut texts = Vec::new();
+    step.records().scan(
+        &keys::range(step.tenant, Kind::TextMessage),
+        None,
+        &mut |key, value| {
+            texts.push(codec::decode(value).map(|text: TextMessage| (key.to_vec(), text.user)));
+            ControlFlow::Continue(())
+        },
+    )?;
+    for text in texts {
+        let (key, owner) = text?;
+        if owner == id {
+            step.delete(key);
+        }
     }
     Ok(())
 }
@@ -135,7 +161,11 @@ impl Send {
         if user.profile.phone_number.as_deref() != Some(&*self.number) {
             return Err(Rejection::Stale.into());
         }
-        self.count(step)?;
+        let Allowance { most, window_ms } = self.allowance;
+        // Neither many users for one number, nor one user for many numbers.
+        count(step, &self.number, self.allowance)?;
+        let of_user = Allowance { most: most.saturating_mul(NUMBERS), window_ms };
+        count(step, &self.user.to_string(), of_user)?;
         let expires = Moment(step.now.0.saturating_add(self.ttl_ms));
         let code = PhoneCode { number: self.number, code: self.code, guesses: 0, expires };
         step.put(keys::phone_code(step.tenant, self.user), &code)?;
@@ -150,25 +180,26 @@ impl Send {
         step.put(keys::text_message(step.tenant, self.message), &message)?;
         Ok(Reply::Done)
     }
+}
 
-    fn count(&self, step: &mut Step<'_, '_>) -> Result<(), Stop> {
-        let Allowance { most, window_ms } = self.allowance;
-        if most == 0 {
-            return Ok(());
-        }
-        let key = keys::phone_sends(step.tenant, &self.number);
-        let mut sends: Sends = step.get(&key)?.unwrap_or_default();
-        let until = |sent: Moment| Moment(sent.0.saturating_add(window_ms));
-        sends.at.retain(|sent| until(*sent) > step.now);
-        if sends.at.len() >= most as usize {
-            // The oldest of the last `most` makes room first.
-            let oldest = sends.at[sends.at.len() - most as usize];
-            return Err(Rejection::LimitReached { until: until(oldest) }.into());
-        }
-        sends.at.push(step.now);
-        sends.expires = until(step.now);
-        Ok(step.put(key, &sends)?)
+/// Counts a code that is sent to a number, or for a user.
+fn count(step: &mut Step<'_, '_>, name: &str, allowance: Allowance) -> Result<(), Stop> {
+    let Allowance { most, window_ms } = allowance;
+    if most == 0 {
+        return Ok(());
     }
+    let key = keys::phone_sends(step.tenant, name);
+    let mut sends: Sends = step.get(&key)?.unwrap_or_default();
+    let until = |sent: Moment| Moment(sent.0.saturating_add(window_ms));
+    sends.at.retain(|sent| until(*sent) > step.now);
+    if sends.at.len() >= most as usize {
+        // The oldest of the last `most` makes room first.
+        let oldest = sends.at[sends.at.len() - most as usize];
+        return Err(Rejection::LimitReached { until: until(oldest) }.into());
+    }
+    sends.at.push(step.now);
+    sends.expires = until(step.now);
+    Ok(step.put(key, &sends)?)
 }
 
 impl Confirm {
@@ -177,6 +208,9 @@ impl Confirm {
         let key = keys::phone_code(step.tenant, self.user);
         let mut code: PhoneCode = step.get(&key)?.ok_or(Rejection::InvalidToken)?;
         let is_of_number = user.profile.phone_number.as_deref() == Some(&*code.number);
+        if code.expires > step.now && code.guesses == USED && code.code == self.code {
+            return Err(Rejection::TokenUsed.into());
+        }
         if code.expires <= step.now || code.guesses >= GUESSES || !is_of_number {
             return Err(Rejection::InvalidToken.into());
         }
@@ -185,7 +219,8 @@ impl Confirm {
             step.put(key, &code)?;
             return Ok(Reply::WrongGuess);
         }
-        step.delete(key);
+        code.guesses = USED;
+        step.put(key, &code)?;
         if !user.profile.phone_verified {
             user.profile.phone_verified = true;
             step.record(
