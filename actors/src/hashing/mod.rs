@@ -134,6 +134,12 @@ impl Cost {
         Ok(hash.to_string())
     }
 
+    /// Whether a stored password is as it would be written today.
+    pub(crate) fn wrote(&self, stored: &Password) -> bool {
+        let hash = Stored::parse(&stored.phc);
+        hash.zip(self.params().ok()).is_some_and(|(hash, params)| hash.is_current(&params))
+    }
+
     /// Whether `password` is the one that was stored. Without a stored one the same work is done,
     /// and the answer is no.
     pub(crate) fn verify(

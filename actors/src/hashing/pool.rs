@@ -18,6 +18,9 @@ use crate::refusal::Refusal;
 /// Work that would wait longer than this is refused at once.
 const PATIENCE: Duration = Duration::from_millis(800);
 
+/// A no waits no longer than this for the sake of others: what an imported hash may cost.
+const SLOWEST: Duration = Duration::from_secs(1);
+
 /// An idle thread gives its memory back after this.
 const IDLE: Duration = Duration::from_secs(2);
 
@@ -43,6 +46,8 @@ struct Shared {
     wake: Condvar,
     threads: usize,
     cost_us: AtomicU64,
+    /// What the slowest hash took of late that is not of ours; slowly forgotten.
+    slowest_us: AtomicU64,
 }
 
 impl HashingPool {
@@ -54,6 +59,7 @@ impl HashingPool {
             wake: Condvar::new(),
             threads,
             cost_us: AtomicU64::new(first_guess(cost)),
+            slowest_us: AtomicU64::new(0),
         });
         for number in 0..threads {
             let shared = shared.clone();
@@ -90,6 +96,10 @@ impl HashingPool {
     }
 
     /// Whether `password` is the stored one; without a stored one: no, after the same work.
+    ///
+    /// Decision: hashes of other systems, and of an older cost, take their own time. A no that comes of
+    /// one is not given before ours would be, and no other no is given before the slowest of them that
+    /// was met of late: else an answer would tell which addresses have such a hash.
     pub async fn verify(
         &self,
         password: Plaintext,
@@ -99,7 +109,18 @@ impl HashingPool {
             return origin.verify(&password, stored).await;
         }
         let (cost, salt) = (self.cost, self.clock.random());
-        self.run(move |memory| cost.verify(&password, stored.as_ref(), &salt, memory)).await
+        let is_foreign = stored.as_ref().is_some_and(|stored| !cost.wrote(stored));
+        let work = move |memory: &mut Memory| {
+            let begun = Instant::now();
+            let verified = cost.verify(&password, stored.as_ref(), &salt, memory)?;
+            Ok((verified, begun.elapsed()))
+        };
+        let (verified, took) = self.run(work).await?;
+        if !verified.matches {
+            let pace = self.shared.pace(is_foreign.then_some(took));
+            tokio::time::sleep(pace.saturating_sub(took)).await;
+        }
+        Ok(verified)
     }
 
     async fn run<T: Send + 'static>(
@@ -142,6 +163,15 @@ impl Shared {
     fn wait_of(&self, ahead: usize) -> Duration {
         let cost = self.cost_us.load(Ordering::Relaxed);
         Duration::from_micros(cost.saturating_mul(ahead as u64) / self.threads as u64)
+    }
+
+    /// How long a no takes; `foreign` is what a hash took that is not of ours.
+    fn pace(&self, foreign: Option<Duration>) -> Duration {
+        let slowest = self.slowest_us.load(Ordering::Relaxed);
+        let Some(took) = foreign else { return Duration::from_micros(slowest) };
+        let took = u64::try_from(took.min(SLOWEST).as_micros()).unwrap_or(u64::MAX);
+        self.slowest_us.store(took.max(slowest - slowest / 64), Ordering::Relaxed);
+        Duration::from_micros(slowest.max(self.cost_us.load(Ordering::Relaxed)))
     }
 
     fn work(&self) {

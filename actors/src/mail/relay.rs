@@ -1,5 +1,6 @@
 //! The mail server that takes what is sent (RFC 6409), and what its answers mean.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use janua_storage::ids::MailId;
@@ -50,9 +51,9 @@ pub enum Trouble {
 impl Relay {
     /// The server at `smtp://` or `smtps://[user:password@]host[:port]`, trusting `authority` (PEM)
     /// beside the public authorities. `smtps` speaks TLS from the first byte (RFC 8314 §3); `smtp`
-    /// changes to it (STARTTLS, RFC 3207): `?tls=required`, which is the default where there is a
-    /// password to protect; `?tls=opportunistic`, where the server offers it, the default without;
-    /// or `?tls=none`.
+    /// changes to it (STARTTLS, RFC 3207): `?tls=required`, the default; `?tls=opportunistic`, where
+    /// the server offers it, the default for a server on this machine without a password; or
+    /// `?tls=none`. Mails hold links that let in whoever reads them.
     pub fn new(address: &str, authority: Option<&[u8]>) -> Result<Self, InvalidRelay> {
         let invalid = |text: &str| InvalidRelay(text.into());
         let mut url = Url::parse(address).map_err(|_| invalid("is not a URL"))?;
@@ -64,6 +65,7 @@ impl Relay {
             _ => return Err(invalid("must begin with smtp:// or smtps://")),
         };
         let has_password = url.password().is_some();
+        let is_near = is_loopback(&host);
         let tls =
             url.query_pairs().find(|(name, _)| name == "tls").map(|(_, tls)| tls.into_owned());
         url.set_query(None);
@@ -81,6 +83,7 @@ impl Relay {
         let (tls, port) = match (starts_plain, tls.as_deref()) {
             (false, None) => (Tls::Wrapper(parameters), 465),
             (true, None) if has_password => (Tls::Required(parameters), 587),
+            (true, None) if !is_near => (Tls::Required(parameters), 25),
             (true, Some("required")) => (Tls::Required(parameters), 587),
             (true, None | Some("opportunistic")) => (Tls::Opportunistic(parameters), 25),
             (true, Some("none")) => (Tls::None, 25),
@@ -97,6 +100,14 @@ impl Relay {
     pub(super) fn connections(&self) -> Connections {
         Connections(self.0.clone().build())
     }
+}
+
+/// Whether a host is this machine. Of an address that is none of HTTP's the parser leaves the host as
+/// it stands, in brackets where it is of IPv6.
+fn is_loopback(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let address = host.parse::<IpAddr>();
+    host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
 }
 
 impl Connections {
@@ -162,6 +173,20 @@ mod tests {
             assert!(Relay::new(bad, None).is_err(), "{bad}");
         }
         assert!(Relay::new("smtp://a", Some(b"no certificate")).is_err());
+    }
+
+    #[test]
+    fn only_a_server_on_this_machine_may_be_spoken_to_in_the_clear_unasked() {
+        for near in ["localhost", "127.0.0.1", "127.3.2.1", "[::1]"] {
+            assert!(is_loopback(near), "{near}");
+        }
+        for far in ["mail.example", "10.0.0.1", "localhost.example", "[2001:db8::1]"] {
+            assert!(!is_loopback(far), "{far}");
+        }
+        let tls = |address: &str| format!("{:?}", Relay::new(address, None).expect("an address").0);
+        assert!(tls("smtp://mail.example").contains("Required"));
+        assert!(tls("smtp://localhost").contains("Opportunistic"));
+        assert!(tls("smtp://mail.example?tls=opportunistic").contains("Opportunistic"));
     }
 
     #[test]
