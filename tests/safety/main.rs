@@ -5,6 +5,7 @@ mod damage;
 mod descriptors;
 mod disk;
 mod durability;
+mod enumeration;
 mod once;
 mod revocation;
 mod secrets;
