@@ -21,6 +21,15 @@ fn no(message: &str) -> Verdict {
     Err(garde::Error::new(message))
 }
 
+/// The fields that are missing or malformed, where they are judged one by one.
+pub fn check<const N: usize>(verdicts: [(&'static str, Verdict); N]) -> Result<(), Error> {
+    let faults = verdicts.into_iter().filter_map(|(field, verdict)| {
+        verdict.err().map(|error| Detail::new(field, error.message()))
+    });
+    let faults: Vec<_> = faults.collect();
+    if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
+}
+
 /// There is something in it.
 pub fn present(text: &str, _: &()) -> Verdict {
     if text.is_empty() { no("is required") } else { Ok(()) }

@@ -99,7 +99,7 @@ async fn a_mail_wears_its_tenant_s_name_and_speaks_its_language() {
     node.api.registration("alice@example.com", PASSWORD).await.is_yes(201);
     let mail = node.mail_to("alice@example.com").await;
     assert_eq!(mail.subject, format!("Verifica tu correo electrónico para {brand}"));
-    assert!(mail.text.starts_with("Hola:\n\nConfirma"), "{}", mail.text);
+    assert!(mail.text.starts_with("Hola:\n\nSe ha creado una cuenta"), "{}", mail.text);
     assert!(mail.html.contains("<html lang=\"es\">"), "{}", mail.html);
     assert!(mail.html.contains("Ñandú &#60;Labs&#62; &#38; Co"), "{}", mail.html);
     for wrong in [

@@ -300,3 +300,69 @@ async fn where_newcomers_are_not_taken_the_page_says_so() {
         visitor.reads_heading("Check your e-mail");
     }
 }
+
+#[tokio::test]
+async fn a_visit_goes_on_behind_a_mailed_link() {
+    let node = node_with_application().await;
+    let alice = node.register("alice").await;
+    let visit = format!("redirect_uri={BACK}&state=of+the+application&lang=es");
+    let goes_on = |address: &str| {
+        for part in ["redirect_uri=https%3A%2F%2Fapp.example.com", "of+the+application", "lang=es"]
+        {
+            assert!(address.contains(part), "{part} is not in {address}");
+        }
+    };
+    let mut visitor = Visitor::opens(&node, &format!("/ui/forgot?{visit}")).await;
+    visitor.submits("/ui/forgot", &[("email", &alice.email)]).await;
+    visitor.goes_to(&link_to(&node, "/ui/reset", &alice.email).await).await;
+    visitor.submits("/ui/reset", &[("password", "Eight-loud-rivers-93!")]).await;
+    visitor.reads_heading("Tu contraseña ha cambiado");
+    goes_on(&visitor.link("/ui/sign-in"));
+
+    let mut visitor = Visitor::opens(&node, &format!("/ui/magic-link?{visit}")).await;
+    visitor.submits("/ui/magic-link/send", &[("email", &alice.email)]).await;
+    let mut reader =
+        Visitor::opens(&node, &link_to(&node, "/ui/magic-link", &alice.email).await).await;
+    reader.reads_heading("Iniciar sesión en Janua");
+    reader.submits("/ui/magic-link", &[]).await;
+    assert!(reader.leaves_for().contains("&state=of+the+application"), "{}", reader.page.text);
+
+    let mut visitor = Visitor::opens(&node, &format!("/ui/sign-up?{visit}")).await;
+    let fields = [("email", "bob@example.com"), ("password", PASSWORD)];
+    visitor.posts("/ui/sign-up", &fields).await;
+    visitor.goes_to(&link_to(&node, "/ui/verify", "bob@example.com").await).await;
+    visitor.submits("/ui/verify", &[]).await;
+    goes_on(&visitor.link("/ui/sign-in"));
+}
+
+#[tokio::test]
+async fn the_owner_of_an_address_says_that_an_account_is_not_theirs() {
+    let node = Node::start().await;
+    let mallory = node.register("alice").await;
+    mallory.enrols_an_app().await;
+    let link = link_to(&node, "/ui/verify", &mallory.email).await;
+    let mut owner = Visitor::opens(&node, &link).await;
+    owner.reads("An account was created with this address.");
+    owner.submits("/ui/verify", &[("disown", "1")]).await;
+    owner.reads_heading("Nobody uses your address");
+    mallory.session.is_over().await;
+    mallory.guesses(PASSWORD).await.is_no(401, "invalid_credentials");
+    // Nor does the app of the other stand in the way of who comes by mail.
+    node.api.post("/auth/magic-link/send", json!({ "email": mallory.email })).await.is_yes(200);
+    let mut owner =
+        Visitor::opens(&node, &link_to(&node, "/ui/magic-link", &mallory.email).await).await;
+    owner.submits("/ui/magic-link", &[]).await;
+    owner.reads_heading("Your account");
+}
+
+#[tokio::test]
+async fn a_long_state_of_an_application_does_not_break_the_way_to_a_provider() {
+    let issuer = janua_tests::issuer::Issuer::start().await;
+    let node = issuer.known_as("acme", Node::prepare()).start().await;
+    node.configure(json!({ "redirectUrls": [BACK] })).await;
+    let state = "%26".repeat(512);
+    let start = format!("/ui/sign-in?redirect_uri={BACK}&state={state}");
+    let mut visitor = Visitor::opens(&node, &start).await;
+    visitor.posts("/ui/provider", &[]).await;
+    assert!(visitor.leaves_for().starts_with(issuer.base()), "{}", visitor.page.text);
+}

@@ -58,6 +58,7 @@ async fn every_page_is_small_and_may_do_little() {
         for asset in assets {
             bytes += node.api.get(&asset).await.text.len();
         }
+        println!("{path}: {bytes} bytes with all that it loads, before compression");
         assert!(bytes < MOST_BYTES, "{path}: {bytes}");
     }
 }
@@ -105,18 +106,24 @@ async fn a_tenant_dresses_its_pages() {
 }
 
 #[tokio::test]
-async fn a_page_is_there_at_once() {
+async fn every_page_begins_to_come_at_once() {
     let node = Node::start().await;
-    let mut times = Vec::new();
-    for path in PAGES.iter().cycle().take(80) {
-        let started = Instant::now();
-        node.api.get(path).await;
-        times.push(started.elapsed());
+    for path in PAGES {
+        let mut times = Vec::new();
+        for _ in 0..40 {
+            let request = node.api.request(Method::GET, path).header("accept", "text/html");
+            let started = Instant::now();
+            // With the head of the answer: its body is not read.
+            let answer = request.send().await.expect("an answer");
+            times.push(started.elapsed());
+            drop(answer);
+        }
+        times.sort_unstable();
+        println!("{path}: first byte after {:?} (median)", times[times.len() / 2]);
+        // Other tests run beside this one; what they take is not the page's.
+        let quarter = times[times.len() / 4];
+        assert!(quarter < Duration::from_millis(10), "{path}: {quarter:?}");
     }
-    times.sort_unstable();
-    // Other tests run beside this one; what they take is not the page's.
-    let quarter = times[times.len() / 4];
-    assert!(quarter < Duration::from_millis(10), "{quarter:?}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use janua_storage::capability::email_verification::{self, Confirm, Send};
+use janua_storage::capability::email_verification::{self, Confirm, Disown, Send};
 use janua_storage::command::Command;
 use janua_storage::outbox::{Letter, Mailing};
 use janua_storage::secret::{Purpose, Secret};
@@ -10,7 +10,7 @@ use janua_storage::secret::{Purpose, Secret};
 use crate::context::Context;
 use crate::directory::Caller;
 use crate::idempotency::Attempt;
-use crate::mail::{Message, Occasion, Sent, sent};
+use crate::mail::{Message, Occasion, Onward, Sent, sent};
 use crate::refusal::Refusal;
 use crate::tenant::TenantRef;
 
@@ -34,7 +34,7 @@ impl TenantRef {
         let send = Send {
             user: profile.id,
             email: email.into(),
-            mailing: self.verification(email, name).await?,
+            mailing: self.verification(email, name, &Onward::default()).await?,
             limit,
         };
         let command = email_verification::Command::Send(Box::new(send));
@@ -60,13 +60,21 @@ impl TenantRef {
         Ok(())
     }
 
+    /// Takes the account away from whoever made it with the address that a token was sent to, for the
+    /// reader of the mail: nobody has verified the address, and its owner says that it was not they.
+    pub async fn disown(&self, context: &Context, token: &Secret) -> Result<(), Refusal> {
+        let disown = email_verification::Command::Disown(Disown { token: token.hash() });
+        self.propose_once(context, Command::EmailVerification(disown)).await.map(drop)
+    }
+
     /// A token that verifies `email`, and the letter that brings it.
     pub(crate) async fn verification(
         &self,
         email: &str,
         name: Option<&str>,
+        onward: &Onward,
     ) -> Result<Mailing, Refusal> {
-        self.mailing(Purpose::EmailToken, email, name, TTL, None).await
+        self.mailing(Purpose::EmailToken, email, name, TTL, onward).await
     }
 
     /// The letter that tells the owner of an account that somebody has tried to register with their

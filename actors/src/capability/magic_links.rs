@@ -13,7 +13,7 @@ use super::sessions::{text, unexpected};
 use crate::context::{Context, DeviceInfo};
 use crate::email::EmailAddress;
 use crate::idempotency::{Attempt, First};
-use crate::mail::{Sent, sent};
+use crate::mail::{Onward, Sent, sent};
 use crate::redirect::{self, ReturnUrl};
 use crate::refusal::Refusal;
 use crate::settings::{Registration, Settings};
@@ -30,8 +30,8 @@ pub const TTL_SECONDS: std::ops::RangeInclusive<u64> = 60..=86_400;
 pub struct LinkRequest {
     /// Whom the link lets in.
     pub email: EmailAddress,
-    /// Where the login goes on.
-    pub redirect_url: Option<String>,
+    /// With what the login goes on.
+    pub onward: Onward,
     /// How long the link is good.
     pub ttl: Duration,
 }
@@ -54,9 +54,10 @@ impl TenantRef {
         request: LinkRequest,
     ) -> Result<Sent, Refusal> {
         let settings = self.settings().await?;
-        let url = request.redirect_url.as_deref();
-        let url = url.map(|url| redirect::checked(&settings, "redirectUrl", url)).transpose()?;
-        let url = url.as_ref().map(ReturnUrl::as_str);
+        let mut onward = request.onward;
+        if let Some(url) = &mut onward.redirect_uri {
+            *url = redirect::checked(&settings, "redirectUrl", url)?.as_str().to_owned();
+        }
         let first = match self.attempt(context).await? {
             Attempt::Repeated(answer) => return sent(&answer.reply),
             Attempt::First(first) => first,
@@ -70,8 +71,8 @@ impl TenantRef {
             id: MagicLinkId::new(ms, random),
             email: to.into(),
             may_sign_up: may_sign_up(&settings),
-            mailing: self.mailing(purpose, to, name.as_deref(), request.ttl, url).await?,
-            redirect_url: url.map(str::to_owned),
+            mailing: self.mailing(purpose, to, name.as_deref(), request.ttl, &onward).await?,
+            redirect_url: onward.redirect_uri,
             limit,
         };
         let command = magic_links::Command::Send(Box::new(send));

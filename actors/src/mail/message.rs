@@ -48,6 +48,29 @@ pub(crate) struct Message {
     pub valid_ms: Option<u64>,
 }
 
+/// With what a login goes on when its mailed link is opened, as the link tells it. None of it is
+/// believed when it comes back.
+#[derive(Debug, Clone, Default)]
+pub struct Onward {
+    /// Where it ends: one of the tenant's own addresses.
+    pub redirect_uri: Option<String>,
+    /// What the application wants back with the code (RFC 6749 §4.1.1).
+    pub state: Option<String>,
+    /// The tag of the language that the visitor has chosen.
+    pub language: Option<String>,
+}
+
+impl Onward {
+    fn query(&self) -> impl Iterator<Item = (&str, &str)> {
+        let named = [
+            ("redirect_uri", &self.redirect_uri),
+            ("state", &self.state),
+            ("lang", &self.language),
+        ];
+        named.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)))
+    }
+}
+
 /// The answer to who asked for a mail.
 #[derive(Debug, Clone, Copy)]
 pub struct Sent {
@@ -100,7 +123,7 @@ impl TenantRef {
         to: &str,
         name: Option<&str>,
         ttl: Duration,
-        redirect_url: Option<&str>,
+        onward: &Onward,
     ) -> Result<Mailing, Refusal> {
         let token = Secret::new(purpose, self.number(), &self.0.node.clock.random());
         let (occasion, page) = match purpose {
@@ -109,7 +132,7 @@ impl TenantRef {
             _ => (Occasion::Verification, "/ui/verify"),
         };
         let mut query = vec![("token", token.expose())];
-        query.extend(redirect_url.map(|url| ("redirect_uri", url)));
+        query.extend(onward.query());
         let message = Message {
             occasion,
             to: to.into(),

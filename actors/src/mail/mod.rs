@@ -13,8 +13,8 @@ mod render;
 mod texts;
 
 pub use kept::KeptMail;
-pub use message::Sent;
 pub(crate) use message::{Message, Occasion, sent};
+pub use message::{Onward, Sent};
 pub(crate) use postman::{Postman, PostmanMessage};
 pub use relay::{InvalidRelay, Relay};
 

@@ -84,9 +84,9 @@ const fn english(occasion: Occasion) -> Texts {
     match occasion {
         Occasion::Verification => Texts {
             subject: "Verify your e-mail address for ",
-            lead: "Please confirm that this e-mail address is yours.",
+            lead: "An account was created with this e-mail address. Please confirm that it is yours.",
             button: "Verify e-mail address",
-            otherwise: "If you have not created an account, ignore this mail.",
+            otherwise: "If it was not you, say so on the page that the link opens: whoever created the account loses it.",
         },
         Occasion::PasswordReset => Texts {
             subject: "Reset your password for ",
@@ -113,9 +113,9 @@ const fn spanish(occasion: Occasion) -> Texts {
     match occasion {
         Occasion::Verification => Texts {
             subject: "Verifica tu correo electrónico para ",
-            lead: "Confirma que esta dirección de correo electrónico es tuya.",
+            lead: "Se ha creado una cuenta con esta dirección de correo electrónico. Confirma que es tuya.",
             button: "Verificar correo electrónico",
-            otherwise: "Si no has creado una cuenta, ignora este mensaje.",
+            otherwise: "Si no has sido tú, dilo en la página que abre el enlace: quien creó la cuenta la pierde.",
         },
         Occasion::PasswordReset => Texts {
             subject: "Restablece tu contraseña de ",

@@ -2,6 +2,7 @@
 
 use garde::Validate;
 use janua_actors::hashing::Plaintext;
+use janua_actors::mail::Onward;
 use janua_storage::secret::{Purpose, Secret};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -57,7 +58,7 @@ async fn forgot(
     Json(body): Json<ForgotPasswordRequest>,
 ) -> Result<Counted<Done>, Error> {
     let email = rules::address("email", &body.email)?;
-    let sent = call.tenant()?.forgot_password(&call.context(), &email).await?;
+    let sent = call.tenant()?.forgot_password(&call.context(), &email, &Onward::default()).await?;
     let done = Done("If the address has an account, a mail with a link is on its way");
     Ok(Counted(done, sent.level))
 }

@@ -5,6 +5,7 @@ use janua_actors::capability::passwords::Credentials;
 use janua_actors::capability::users::{self, Registered};
 use janua_actors::context;
 use janua_actors::hashing::Plaintext;
+use janua_actors::mail::Onward;
 use janua_storage::ids::UserId;
 use janua_storage::moment::Moment;
 use serde::{Deserialize, Serialize};
@@ -104,6 +105,7 @@ async fn register(
         first_name: body.first_name,
         last_name: body.last_name,
         metadata: Value::Object(body.metadata.unwrap_or_default()).to_string(),
+        onward: Onward::default(),
     };
     let registered = call.tenant()?.register(&call.context(), registration).await?;
     Ok(Created(registered.into()))

@@ -2,12 +2,11 @@
 
 use http::StatusCode;
 use janua_actors::capability::magic_links::{LinkRequest, USUAL_TTL};
-use janua_actors::redirect::ReturnUrl;
 use janua_storage::secret::{Purpose, Secret};
 
 use super::form::Form;
 use super::mailed::{AddressForm, AskAddress, Confirm, TokenForm, incomplete};
-use super::page::{Page, check};
+use super::page::Page;
 use super::visit::parameter;
 use crate::call::Call;
 use crate::endpoint::{Access, Endpoint, Limit, get, post};
@@ -56,11 +55,10 @@ async fn send(call: Call, Form(form): Form<AddressForm>) -> Result<Raw, Error> {
 }
 
 async fn send_link(page: &Page, call: &Call, email: &str) -> Result<(), Error> {
-    check([("email", rules::email(email, &()))])?;
-    let redirect = page.frame.visit.redirect.as_ref();
+    rules::check([("email", rules::email(email, &()))])?;
     let request = LinkRequest {
         email: rules::address("email", email)?,
-        redirect_url: redirect.map(ReturnUrl::as_str).map(str::to_owned),
+        onward: page.frame.visit.onward(),
         ttl: USUAL_TTL,
     };
     page.owner.send_magic_link(&call.context(), request).await?;
@@ -104,6 +102,7 @@ fn confirm(page: &Page, status: StatusCode, token: &str) -> Result<Raw, Error> {
         lead: t.magic_link_confirm_lead,
         action: PATH,
         submit: t.magic_link_confirm,
+        disown: None,
         again: PATH,
         token,
     };

@@ -45,6 +45,8 @@ pub struct Confirm<'a> {
     pub action: &'a str,
     /// What its button says.
     pub submit: &'a str,
+    /// What the button says of somebody whom the link does not concern, where there is one.
+    pub disown: Option<&'a str>,
     /// Where there is a new link to be had.
     pub again: &'a str,
     /// The token of the link.
@@ -71,6 +73,8 @@ pub struct TokenForm {
     pub form_token: String,
     /// The token of the link.
     pub token: String,
+    /// Not empty where its reader says that it does not concern them.
+    pub disown: String,
 }
 
 /// The page of a link that has lost its token on the way; `again` is where there is a new one.

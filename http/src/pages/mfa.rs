@@ -16,7 +16,7 @@ use super::form::Form;
 use super::frame::Frame;
 use super::notice::Link;
 use super::outcome::second_factor;
-use super::page::{Page, check};
+use super::page::Page;
 use super::passkeys::{self, signed};
 use super::visit::parameter;
 use crate::api::passkeys::RequestOptions;
@@ -126,7 +126,7 @@ async fn complete(
     let factor = match method {
         SecondFactor::Passkey => Factor::Passkey(Box::new(signed(call, &form.credential)?)),
         _ => {
-            check([("code", rules::code(code, &()))])?;
+            rules::check([("code", rules::code(code, &()))])?;
             let code = Secret::given(code);
             let is_totp = method == SecondFactor::Totp;
             if is_totp { Factor::Totp(code) } else { Factor::BackupCode(code) }

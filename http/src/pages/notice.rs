@@ -71,6 +71,7 @@ async fn done(call: Call, _: Empty) -> Result<Raw, Error> {
             Notice::new(frame, t.reset_done_title, [t.reset_done_lead]).with(sign_in())
         }
         Some("verified") => Notice::new(frame, t.verified_title, [t.verified_lead]).with(sign_in()),
+        Some("disowned") => Notice::new(frame, t.disowned_title, [t.disowned_lead]).with(sign_in()),
         Some("signed-out") => {
             Notice::new(frame, t.signed_out_title, [t.signed_out_lead]).with(sign_in())
         }

@@ -20,7 +20,7 @@ use super::language::Language;
 use super::visit::Visit;
 use crate::app::App;
 use crate::call::Call;
-use crate::error::{Code, Detail, Error};
+use crate::error::{Code, Error};
 use crate::output::{Raw, Response};
 
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
@@ -138,15 +138,6 @@ impl Page {
     pub fn go_to_with(&self, path: &str, parameter: &str) -> Result<Response, Error> {
         see_other(&self.frame.visit.with(path, parameter))
     }
-}
-
-/// The fields that are missing or malformed, by the rules of the public endpoints.
-pub fn check<const N: usize>(rules: [(&'static str, garde::Result); N]) -> Result<(), Error> {
-    let faults = rules.into_iter().filter_map(|(field, verdict)| {
-        verdict.err().map(|error| Detail::new(field, error.message()))
-    });
-    let faults: Vec<_> = faults.collect();
-    if faults.is_empty() { Ok(()) } else { Err(Error::invalid(faults)) }
 }
 
 /// 303: what a form has done is not done again when its outcome is shown again.

@@ -37,7 +37,11 @@ pub fn endpoints() -> Vec<Endpoint> {
             .refuses(&[Code::InsufficientPermissions]),
         post("/ui/passkeys/begin", Access::Session, Limit::Api, begin)
             .describes("Start to add a passkey on the hosted page")
-            .refuses(&[Code::InsufficientPermissions, Code::MfaRequired]),
+            .refuses(&[
+                Code::InsufficientPermissions,
+                Code::MfaRequired,
+                Code::ReauthenticationRequired,
+            ]),
     ]
 }
 
@@ -90,7 +94,8 @@ async fn begin(
 ) -> Result<Data<CreationOptions>, Error> {
     Page::posted(&call, PATH, &form.form_token).await?;
     let caller = call.session()?;
-    let begun = caller.tenant.begin_passkey_registration(&call.context(), caller, None).await?;
+    let begun =
+        caller.tenant.begin_passkey_registration(&call.context(), caller, None, None).await?;
     Ok(Data(CreationOptions::of(begun, Selection::default())))
 }
 

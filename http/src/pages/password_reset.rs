@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::form::Form;
 use super::frame::Frame;
 use super::mailed::{AddressForm, AskAddress, incomplete};
-use super::page::{Page, check};
+use super::page::Page;
 use super::visit::parameter;
 use crate::call::Call;
 use crate::endpoint::{Access, Endpoint, Limit, get, post};
@@ -73,9 +73,9 @@ async fn forgot(call: Call, Form(form): Form<AddressForm>) -> Result<Raw, Error>
 }
 
 async fn send(page: &Page, call: &Call, email: &str) -> Result<(), Error> {
-    check([("email", rules::email(email, &()))])?;
+    rules::check([("email", rules::email(email, &()))])?;
     let email = rules::address("email", email)?;
-    page.owner.forgot_password(&call.context(), &email).await?;
+    page.owner.forgot_password(&call.context(), &email, &page.frame.visit.onward()).await?;
     Ok(())
 }
 
@@ -98,7 +98,7 @@ async fn reset(call: Call, Form(form): Form<ResetForm>) -> Result<Raw, Error> {
 }
 
 async fn set(page: &Page, call: &Call, form: &ResetForm) -> Result<(), Error> {
-    check([("password", rules::password(&form.password, &()))])?;
+    rules::check([("password", rules::password(&form.password, &()))])?;
     let (token, new) = (Secret::given(&form.token), Plaintext::new(&form.password));
     page.owner.reset_password(&call.context(), &token, new).await?;
     Ok(())

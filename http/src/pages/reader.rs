@@ -23,19 +23,22 @@ pub struct Reader {
 
 impl Reader {
     /// The reader of what an endpoint answers, if it is a person and not a program: a browser says
-    /// that it takes HTML.
+    /// that it takes HTML, of a page or of where it is led by links and redirects.
     pub fn of(endpoint: &Endpoint, asked: &Asked) -> Option<Self> {
         let accepts = asked.headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
         let is_person = accepts.flat_map(|line| line.split(',')).any(|range| {
             let essence = range.split(';').next().unwrap_or_default();
             essence.trim().eq_ignore_ascii_case("text/html")
         });
-        if !endpoint.is_page() || !is_person {
+        if !(endpoint.is_page() || endpoint.spends) || !is_person {
             return None;
         }
         let query = asked.uri.query().unwrap_or_default();
         let chosen = parameter(query, "lang").and_then(|tag| Language::of_tag(&tag));
+        // A sign-in goes on with the visit of a page, and with no token or code.
+        let is_visit = endpoint.is_page() && !endpoint.spends;
         let query = Some(query).filter(|query| !query.is_empty() && !query.contains("token="));
+        let query = query.filter(|_| is_visit);
         let sign_in = query.map_or("/ui/sign-in".into(), |query| format!("/ui/sign-in?{query}"));
         let language = Language::of(chosen, &asked.headers, "");
         Some(Self { language, sign_in, needs_session: endpoint.access == Access::Session })

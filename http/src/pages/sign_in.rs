@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::form::Form;
 use super::frame::Frame;
-use super::page::{Page, check};
+use super::page::Page;
 use super::texts::fill;
 use crate::call::Call;
 use crate::endpoint::{Access, Endpoint, Limit, get, post};
@@ -76,7 +76,7 @@ async fn sign_in(call: Call, Form(form): Form<SignInForm>) -> Result<Raw, Error>
 }
 
 async fn log_in(page: &Page, call: &Call, form: &SignInForm) -> Result<Entered, Error> {
-    check([
+    rules::check([
         ("email", rules::email(&form.email, &())),
         ("password", rules::password(&form.password, &())),
     ])?;

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::form::Form;
 use super::frame::Frame;
 use super::notice::{Link, Notice};
-use super::page::{Page, check};
+use super::page::Page;
 use crate::call::Call;
 use crate::endpoint::{Access, Endpoint, Limit, get, post};
 use crate::error::{Code, Error};
@@ -74,7 +74,7 @@ async fn sign_up(call: Call, Form(form): Form<SignUpForm>) -> Result<Raw, Error>
 }
 
 async fn register(page: &Page, call: &Call, form: &SignUpForm) -> Result<Registered, Error> {
-    check([
+    rules::check([
         ("email", rules::email(&form.email, &())),
         ("firstName", rules::name(&form.first_name, &())),
         ("lastName", rules::name(&form.last_name, &())),
@@ -87,6 +87,7 @@ async fn register(page: &Page, call: &Call, form: &SignUpForm) -> Result<Registe
         first_name: given(&form.first_name),
         last_name: given(&form.last_name),
         metadata: "{}".into(),
+        onward: page.frame.visit.onward(),
     };
     Ok(page.owner.register(&call.context(), registration).await?)
 }

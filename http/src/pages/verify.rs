@@ -36,8 +36,13 @@ async fn verify(call: Call, Form(form): Form<TokenForm>) -> Result<Raw, Error> {
     let mut page = Page::posted(&call, PATH, &form.form_token).await?;
     page.frame.path = None;
     let token = Secret::given(&form.token);
-    match page.owner.confirm_email(&call.context(), &token, None).await {
-        Ok(()) => page.go_to("/ui/done/verified").map(Raw),
+    let (context, disowns) = (call.context(), !form.disown.is_empty());
+    let (done, end) = match disowns {
+        false => (page.owner.confirm_email(&context, &token, None).await, "/ui/done/verified"),
+        true => (page.owner.disown(&context, &token).await, "/ui/done/disowned"),
+    };
+    match done {
+        Ok(()) => page.go_to(end).map(Raw),
         Err(refusal) => {
             let status = page.takes_fault(refusal.into())?;
             render(&page, status, &form.token)
@@ -56,6 +61,7 @@ fn render(page: &Page, status: StatusCode, token: &str) -> Result<Raw, Error> {
         lead: t.verify_lead,
         action: PATH,
         submit: t.verify_submit,
+        disown: Some(t.verify_disown),
         again: "/ui/sign-in",
         token,
     };

@@ -2,6 +2,7 @@
 //! ends, and in which language. Nothing of it is believed: the tenant must exist, and where a login
 //! may lead is settled by the tenant.
 
+use janua_actors::mail::Onward;
 use janua_actors::redirect::{self, ReturnUrl};
 use janua_actors::settings::Settings;
 use janua_storage::ids::TenantId;
@@ -77,6 +78,15 @@ impl Visit {
         let state = self.state.iter().map(|state| ("state", state.as_str()));
         let told = [("code", code.expose())].into_iter().chain(state);
         Some(self.redirect.as_ref()?.telling(told))
+    }
+
+    /// The visit as a mailed link goes on with it.
+    pub fn onward(&self) -> Onward {
+        Onward {
+            redirect_uri: self.redirect.as_ref().map(|redirect| redirect.as_str().to_owned()),
+            state: self.state.clone(),
+            language: self.language.map(|language| language.tag().to_owned()),
+        }
     }
 
     /// The same visit, about a provider.

@@ -34,6 +34,8 @@ pub enum Command {
     Send(Box<Send>),
     /// A token came back.
     Confirm(Confirm),
+    /// A token came back from somebody who has not made the account.
+    Disown(Disown),
 }
 
 /// A new account, and a mail to its address; the proposer cannot know whether it has an account
@@ -73,11 +75,19 @@ pub struct Confirm {
     pub user: Option<UserId>,
 }
 
+/// A token came back from somebody who has not made the account that it is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disown {
+    /// Its hash.
+    pub token: SecretHash,
+}
+
 pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, Stop> {
     match command {
         Command::Register(command) => command.apply(step),
         Command::Send(command) => command.apply(step),
         Command::Confirm(command) => command.apply(step),
+        Command::Disown(command) => command.apply(step),
     }
 }
 
@@ -117,21 +127,44 @@ impl Send {
 
 impl Confirm {
     fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
-        let found = OneTime::find(step, &self.token)?;
-        let Content::Verification(verification) = found.content.clone() else {
-            return Err(Rejection::InvalidToken.into());
-        };
-        if self.user.is_some_and(|user| user != verification.user) {
+        let (found, mut user) = about(step, &self.token)?;
+        if self.user.is_some_and(|owner| owner != user.profile.id) {
             return Err(Rejection::InvalidToken.into());
         }
-        let user = User::load(step, verification.user)?;
-        let user = user.filter(|user| user.profile.email == verification.email);
-        let mut user = user.ok_or(Rejection::InvalidToken)?;
         found.spend(step, &self.token)?;
         verify(step, &mut user);
         user.save(step)?;
         Ok(Reply::Done)
     }
+}
+
+impl Disown {
+    fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
+        let (found, mut user) = about(step, &self.token)?;
+        if user.profile.email_verified {
+            return Err(Rejection::InvalidToken.into());
+        }
+        found.spend(step, &self.token)?;
+        let id = user.profile.id;
+        if std::mem::take(&mut user.profile.mfa_enabled) {
+            step.record(Draft::new(EventKind::MfaDisabled, id));
+        }
+        mfa::erase(step, id)?;
+        claim(step, &mut user)?;
+        user.save(step)?;
+        Ok(Reply::Done)
+    }
+}
+
+/// The user whose address a token was sent to, if they still have it.
+fn about(step: &Step<'_, '_>, token: &SecretHash) -> Result<(OneTime, User), Stop> {
+    let found = OneTime::find(step, token)?;
+    let Content::Verification(verification) = found.content.clone() else {
+        return Err(Rejection::InvalidToken.into());
+    };
+    let user = User::load(step, verification.user)?;
+    let user = user.filter(|user| user.profile.email == verification.email);
+    Ok((found, user.ok_or(Rejection::InvalidToken)?))
 }
 
 /// Notes that the user has shown that they read mail at their address. The caller saves the record.
@@ -149,19 +182,20 @@ fn verify(step: &mut Step<'_, '_>, user: &mut User) {
 /// mailed link, or a provider that vouches for the address. The caller saves the record.
 ///
 /// Invariant: who registers an address that is not theirs gains nothing by it. Until the address was
-/// verified, everything that lets somebody in was set by who knows whom, and goes: password, passkeys,
-/// identities and sessions. So does the second factor, which would keep the owner out, and let in
-/// whoever has shown the first one already.
+/// verified, every first factor was set by who knows whom, and goes: password, passkeys, identities
+/// and sessions.
+///
+/// Decision: the second factor stays, and is asked for. Whoever has shown an app is not let in without
+/// it for having mail read at the address; an owner whom somebody else's app keeps out says that the
+/// account is not theirs, by the mail that told them of it.
 pub(crate) fn claim(step: &mut Step<'_, '_>, user: &mut User) -> Result<(), Fault> {
     if !user.profile.email_verified {
         let id = user.profile.id;
-        user.password = None;
-        if std::mem::take(&mut user.profile.mfa_enabled) {
-            step.record(Draft::new(EventKind::MfaDisabled, id));
+        if user.password.take().is_some() {
+            step.record(Draft::new(EventKind::UserUpdated, id).with("fields", "password"));
         }
-        mfa::erase(step, id)?;
-        passkeys::erase(step, id)?;
-        oauth::forget(step, id)?;
+        passkeys::remove_all(step, id)?;
+        oauth::unlink_all(step, id)?;
         sessions::end_all(step, user, None, EndReason::Revoked)?;
         verify(step, user);
     }

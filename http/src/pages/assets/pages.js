@@ -62,6 +62,8 @@ const begin = async (form) => {
   fields.delete("credential");
   const body = own ? new URLSearchParams(fields) : "{}";
   const answer = await fetch(path, { method: "POST", headers, body });
+  // Whoever signed in too long ago for this does so again.
+  if (own && answer.status === 403 && form.dataset.again) location.assign(form.dataset.again);
   if (!answer.ok) throw new Error(String(answer.status));
   const options = (await answer.json()).data;
   return decoded(options.publicKey ?? options);
@@ -75,37 +77,59 @@ const say = (form, text) => {
 
 let waiting = new AbortController();
 
+// What goes on once a ceremony that somebody has asked for came to nothing.
+let goOn = () => {};
+
+const renewed = () => {
+  waiting.abort();
+  waiting = new AbortController();
+  return waiting.signal;
+};
+
 const finish = (form, credential) => {
   form.elements.credential.value = encoded(credential);
   form.submit();
 };
 
 const run = async (form) => {
-  waiting.abort();
-  waiting = new AbortController();
+  const signal = renewed();
   say(form, "");
   try {
-    const publicKey = await begin(form);
-    const request = { publicKey, signal: waiting.signal };
+    const request = { publicKey: await begin(form), signal };
     const creates = form.dataset.passkey === "create";
     const { credentials } = navigator;
     finish(form, creates ? await credentials.create(request) : await credentials.get(request));
   } catch (error) {
     const cancelled = error.name === "NotAllowedError" || error.name === "AbortError";
     say(form, cancelled ? form.dataset.cancelled : form.dataset.failed);
+    goOn();
   }
 };
 
-// Offers passkeys among what the browser fills in (WebAuthn Level 3 §5.1.4, conditional mediation).
+// A challenge is good for five minutes.
+const RENEWED_AFTER = 4 * 60 * 1000;
+
+// Offers passkeys among what the browser fills in (WebAuthn Level 3 §5.1.4, conditional mediation):
+// from when somebody comes to the field, since every offer costs a challenge.
 const offer = async (form) => {
   if (!await PublicKeyCredential.isConditionalMediationAvailable?.()) return;
-  const { signal } = waiting;
-  try {
-    const publicKey = await begin(form);
-    finish(form, await navigator.credentials.get({ publicKey, signal, mediation: "conditional" }));
-  } catch {
-    // Nobody was asked, so nobody needs to hear of it.
-  }
+  const field = document.querySelector("[autocomplete~=webauthn]");
+  const ask = async () => {
+    const signal = renewed();
+    const renewal = setTimeout(ask, RENEWED_AFTER);
+    signal.addEventListener("abort", () => clearTimeout(renewal));
+    try {
+      const publicKey = await begin(form);
+      finish(form, await navigator.credentials.get({ publicKey, signal, mediation: "conditional" }));
+    } catch {
+      // Nobody was asked, so nobody needs to hear of it.
+      clearTimeout(renewal);
+      if (!signal.aborted) wait();
+    }
+  };
+  const wait = () => field.addEventListener("focus", ask, { once: true });
+  goOn = wait;
+  if (document.activeElement === field) ask(); else wait();
 };
 
 if (window.PublicKeyCredential) {
