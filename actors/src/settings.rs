@@ -233,6 +233,20 @@ impl Settings {
         }
     }
 
+    /// When wrong codes of a second factor are taken no more: the same, but never more than
+    /// `CODES_A_DAY`, whatever the tenant says. A code has six digits.
+    pub fn second_factor_policy(&self) -> LockoutPolicy {
+        const CODES_A_DAY: u32 = 500;
+        let asked = self.lockout_policy();
+        let attempts = match asked.attempts {
+            0 => CODES_A_DAY,
+            asked => asked.min(CODES_A_DAY),
+        };
+        let least = Duration::from_secs(24 * 3600) * attempts / CODES_A_DAY;
+        let (window, duration) = (asked.window.max(least), asked.duration.max(least));
+        LockoutPolicy { attempts, window, duration }
+    }
+
     fn check(&self) -> Result<(), Refusal> {
         const YEAR: u64 = 366 * 24 * 3600;
         let within = |field: &str, value: u64, least: u64, most: u64| {

@@ -5,6 +5,7 @@ mod factors;
 mod mail;
 mod managed;
 mod providers;
+mod ways;
 
 use std::fmt::Debug;
 
@@ -369,6 +370,7 @@ fn everything_ever_written_is_read() {
     .chain(managed::checks())
     .chain(mail::checks())
     .chain(providers::checks())
+    .chain(ways::checks())
     .flatten()
     .collect();
     assert!(missing.is_empty(), "not in golden/v1.txt:\n{}", missing.join("\n"));

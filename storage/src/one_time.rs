@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::capability::email_verification::Verification;
 use crate::capability::magic_links::MagicLink;
-use crate::capability::mfa::Pending;
-use crate::capability::oauth::{Exchange, Flow, Linking};
+use crate::capability::mfa::{Pending, PendingDevice};
+use crate::capability::oauth::{BoundExchange, Exchange, Flow, Linking};
 use crate::capability::passkeys::Ceremony;
 use crate::capability::password_reset::Reset;
 use crate::capability::sessions::HandedOver;
@@ -52,6 +52,10 @@ pub enum Content {
     Ceremony(Ceremony),
     /// A session that an application takes over by its code.
     HandedOver(HandedOver),
+    /// A first factor that was shown, and on which device.
+    PendingDevice(PendingDevice),
+    /// A login that a page picks up by its code, while its user's password stays what it was.
+    BoundExchange(BoundExchange),
 }
 
 impl OneTime {

@@ -299,3 +299,54 @@ async fn the_same_request_twice_is_answered_the_same() {
     let left = twice("/auth/magic-link/verify", "leave", body).await;
     assert!(left.text_of("redirectTo").starts_with(PAGE));
 }
+
+#[tokio::test]
+async fn asking_for_the_head_of_an_answer_spends_no_link() {
+    let node = Node::start().await;
+    let alice = node.register("alice").await;
+    let token = link_to(&node, &alice.email).await;
+    let path = format!("/auth/magic-link/verify?token={token}");
+    let head = answer(node.api.request(Method::HEAD, &path)).await;
+    assert_eq!((head.status, head.header("allow")), (405, "GET, POST, OPTIONS"));
+    follows(&node, &token).await.is_yes(200);
+}
+
+#[tokio::test]
+async fn a_link_leads_to_the_second_factor_of_who_has_one() {
+    let node = Node::start().await;
+    // The address was never verified: the factor stands all the same.
+    let alice = node.register("alice").await;
+    let mut app = alice.enrols_an_app().await;
+    let (_, passkey) = alice.session.registers_a_passkey().await;
+    let token = link_to(&node, &alice.email).await;
+    let asked = follows(&node, &token).await.is_yes(200);
+    has_exactly(asked.data(), &["user", "requiresMfa", "tempToken", "mfaMethods"]);
+    assert_eq!(asked.data()["mfaMethods"], json!(["totp", "backup_code"]));
+    let temp_token = asked.text_of("tempToken");
+    let entered = node.api.shows_code(&temp_token, &app.code().await).await.is_yes(200);
+    let session = Session::of(&node.api, entered.data());
+    // What ended with it is told of.
+    let export = session.get("/users/me/export").await.is_yes(200);
+    let removed = |event: &Value| event["eventType"] == "user.passkey_removed";
+    let events = export.data()["events"].as_array().expect("a list");
+    assert!(events.iter().any(removed), "{passkey}: {}", export.text);
+    alice.session.is_over().await;
+}
+
+#[tokio::test]
+async fn a_code_dies_with_the_password_of_its_login() {
+    let node = with_a_page().await;
+    let alice = node.register("alice").await;
+    let token = node.mail_to(&alice.email).await.token();
+    node.api.post("/auth/verify-email", json!({ "token": token })).await.is_yes(200);
+    let token = link_to(&node, &alice.email).await;
+    let body = json!({ "token": token, "redirectUri": PAGE });
+    let led = posts(&node, body).await.is_yes(200).text_of("redirectTo");
+    let (_, code) = led.split_once("?code=").expect("a code");
+    node.api.post("/auth/password/forgot", json!({ "email": alice.email })).await.is_yes(200);
+    let token = node.mail_to(&alice.email).await.token();
+    let body = json!({ "token": token, "newPassword": "A-second-river-41!" });
+    node.api.post("/auth/password/reset", body).await.is_yes(200);
+    let exchanged = node.api.post("/auth/oauth/exchange", json!({ "code": code })).await;
+    exchanged.is_no(401, "invalid_token");
+}

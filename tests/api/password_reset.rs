@@ -172,3 +172,14 @@ async fn the_same_request_twice_sends_one_mail() {
     assert_eq!(asks().await.body, asks().await.body);
     assert_eq!(node.mails_to(&alice.email).await.len(), 2, "one of registration, one of these");
 }
+
+#[tokio::test]
+async fn a_reset_leaves_the_second_factor_in_force_verified_or_not() {
+    let node = Node::start().await;
+    let mut alice = node.register("alice").await;
+    let mut app = alice.enrols_an_app().await;
+    forgets(&node, &alice.email).await.is_yes(200);
+    resets(&node, &node.mail_to(&alice.email).await.token(), NEW).await.is_yes(200);
+    alice.password = NEW.into();
+    alice.logs_in_with(&mut app).await.is_alive().await;
+}

@@ -224,3 +224,31 @@ async fn a_change_needs_the_present_password_and_a_strong_new_one() {
     }
     alice.logs_in().await;
 }
+
+#[tokio::test]
+async fn a_stranger_s_wrong_logins_do_not_keep_a_user_from_their_settings() {
+    let node = Node::start().await;
+    let mut alice = node.register("alice").await;
+    for _ in 0..5 {
+        alice.guesses("Wrong-river-11!").await.is_no(401, "invalid_credentials");
+    }
+    alice.guesses(&alice.password).await.is_no(423, "account_locked");
+    alice.asks_for_a_seed().await;
+    // The password that was guessed at is another from now on.
+    alice.changes_password("A-second-river-41!").await;
+    alice.logs_in().await;
+}
+
+#[tokio::test]
+async fn a_stolen_session_does_not_help_to_guess_the_password() {
+    let node = Node::start().await;
+    let alice = node.register("alice").await;
+    let body = |password: &str| json!({ "currentPassword": password, "newPassword": "A-second-river-41!" });
+    let change = async |body| alice.session.post("/users/me/change-password", body).await;
+    for _ in 0..5 {
+        change(body("Wrong-river-11!")).await.is_no(401, "invalid_credentials");
+    }
+    change(body(&alice.password)).await.is_no(423, "account_locked");
+    let delete = json!({ "password": alice.password, "confirmation": "DELETE" });
+    alice.session.delete_with("/users/me", delete).await.is_no(423, "account_locked");
+}

@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::email::EmailAddress;
 use crate::hashing::Plaintext;
 use crate::idempotency::Attempt;
-use crate::mail::{Sent, sent};
+use crate::mail::{Onward, Sent, sent};
 use crate::refusal::Refusal;
 use crate::tenant::TenantRef;
 
@@ -30,6 +30,7 @@ impl TenantRef {
         &self,
         context: &Context,
         email: &EmailAddress,
+        onward: &Onward,
     ) -> Result<Sent, Refusal> {
         let first = match self.attempt(context).await? {
             Attempt::Repeated(answer) => return sent(&answer.reply),
@@ -38,7 +39,7 @@ impl TenantRef {
         let name = self.first_name(email).await?;
         let limit = self.0.node.mail_limits.password_reset;
         let (to, name) = (email.as_str(), name.as_deref());
-        let mailing = self.mailing(Purpose::ResetToken, to, name, TTL, None).await?;
+        let mailing = self.mailing(Purpose::ResetToken, to, name, TTL, onward).await?;
         let request = Request { email: to.into(), mailing, limit };
         let command = password_reset::Command::Request(Box::new(request));
         let ticket = self.ticket(&first, None).await?;

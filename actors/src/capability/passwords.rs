@@ -1,6 +1,6 @@
 //! Logging in with a password, changing it, and what makes one good.
 
-use janua_storage::capability::passwords::{self, Change, Enter, Fail};
+use janua_storage::capability::passwords::{self, Enter, Fail, FailWithin, LockoutPolicy, Set};
 use janua_storage::capability::users::User;
 use janua_storage::command::{Command, Reply};
 use unicode_normalization::UnicodeNormalization;
@@ -62,7 +62,7 @@ impl TenantRef {
         first: First,
     ) -> Result<Entered, Refusal> {
         let email = credentials.email.as_str();
-        let _turn = self.guess(email).await?;
+        let _turn = self.guess(context, email).await?;
         let records = self.0.shard.read().await?;
         let user = self.0.view(&records).user_by_email(email)?;
         let stored = user.as_ref().and_then(|user| user.password.clone());
@@ -85,38 +85,43 @@ impl TenantRef {
         self.entered(answer, Some(new.secrets)).await
     }
 
-    /// Waits until one more guess at `email` may be made; refuses when none may.
-    async fn guess(&self, email: &str) -> Result<Option<Turn>, Refusal> {
+    /// Waits until one more guess may be made that is counted under `name`; refuses when none may.
+    async fn guess(&self, context: &Context, name: &str) -> Result<Option<Turn>, Refusal> {
         let attempts = self.settings().await?.lockout.attempts;
         if attempts == 0 {
             return Ok(None);
         }
-        let turn = self.enter(Gate::Guesses(email.into()), attempts as usize).await?;
+        let turn = self.enter(Gate::Guesses(name.into()), attempts as usize).await?;
         let records = self.0.shard.read().await?;
         let now = self.0.node.clock.now();
-        let lockout = self.0.view(&records).lockout(email)?;
+        let lockout = self.0.view(&records).lockout(name)?;
         match lockout.and_then(|lockout| lockout.closed(now)) {
+            // The one that closed it, made again.
+            Some(_) if self.was_wrong(context).await? => Err(Refusal::InvalidCredentials),
             Some(until) => Err(Refusal::AccountLocked { retry_after: until.since(now) }),
             None => Ok(Some(turn)),
         }
     }
 
-    /// Counts a wrong guess, and says what its client hears.
+    /// Counts a wrong guess at a login, and says what its client hears.
     async fn count_guess(&self, context: &Context, email: &str, user: Option<&User>) -> Refusal {
-        let policy = match self.settings().await {
-            Ok(settings) => settings.lockout_policy(),
-            Err(refusal) => return refusal,
-        };
         let user = user.map(|user| user.profile.id);
-        let fail = Fail { email: email.into(), user, policy };
-        let command = Command::Passwords(passwords::Command::Fail(fail));
-        match self.propose(context.origin(), None, command).await {
-            Ok(_) => Refusal::InvalidCredentials,
-            Err(refusal) => refusal,
-        }
+        let fail = |policy| passwords::Command::Fail(Fail { email: email.into(), user, policy });
+        self.count(context, fail).await.unwrap_or_else(|refusal| refusal)
     }
 
-    /// Lets somebody who is logged in show their password once more. A wrong one counts like one at
+    async fn count(
+        &self,
+        context: &Context,
+        fail: impl FnOnce(LockoutPolicy) -> passwords::Command,
+    ) -> Result<Refusal, Refusal> {
+        let policy = self.settings().await?.lockout_policy();
+        let command = self.guessing(context, Command::Passwords(fail(policy))).await?;
+        self.propose(context.origin(), None, command).await?;
+        Ok(Refusal::InvalidCredentials)
+    }
+
+    /// Lets somebody who is logged in show their password once more. Wrong ones close it as at a
     /// login, so that a stolen session does not help to guess it.
     pub(crate) async fn reauthenticate(
         &self,
@@ -125,24 +130,28 @@ impl TenantRef {
         password: Plaintext,
     ) -> Result<Shown, Refusal> {
         let user = &caller.live.user;
-        let email = &user.profile.email;
-        let turn = self.guess(email).await?;
+        let turn = self.guess(context, &passwords::within(user.profile.id)).await?;
         let verified: Verified =
             self.0.node.hashing.verify(password, user.password.clone()).await?;
         match &user.password {
             Some(stored) if verified.matches => {
                 Ok(Shown { generation: stored.generation, _turn: turn })
             }
-            _ => Err(self.count_guess(context, email, Some(user)).await),
+            _ => {
+                let fail = |policy| FailWithin { user: user.profile.id, policy };
+                let fail = |policy| passwords::Command::FailWithin(fail(policy));
+                Err(self.count(context, fail).await.unwrap_or_else(|refusal| refusal))
+            }
         }
     }
 
-    /// Changes the caller's password, and says how many other sessions ended for it.
+    /// Gives the caller another password, or the first one, and says how many other sessions ended
+    /// for it.
     pub async fn change_password(
         &self,
         context: &Context,
         caller: &Caller,
-        current: Plaintext,
+        current: Option<Plaintext>,
         new: Plaintext,
         log_out_others: bool,
     ) -> Result<u32, Refusal> {
@@ -150,17 +159,17 @@ impl TenantRef {
             Attempt::Repeated(answer) => return count(&answer.reply),
             Attempt::First(first) => first,
         };
-        let shown = self.reauthenticate(context, caller, current).await?;
+        let confirmed = self.confirm(context, caller, current).await?;
         let rules = Rules::of_user(&self.settings().await?.passwords, &caller.live.user);
         let password = self.0.node.hashing.hash(new, move |password| rules.check(password)).await?;
-        let change = Change {
+        let set = Set {
             user: caller.user(),
             session: caller.session(),
-            verified: shown.generation,
+            verified: confirmed.verified,
             password,
             log_out_others,
         };
-        let command = Command::Passwords(passwords::Command::Change(Box::new(change)));
+        let command = Command::Passwords(passwords::Command::Set(Box::new(set)));
         let ticket = self.ticket(&first, None).await?;
         let answer = self.propose(context.origin(), ticket, command).await?;
         count(&answer.reply)

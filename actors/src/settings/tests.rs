@@ -46,3 +46,21 @@ fn unknown_keys_and_wrong_values_are_refused() {
         assert!(matches!(refused, Err(Refusal::Invalid(_))), "{patch} gave {refused:?}");
     }
 }
+
+#[test]
+fn no_tenant_lets_codes_be_guessed_without_end() {
+    let of = |attempts: u32, window: u64, duration: u64| {
+        let mut settings = Settings::default();
+        (settings.lockout.attempts, settings.lockout.window) = (attempts, window);
+        settings.lockout.duration = duration;
+        settings.second_factor_policy()
+    };
+    let shipped = Settings::default();
+    assert_eq!(shipped.second_factor_policy(), shipped.lockout_policy());
+    for policy in [of(0, 900, 900), of(1000, 1, 1), of(5, 1, 1), of(100, 1, 86_400)] {
+        let day = 24 * 3600;
+        let (closed, within) = (policy.duration.as_secs(), policy.window.as_secs());
+        assert!((1..=500).contains(&policy.attempts), "{policy:?}");
+        assert!(u64::from(policy.attempts) * day <= 500 * closed.min(within), "{policy:?}");
+    }
+}

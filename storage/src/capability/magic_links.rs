@@ -141,7 +141,7 @@ impl Leave {
             is_new_user,
             provider: None,
         };
-        exchange.leave(step, &self.code)?;
+        exchange.leave(step, &self.code, &user)?;
         user.save(step)?;
         Ok(Reply::Done)
     }

@@ -4,14 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::capability::email_verification;
 use crate::capability::limits::Limit;
-use crate::capability::passwords::Password;
+use crate::capability::passwords;
 use crate::capability::sessions::{self, EndReason};
 use crate::capability::users::{Status, User};
 use crate::command::{Rejection, Reply, Stop};
 use crate::event::{Draft, EventKind};
 use crate::ids::UserId;
-use crate::keys;
-use crate::moment::Moment;
 use crate::one_time::{Content, OneTime};
 use crate::outbox::{self, Mailed, Mailing};
 use crate::secret::SecretHash;
@@ -109,19 +107,10 @@ impl Complete {
         step.record(Draft::new(EventKind::PasswordReset, reset.user));
         let ended = sessions::end_all(step, &mut user, None, EndReason::PasswordReset)?;
         email_verification::claim(step, &mut user)?;
-        let generation = next_generation(reset.generation, step.now);
-        user.password = Some(Password { phc: self.password, generation, changed: step.now });
-        step.delete(keys::lockout(step.tenant, &reset.email));
+        passwords::unlock(step, &user)?;
+        user.set_password(self.password, step.now);
+        step.record(Draft::new(EventKind::UserPasswordChanged, reset.user));
         user.save(step)?;
         Ok(Reply::Count(ended))
-    }
-}
-
-/// Invariant: no generation comes twice. Where a password is set while there is none, there may have
-/// been one before; counting on from the time is always further than counting passwords.
-fn next_generation(present: u32, now: Moment) -> u32 {
-    match present {
-        0 => u32::try_from(now.unix_seconds()).unwrap_or(u32::MAX),
-        present => present.saturating_add(1),
     }
 }

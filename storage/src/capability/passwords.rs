@@ -66,6 +66,10 @@ pub enum Command {
     Change(Box<Change>),
     /// The password was right; a second factor may follow.
     Enter(Box<Enter>),
+    /// A new password, or the first one.
+    Set(Box<Set>),
+    /// The password was wrong, of somebody who is logged in.
+    FailWithin(FailWithin),
 }
 
 /// A login whose password was right.
@@ -105,6 +109,34 @@ pub struct Fail {
     pub policy: LockoutPolicy,
 }
 
+/// A wrong guess at the password of somebody who is logged in.
+///
+/// Decision: these are counted apart from guesses at logins, which anybody can make: a stranger who
+/// closes an address does not keep its owner from their settings, and whoever has stolen a session has
+/// as few guesses as a stranger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailWithin {
+    /// Whose.
+    pub user: UserId,
+    /// When to take no more.
+    pub policy: LockoutPolicy,
+}
+
+/// A new password, by somebody who has just confirmed that it is they.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Set {
+    /// Whose.
+    pub user: UserId,
+    /// The session it is set from, which stays.
+    pub session: SessionId,
+    /// Generation of the password that was checked; `None` for a user without one.
+    pub verified: Option<u32>,
+    /// The new one, as a PHC string.
+    pub password: String,
+    /// Whether every other session ends.
+    pub log_out_others: bool,
+}
+
 /// A new password, by somebody who has just shown the old one.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
@@ -135,6 +167,12 @@ impl std::fmt::Debug for Enter {
 impl std::fmt::Debug for Change {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Change").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Set {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Set").field("user", &self.user).finish_non_exhaustive()
     }
 }
 
@@ -179,6 +217,33 @@ impl User {
         Err(Rejection::InvalidCredentials)
     }
 
+    /// The user, who has just confirmed within a session that it is they: by their password, or
+    /// otherwise where they have none.
+    pub(crate) fn confirmed(
+        step: &Step<'_, '_>,
+        user: UserId,
+        verified: Option<u32>,
+    ) -> Result<Self, Stop> {
+        let user = Self::load(step, user)?.ok_or(Rejection::NotFound)?;
+        if verified.is_some() {
+            refuse_if_locked(step, &within(user.profile.id))?;
+        }
+        user.password_is_still(verified)?;
+        Ok(user)
+    }
+
+    /// Sets another password.
+    ///
+    /// Invariant: no generation comes twice. Where a password is set while there is none, there may
+    /// have been one before; counting on from the time is always further than counting passwords.
+    pub(crate) fn set_password(&mut self, phc: String, now: Moment) {
+        let generation = match self.generation() {
+            0 => u32::try_from(now.unix_seconds()).unwrap_or(u32::MAX),
+            present => present.saturating_add(1),
+        };
+        self.password = Some(Password { phc, generation, changed: now });
+    }
+
     /// Which of their passwords this is, when they have one.
     pub(crate) fn password_generation(&self) -> Option<u32> {
         self.password.as_ref().map(|password| password.generation)
@@ -189,8 +254,10 @@ pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, 
     match command {
         Command::LogIn(command) => command.apply(step),
         Command::Fail(command) => command.apply(step),
-        Command::Change(command) => command.apply(step),
+        Command::Change(command) => Set::from(*command).apply(step),
         Command::Enter(command) => command.apply(step),
+        Command::Set(command) => command.apply(step),
+        Command::FailWithin(command) => command.apply(step),
     }
 }
 
@@ -239,34 +306,61 @@ fn right_password(
 
 impl Fail {
     fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
-        let before = refuse_if_locked(step, &self.email)?;
-        let lockout = Lockout::with_one_more(before, &self.policy, step.now);
-        step.record(
-            Draft::new(EventKind::LoginFailed, self.user)
-                .with("method", "password")
-                .with("success", false)
-                .with_personal("email", &self.email),
-        );
-        if let Some(until) = lockout.locked_until {
-            step.record(
-                Draft::new(EventKind::AccountLocked, self.user)
-                    .with("until", until.to_string().as_str())
-                    .with_personal("email", &self.email),
-            );
-        }
-        step.put(keys::lockout(step.tenant, &self.email), &lockout)?;
-        Ok(Reply::WrongGuess)
+        count(step, &self.email, self.user, &self.email, &self.policy)
     }
 }
 
-impl Change {
+impl FailWithin {
     fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
-        let mut user = User::load(step, self.user)?.ok_or(Rejection::NotFound)?;
-        refuse_if_locked(step, &user.profile.email)?;
-        user.password_is(self.verified)?;
-        clear(step, &user.profile.email)?;
-        let generation = self.verified + 1;
-        user.password = Some(Password { phc: self.password, generation, changed: step.now });
+        let user = User::load(step, self.user)?.ok_or(Rejection::NotFound)?;
+        count(step, &within(self.user), Some(self.user), &user.profile.email, &self.policy)
+    }
+}
+
+/// Counts a wrong guess under `name`.
+fn count(
+    step: &mut Step<'_, '_>,
+    name: &str,
+    user: Option<UserId>,
+    email: &str,
+    policy: &LockoutPolicy,
+) -> Result<Reply, Stop> {
+    let before = refuse_if_locked(step, name)?;
+    let lockout = Lockout::with_one_more(before, policy, step.now);
+    step.record(
+        Draft::new(EventKind::LoginFailed, user)
+            .with("method", "password")
+            .with("success", false)
+            .with_personal("email", email),
+    );
+    if let Some(until) = lockout.locked_until {
+        step.record(
+            Draft::new(EventKind::AccountLocked, user)
+                .with("until", until.to_string().as_str())
+                .with_personal("email", email),
+        );
+    }
+    step.put(keys::lockout(step.tenant, name), &lockout)?;
+    Ok(Reply::WrongGuess)
+}
+
+/// Under which name wrong guesses within a user's sessions are counted; no address reads like it.
+pub fn within(user: UserId) -> String {
+    user.to_string()
+}
+
+impl From<Change> for Set {
+    fn from(change: Change) -> Self {
+        let Change { user, session, verified, password, log_out_others } = change;
+        Self { user, session, verified: Some(verified), password, log_out_others }
+    }
+}
+
+impl Set {
+    fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
+        let mut user = User::confirmed(step, self.user, self.verified)?;
+        unlock(step, &user)?;
+        user.set_password(self.password, step.now);
         step.record(Draft::new(EventKind::UserPasswordChanged, self.user));
         let ended = if self.log_out_others {
             sessions::end_all(step, &mut user, Some(self.session), EndReason::PasswordChanged)?
@@ -287,11 +381,19 @@ pub(super) fn refuse_if_locked(step: &Step<'_, '_>, email: &str) -> Result<Optio
     }
 }
 
+/// Forgives every wrong guess at a user's password, at logins and within sessions; says whether there
+/// was any.
+pub(super) fn unlock(step: &mut Step<'_, '_>, user: &User) -> Result<bool, Fault> {
+    let (at_logins, within) = (user.profile.email.as_str(), within(user.profile.id));
+    Ok(clear(step, at_logins)? | clear(step, &within)?)
+}
+
 /// The right password forgives the wrong ones before it.
-fn clear(step: &mut Step<'_, '_>, email: &str) -> Result<(), Fault> {
-    let key = keys::lockout(step.tenant, email);
-    if step.contains(&key)? {
+fn clear(step: &mut Step<'_, '_>, name: &str) -> Result<bool, Fault> {
+    let key = keys::lockout(step.tenant, name);
+    let there = step.contains(&key)?;
+    if there {
         step.delete(key);
     }
-    Ok(())
+    Ok(there)
 }

@@ -30,7 +30,7 @@ async fn an_app_is_enrolled_and_asked_for_only_once_it_has_shown_a_code() {
     let codes: BTreeSet<_> =
         enabled.data()["backupCodes"].as_array().expect("a list").iter().map(text).collect();
     assert_eq!(codes.len(), 10);
-    assert!(codes.iter().all(|code| code.len() == 19), "{codes:?}");
+    assert!(codes.iter().all(|code| code.len() == 29), "{codes:?}");
     assert_eq!(alice.session.me().await.data()["mfaEnabled"], true);
     alice.shows_a_password().await;
 }

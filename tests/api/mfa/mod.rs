@@ -98,3 +98,23 @@ async fn an_answer_names_every_field_at_fault() {
         assert!(answer.fields_at_fault().contains(field), "{field}: {}", answer.text);
     }
 }
+
+#[tokio::test]
+async fn a_login_keeps_its_device_over_both_factors() {
+    let node = Node::start().await;
+    let alice = node.register("alice").await;
+    let login = json!({
+        "email": alice.email, "password": alice.password,
+        "deviceInfo": { "deviceFingerprint": "phone-1", "userAgent": "Phone/1.0" },
+    });
+    let plain = node.api.post("/auth/login", login.clone()).await.is_yes(200);
+    let mut app = alice.enrols_an_app().await;
+    let asked = node.api.post("/auth/login", login).await.is_yes(200);
+    let token = asked.text_of("tempToken");
+    let entered = node.api.shows_code(&token, &app.code().await).await.is_yes(200);
+    let session = Session::of(&node.api, entered.data());
+    let sessions = session.list().await;
+    let current = sessions.iter().find(|session| session["isCurrent"] == true).expect("it");
+    assert_eq!(current["userAgent"], "Phone/1.0");
+    assert_eq!(current["deviceId"].as_str(), Some(&*plain.text_of("session.deviceId")));
+}

@@ -135,3 +135,15 @@ async fn a_tenant_that_takes_no_newcomers_takes_none_from_a_provider() {
     configures(&node, json!({ "registration": "invite" })).await;
     signs_in(&node, &issuer, &alice()).await.is_yes(200);
 }
+
+#[tokio::test]
+async fn a_second_factor_follows_a_provider_even_where_the_address_was_never_verified() {
+    let (node, issuer) = scene().await;
+    let mut app = node.register("alice").await.enrols_an_app().await;
+    signs_in(&node, &issuer, &alice()).await.is_no(409, "account_link_required");
+    let asked = signs_in(&node, &issuer, &alice()).await.is_yes(200);
+    assert_eq!(asked.data()["requiresMfa"], true, "{}", asked.text);
+    assert!(asked.data().get("session").is_none(), "{}", asked.text);
+    let token = asked.text_of("tempToken");
+    node.api.shows_code(&token, &app.code().await).await.is_yes(200);
+}

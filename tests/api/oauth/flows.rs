@@ -216,3 +216,14 @@ async fn a_browser_names_its_tenant_in_the_address() {
     location(&browser.visits(&format!("{path}default")).await);
     browser.visits(&format!("{path}ten_other")).await.is_no(404, "resource_not_found");
 }
+
+#[tokio::test]
+async fn a_person_whose_way_back_is_broken_is_told_so_on_a_page() {
+    let (node, _issuer) = scene().await;
+    let path = "/auth/oauth/acme/callback?state=state_1_nonsense&code=x";
+    let browser = node.api.request(reqwest::Method::GET, path).header("accept", "text/html");
+    let told = janua_tests::node::answer(browser).await;
+    assert_eq!((told.status, told.header("content-type")), (401, "text/html; charset=utf-8"));
+    assert!(!told.text.contains("nonsense"), "{}", told.text);
+    node.api.get(path).await.is_no(401, "invalid_token");
+}

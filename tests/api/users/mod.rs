@@ -5,9 +5,9 @@ mod export;
 mod imports;
 mod managed;
 
-use janua_tests::Node;
 use janua_tests::people::PASSWORD;
 use janua_tests::response::{has_exactly, unix_seconds};
+use janua_tests::{Authenticator, Node, Session};
 use serde_json::{Value, json};
 
 const PROFILE: [&str; 12] = [
@@ -139,4 +139,77 @@ async fn users_see_only_themselves() {
     let me = bob.session.me().await.is_yes(200);
     assert_eq!(me.data()["email"], bob.email);
     assert_ne!(me.data()["firstName"], "Alice");
+}
+
+/// Somebody who came by a mailed link, and has no password.
+async fn by_link(node: &Node, email: &str) -> Session {
+    node.settles(json!({ "magicLinkSignup": true })).await;
+    node.api.post("/auth/magic-link/send", json!({ "email": email })).await.is_yes(200);
+    let body = json!({ "token": node.mail_to(email).await.token() });
+    let entered = node.api.post("/auth/magic-link/verify", body).await.is_yes(200);
+    Session::of(&node.api, entered.data())
+}
+
+#[tokio::test]
+async fn a_user_without_a_password_deletes_the_account_by_having_just_logged_in() {
+    let node = Node::start().await;
+    let session = by_link(&node, "alice@example.com").await;
+    // No guess is counted where there is nothing to guess.
+    for _ in 0..6 {
+        let body = json!({ "password": "Wrong-river-11!", "confirmation": "delete" });
+        session.delete_with("/users/me", body).await.is_no(400, "validation_error");
+    }
+    session.delete_with("/users/me", json!({ "confirmation": "DELETE" })).await.is_yes(200);
+    assert_eq!(session.me().await.status, 401);
+}
+
+#[tokio::test]
+async fn a_user_without_a_password_sets_the_first_one() {
+    let node = Node::start().await;
+    let session = by_link(&node, "alice@example.com").await;
+    let change = async |body| session.post("/users/me/change-password", body).await;
+    for _ in 0..6 {
+        let weak = json!({ "currentPassword": "Wrong-river-11!", "newPassword": "password1" });
+        change(weak).await.is_no(422, "weak_password");
+    }
+    change(json!({ "newPassword": PASSWORD })).await.is_yes(200);
+    node.api.login("alice@example.com", PASSWORD).await.is_yes(200);
+    // From now on there is one to show.
+    let missing = change(json!({ "newPassword": "A-second-river-41!" })).await;
+    let missing = missing.is_no(400, "validation_error");
+    assert_eq!(missing.fields_at_fault(), ["currentPassword"].into());
+}
+
+#[tokio::test]
+async fn the_last_way_in_is_not_removed() {
+    let node = Node::start().await;
+    let session = by_link(&node, "alice@example.com").await;
+    let (_, id) = session.registers_a_passkey().await;
+    let path = format!("/passkeys/{id}");
+    session.delete(&path).await.is_no(409, "last_login_method");
+    let (_, second) = session.registers_a_passkey().await;
+    session.delete(&path).await.is_yes(200);
+    let path = format!("/passkeys/{second}");
+    session.delete(&path).await.is_no(409, "last_login_method");
+    let body = json!({ "newPassword": PASSWORD });
+    session.post("/users/me/change-password", body).await.is_yes(200);
+    session.delete(&path).await.is_yes(200);
+}
+
+#[tokio::test]
+async fn passkeys_come_and_go_in_fresh_sessions_or_with_the_password() {
+    let node = Node::with("sessions.fresh", "1ms").start().await;
+    let alice = node.register("alice").await;
+    let begin = "/auth/passkeys/register/begin";
+    let stale = alice.session.post(begin, json!({})).await;
+    stale.is_no(403, "reauthentication_required");
+    let shown = json!({ "password": alice.password });
+    let begun = alice.session.post(begin, shown.clone()).await.is_yes(200);
+    let credential = Authenticator::new().makes(begun.data()).await;
+    let made = alice.session.completes_a_passkey(credential).await.is_yes(201);
+    let path = format!("/passkeys/{}", made.text_of("credentialId"));
+    alice.session.delete(&path).await.is_no(403, "reauthentication_required");
+    let wrong = json!({ "password": "Wrong-river-11!" });
+    alice.session.delete_with(&path, wrong).await.is_no(401, "invalid_credentials");
+    alice.session.delete_with(&path, shown).await.is_yes(200);
 }

@@ -39,40 +39,47 @@ impl TenantRef {
             Attempt::First(first) => first,
         };
         let token = temp_token.hash();
-        let pending = self.pending(&token).await?;
+        let shown = self.first_factor(&token).await?;
+        let pending = shown.pending().cloned().ok_or(Refusal::InvalidToken)?;
         let wrong = match &factor {
             Factor::Passkey(_) => Refusal::InvalidCredentials,
             _ => Refusal::InvalidMfaCode,
         };
         let proof = self.proof(context, &token, &pending, factor).await?;
-        let new = self.new_session(context, device).await?;
+        let mut new = self.new_session(context, device).await?;
+        if *device == DeviceInfo::default() {
+            new.start.is_on_the_device_of(shown);
+        }
+        let origin = new.start.origin.clone();
         let answer = Answer {
             temp_token: token,
             user: pending.user,
             proof,
-            policy: self.settings().await?.lockout_policy(),
+            policy: self.settings().await?.second_factor_policy(),
             start: new.start,
         };
         let command = Command::Mfa(mfa::Command::Answer(Box::new(answer)));
+        let command = self.guessing(context, command).await?;
         let ticket = self.ticket(&first, Some(new.refresh_token.expose())).await?;
-        let answer = self.propose(context.origin_of(device), ticket, command).await?;
+        let answer = self.propose(origin, ticket, command).await?;
         match answer.reply {
             Reply::WrongGuess => Err(wrong),
             _ => self.signed_in(answer, Some(new.refresh_token)).await,
         }
     }
 
-    /// What a temporary token stands for, if it is good at this moment.
+    /// The first factor that a temporary token stands for, if it is good at this moment.
     pub(crate) async fn pending(&self, token: &SecretHash) -> Result<Pending, Refusal> {
+        self.first_factor(token).await?.pending().cloned().ok_or(Refusal::InvalidToken)
+    }
+
+    async fn first_factor(&self, token: &SecretHash) -> Result<Content, Refusal> {
         let records = self.0.shard.read().await?;
         let now = self.0.node.clock.now();
         let found = self.0.view(&records).one_time(token)?.ok_or(Refusal::InvalidToken)?;
         let found =
             found.unused(now).map_err(|rejection| Refusal::from_rejection(rejection, now))?;
-        match found.content {
-            Content::Pending(pending) => Ok(pending),
-            _ => Err(Refusal::InvalidToken),
-        }
+        Ok(found.content)
     }
 
     async fn proof(

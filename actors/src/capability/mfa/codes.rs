@@ -21,7 +21,7 @@ const BACKUP_CODES: usize = 10;
 const LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// A set of sixteen such letters holds 80 bits: nobody guesses one, even from its hash.
-const LETTERS_OF_CODE: usize = 16;
+const LETTERS_OF_CODE: usize = 24;
 
 /// What an app and the server share.
 pub(super) struct Seed(pub Zeroizing<Vec<u8>>);
@@ -88,7 +88,7 @@ pub(super) fn draw_backup_codes(clock: &dyn Clock) -> Vec<Secret> {
 
 fn draw_backup_code(clock: &dyn Clock) -> Secret {
     let random = Zeroizing::new(clock.random::<LETTERS_OF_CODE>());
-    let mut code = Zeroizing::new(String::with_capacity(LETTERS_OF_CODE + 3));
+    let mut code = Zeroizing::new(String::with_capacity(LETTERS_OF_CODE * 5 / 4));
     for (at, byte) in random.iter().enumerate() {
         if at > 0 && at % 4 == 0 {
             code.push('-');
@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(codes.len(), BACKUP_CODES);
         let user = UserId::new(1, 2);
         let code = codes[0].expose();
-        assert_eq!(code.len(), 19, "{code}");
+        assert_eq!(code.len(), 29, "{code}");
         let kept = hash_of_backup_code(user, code);
         let shouted = code.to_uppercase().replace('-', " ").replace('0', "O").replace('1', "L");
         assert_eq!(hash_of_backup_code(user, &shouted), kept);

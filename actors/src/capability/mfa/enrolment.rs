@@ -71,7 +71,7 @@ impl TenantRef {
             (None, _) if self.has_just_logged_in(caller) => {
                 Ok(Confirmed { verified: None, _shown: None })
             }
-            (None, _) => Err(Refusal::AuthenticationRequired),
+            (None, _) => Err(Refusal::ReauthenticationRequired),
         }
     }
 
@@ -177,9 +177,10 @@ impl TenantRef {
             generation: app.generation,
             time_step,
             backup_codes: hashes(caller, &codes),
-            policy: self.settings().await?.lockout_policy(),
+            policy: self.settings().await?.second_factor_policy(),
         };
         let command = Command::Mfa(mfa::Command::Enable(Box::new(enable)));
+        let command = self.guessing(context, command).await?;
         let ticket = self.ticket(&first, Some(&recorded(&codes))).await?;
         let answer = self.propose(context.origin(), ticket, command).await?;
         match answer.reply {
@@ -196,6 +197,10 @@ impl TenantRef {
         password: Option<Plaintext>,
         code: &str,
     ) -> Result<(), Refusal> {
+        let first = match self.attempt(context).await? {
+            Attempt::Repeated(answer) => return shown(answer),
+            Attempt::First(first) => first,
+        };
         if !caller.live.user.profile.mfa_enabled {
             return Err(Refusal::NotFound);
         }
@@ -204,10 +209,12 @@ impl TenantRef {
             user: caller.user(),
             verified: confirmed.verified,
             proof: self.proof_of_either(caller, code).await?,
-            policy: self.settings().await?.lockout_policy(),
+            policy: self.settings().await?.second_factor_policy(),
         };
         let command = Command::Mfa(mfa::Command::Disable(Box::new(disable)));
-        shown(self.propose(context.origin(), None, command).await?)
+        let command = self.guessing(context, command).await?;
+        let ticket = self.ticket(&first, None).await?;
+        shown(self.propose(context.origin(), ticket, command).await?)
     }
 
     /// Gives the caller other backup codes in the place of those that are left.
@@ -253,9 +260,10 @@ impl TenantRef {
             user: caller.user(),
             session: caller.session(),
             proof: self.proof_of_either(caller, code).await?,
-            policy: self.settings().await?.lockout_policy(),
+            policy: self.settings().await?.second_factor_policy(),
         };
         let command = Command::Mfa(mfa::Command::StepUp(Box::new(step_up)));
+        let command = self.guessing(context, command).await?;
         let ticket = self.ticket(&first, None).await?;
         shown(self.propose(context.origin(), ticket, command).await?).map(|()| SHOWN_FOR)
     }

@@ -22,8 +22,8 @@ pub const FLOW_SECONDS: u64 = 600;
 /// Where hosted pages pick up what has come of a flow, below the public address.
 pub const HOSTED_PAGE: &str = "/ui/callback";
 
-/// The longest that a page may ask to see again.
-const LONGEST_PAGE_STATE: usize = 1024;
+/// The longest that a page may ask to see again: hosted ones put the whole visit in it.
+const LONGEST_PAGE_STATE: usize = 4096;
 
 /// The longest list of scopes.
 const LONGEST_SCOPE: usize = 512;
@@ -91,13 +91,13 @@ impl TenantRef {
     }
 
     /// Refuses a session whose owner has neither logged in just now nor shows their password.
-    pub(super) async fn require_fresh(
+    pub(crate) async fn require_fresh(
         &self,
         context: &Context,
         caller: &Caller,
         password: Option<Plaintext>,
     ) -> Result<(), Refusal> {
-        if let Some(password) = password {
+        if let Some(password) = password.filter(|_| caller.live.user.password.is_some()) {
             self.reauthenticate(context, caller, password).await?;
             return Ok(());
         }

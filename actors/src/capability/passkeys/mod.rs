@@ -22,6 +22,8 @@ pub(crate) use relying_party::check;
 use crate::capability::sessions::unexpected;
 use crate::context::Context;
 use crate::directory::Caller;
+use crate::hashing::Plaintext;
+use crate::idempotency::Attempt;
 use crate::refusal::Refusal;
 use crate::tenant::{Answer, TenantRef};
 use relying_party::{Challenge, RelyingParty};
@@ -53,28 +55,47 @@ impl TenantRef {
     ) -> Result<Passkey, Refusal> {
         let rename = Rename { user: caller.user(), id, name };
         let command = Command::Passkeys(passkeys::Command::Rename(rename));
-        match self.propose(context.origin(), None, command).await?.reply {
+        match self.propose_once(context, command).await?.reply {
             Reply::Passkey(passkey) => Ok(*passkey),
             reply => Err(unexpected(&reply)),
         }
     }
 
-    /// Removes one of the caller's passkeys.
+    /// Removes one of the caller's passkeys, which must not be their last way in.
     pub async fn remove_passkey(
         &self,
         context: &Context,
         caller: &Caller,
         id: CredentialId,
+        password: Option<Plaintext>,
     ) -> Result<(), Refusal> {
+        let first = match self.attempt(context).await? {
+            Attempt::Repeated(_) => return Ok(()),
+            Attempt::First(first) => first,
+        };
         let passkeys = self.passkeys(caller).await?;
         if passkeys.iter().all(|passkey| passkey.id != id) {
             return Err(Refusal::NotFound);
         }
-        self.require_second_factor(caller).await?;
+        self.require_recent(context, caller, password).await?;
         let remove = Remove { user: caller.user(), id };
         let command = Command::Passkeys(passkeys::Command::Remove(remove));
-        self.propose(context.origin(), None, command).await?;
-        Ok(())
+        let ticket = self.ticket(&first, None).await?;
+        self.propose(context.origin(), ticket, command).await.map(drop)
+    }
+
+    /// Refuses a session whose owner has not shown of late who they are: by their second factor, where
+    /// they have one, else by their password or a login.
+    async fn require_recent(
+        &self,
+        context: &Context,
+        caller: &Caller,
+        password: Option<Plaintext>,
+    ) -> Result<(), Refusal> {
+        if caller.live.user.profile.mfa_enabled {
+            return self.require_second_factor(caller).await;
+        }
+        self.require_fresh(context, caller, password).await
     }
 
     async fn relying_party(&self) -> Result<RelyingParty, Refusal> {

@@ -10,6 +10,7 @@ use super::{options, recorded};
 use crate::capability::sessions::unexpected;
 use crate::context::Context;
 use crate::directory::Caller;
+use crate::hashing::Plaintext;
 use crate::idempotency::Attempt;
 use crate::refusal::Refusal;
 use crate::tenant::TenantRef;
@@ -59,12 +60,13 @@ impl TenantRef {
         context: &Context,
         caller: &Caller,
         display_name: Option<String>,
+        password: Option<Plaintext>,
     ) -> Result<RegistrationOptions, Refusal> {
         let first = match self.attempt(context).await? {
             Attempt::Repeated(answer) => return options(answer, None),
             Attempt::First(first) => first,
         };
-        self.require_second_factor(caller).await?;
+        self.require_recent(context, caller, password).await?;
         let passkeys = self.passkeys(caller).await?;
         if passkeys.len() >= MOST {
             return Err(Refusal::field("passkeys", format!("at most {MOST} for one account")));

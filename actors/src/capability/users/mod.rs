@@ -21,6 +21,7 @@ use crate::directory::Caller;
 use crate::email::EmailAddress;
 use crate::hashing::Plaintext;
 use crate::idempotency::{Attempt, First};
+use crate::mail::Onward;
 use crate::refusal::Refusal;
 use crate::settings::Registration as Admission;
 use crate::tenant::{Answer, Gate, TenantRef};
@@ -40,6 +41,8 @@ pub struct Registration {
     pub last_name: Option<String>,
     /// A JSON object, as text.
     pub metadata: String,
+    /// With what the link in the mail goes on that verifies the address.
+    pub onward: Onward,
 }
 
 /// A new account.
@@ -96,7 +99,8 @@ impl TenantRef {
             .await?;
         let new = self.new_session(context, &DeviceInfo::default()).await?;
         let (ms, random) = clock.id_bits();
-        let verification = self.verification(email, registration.first_name.as_deref()).await?;
+        let (name, onward) = (registration.first_name.as_deref(), &registration.onward);
+        let verification = self.verification(email, name, onward).await?;
         let notice = self.already_registered(email).await?;
         let register = Register {
             id: UserId::new(ms, random),
@@ -148,24 +152,27 @@ impl TenantRef {
     ) -> Result<Profile, Refusal> {
         let update = Update { user: caller.user(), changes };
         let command = Command::Users(users::Command::Update(Box::new(update)));
-        match self.propose(context.origin(), None, command).await?.reply {
+        match self.propose_once(context, command).await?.reply {
             Reply::Profile(profile) => Ok(*profile),
             reply => Err(unexpected(&reply)),
         }
     }
 
-    /// Deletes the caller's account, who shows their password once more.
+    /// Deletes the caller's account, who confirms that it is they.
     pub async fn delete_me(
         &self,
         context: &Context,
         caller: &Caller,
-        password: Plaintext,
+        password: Option<Plaintext>,
     ) -> Result<(), Refusal> {
-        let user = caller.user();
-        let shown = self.reauthenticate(context, caller, password).await?;
-        let delete = users::Delete { user, verified: shown.generation };
-        let command = Command::Users(users::Command::Delete(delete));
-        self.propose(context.origin(), None, command).await?;
-        Ok(())
+        let first = match self.attempt(context).await? {
+            Attempt::Repeated(_) => return Ok(()),
+            Attempt::First(first) => first,
+        };
+        let confirmed = self.confirm(context, caller, password).await?;
+        let leave = users::Leave { user: caller.user(), verified: confirmed.verified };
+        let command = Command::Users(users::Command::Leave(leave));
+        let ticket = self.ticket(&first, None).await?;
+        self.propose(context.origin(), ticket, command).await.map(drop)
     }
 }

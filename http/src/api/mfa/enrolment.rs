@@ -17,8 +17,12 @@ use crate::output::{Data, Done};
 use crate::{rules, text};
 
 /// What whoever has to show a password may be told.
-const ABOUT_PASSWORDS: &[Code] =
-    &[Code::InvalidCredentials, Code::AccountLocked, Code::MfaRequired];
+const ABOUT_PASSWORDS: &[Code] = &[
+    Code::InvalidCredentials,
+    Code::AccountLocked,
+    Code::MfaRequired,
+    Code::ReauthenticationRequired,
+];
 
 /// The endpoints for the current user's second factor.
 pub fn endpoints() -> Vec<Endpoint> {
@@ -33,7 +37,12 @@ pub fn endpoints() -> Vec<Endpoint> {
             .refuses(&[Code::InvalidMfaCode, Code::AccountLocked, Code::MfaRequired]),
         delete("/users/me/mfa/totp", Access::Session, Limit::Api, remove)
             .describes("Switch the second factor off by a last code of the app")
-            .refuses(&[Code::InvalidCredentials, Code::InvalidMfaCode, Code::AccountLocked]),
+            .refuses(&[
+                Code::InvalidCredentials,
+                Code::InvalidMfaCode,
+                Code::AccountLocked,
+                Code::ReauthenticationRequired,
+            ]),
         post("/users/me/mfa/backup-codes", Access::Session, Limit::Api, renew)
             .describes("Replace the backup codes")
             .refuses(ABOUT_PASSWORDS),

@@ -47,7 +47,7 @@ pub struct LinkProviderRequest {
     redirect_uri: Option<String>,
     /// Given back to the page, so that it knows the browser again.
     #[garde(skip)]
-    #[schema(max_length = 1024)]
+    #[schema(max_length = 4096)]
     state: Option<String>,
     /// Scopes in place of the usual ones, separated by spaces.
     #[garde(skip)]

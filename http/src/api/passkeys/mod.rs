@@ -6,6 +6,7 @@ mod options;
 use garde::Validate;
 use janua_actors::capability::mfa::Entered;
 use janua_actors::capability::passkeys::Asked;
+use janua_actors::hashing::Plaintext;
 use janua_storage::capability::passkeys;
 use janua_storage::ids::{CredentialId, UserId};
 use janua_storage::moment::Moment;
@@ -29,7 +30,12 @@ pub fn endpoints() -> Vec<Endpoint> {
     vec![
         post("/auth/passkeys/register/begin", Access::Session, Limit::Api, begin_registration)
             .describes("Start to register a passkey")
-            .refuses(&[Code::MfaRequired]),
+            .refuses(&[
+                Code::MfaRequired,
+                Code::InvalidCredentials,
+                Code::AccountLocked,
+                Code::ReauthenticationRequired,
+            ]),
         post("/auth/passkeys/register/complete", Access::Session, Limit::Api, register)
             .describes("Register the passkey that an authenticator has made")
             .refuses(&[Code::TokenUsed, Code::InvalidCredentials]),
@@ -50,7 +56,14 @@ pub fn endpoints() -> Vec<Endpoint> {
             .describes("Rename a passkey of the current user"),
         delete("/passkeys/{credentialId}", Access::Session, Limit::Api, remove)
             .describes("Remove a passkey of the current user")
-            .refuses(&[Code::ResourceNotFound, Code::MfaRequired]),
+            .refuses(&[
+                Code::ResourceNotFound,
+                Code::MfaRequired,
+                Code::InvalidCredentials,
+                Code::AccountLocked,
+                Code::ReauthenticationRequired,
+                Code::LastLoginMethod,
+            ]),
     ]
 }
 
@@ -69,6 +82,10 @@ pub struct BeginRegistrationRequest {
     #[serde(default, deserialize_with = "json::object")]
     #[garde(dive)]
     authenticator_selection: Option<Selection>,
+    /// For a session that is not fresh and has no second factor to show.
+    #[garde(custom(rules::when_present(rules::password)))]
+    #[schema(format = Password, min_length = 1, max_length = 4096)]
+    password: Option<String>,
 }
 
 /// The wish to log in with a passkey.
@@ -83,6 +100,14 @@ pub struct BeginLogInRequest {
     #[garde(custom(rules::when_present(rules::present)))]
     #[schema(min_length = 1)]
     temp_token: Option<String>,
+}
+
+/// What a session shows that is not fresh and has no second factor to show.
+#[derive(Default, Deserialize, Validate, ToSchema)]
+pub struct RemovePasskeyRequest {
+    #[garde(custom(rules::when_present(rules::password)))]
+    #[schema(format = Password, min_length = 1, max_length = 4096)]
+    password: Option<String>,
 }
 
 /// Another name for a passkey.
@@ -105,7 +130,9 @@ async fn begin_registration(
 ) -> Result<Data<CreationOptions>, Error> {
     let caller = call.session()?;
     let name = body.display_name.filter(|name| !name.is_empty());
-    let begun = caller.tenant.begin_passkey_registration(&call.context(), caller, name).await?;
+    let password = body.password.as_deref().map(Plaintext::new);
+    let context = call.context();
+    let begun = caller.tenant.begin_passkey_registration(&context, caller, name, password).await?;
     Ok(Data(CreationOptions::of(begun, body.authenticator_selection.unwrap_or_default())))
 }
 
@@ -171,10 +198,14 @@ async fn rename(call: Call, Json(body): Json<RenameRequest>) -> Result<Data<Pass
     Ok(Data(caller.tenant.rename_passkey(&call.context(), caller, id, name).await?.into()))
 }
 
-async fn remove(call: Call, _: Empty) -> Result<Done, Error> {
+async fn remove(
+    call: Call,
+    OptionalJson(body): OptionalJson<RemovePasskeyRequest>,
+) -> Result<Done, Error> {
     let caller = call.session()?;
     let id = call.parameter("credentialId")?;
-    caller.tenant.remove_passkey(&call.context(), caller, id).await?;
+    let password = body.password.as_deref().map(Plaintext::new);
+    caller.tenant.remove_passkey(&call.context(), caller, id, password).await?;
     Ok(Done("Passkey removed successfully"))
 }
 

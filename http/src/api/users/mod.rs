@@ -35,10 +35,19 @@ pub fn endpoints() -> Vec<Endpoint> {
             .describes("Update the current user's profile"),
         delete("/users/me", Access::Session, Limit::Api, remove)
             .describes("Delete the current user's account")
-            .refuses(&[Code::InvalidCredentials, Code::AccountLocked]),
+            .refuses(&[
+                Code::InvalidCredentials,
+                Code::AccountLocked,
+                Code::ReauthenticationRequired,
+            ]),
         post("/users/me/change-password", Access::Session, Limit::Api, change_password)
             .describes("Change the current user's password")
-            .refuses(&[Code::InvalidCredentials, Code::AccountLocked, Code::WeakPassword]),
+            .refuses(&[
+                Code::InvalidCredentials,
+                Code::AccountLocked,
+                Code::WeakPassword,
+                Code::ReauthenticationRequired,
+            ]),
         get("/users/me/export", Access::Session, Limit::Api, export::export)
             .describes("Get everything that is held on the current user"),
     ];
@@ -60,7 +69,7 @@ async fn update(
 
 async fn remove(call: Call, Json(body): Json<DeleteRequest>) -> Result<Done, Error> {
     let caller = call.session()?;
-    let password = Plaintext::new(&body.password);
+    let password = body.password.as_deref().map(Plaintext::new);
     caller.tenant.delete_me(&call.context(), caller, password).await?;
     Ok(Done("Account deleted successfully"))
 }
@@ -70,8 +79,16 @@ async fn change_password(
     Json(body): Json<ChangePasswordRequest>,
 ) -> Result<DoneWith<PasswordChanged>, Error> {
     let caller = call.session()?;
-    let (current, new) =
-        (Plaintext::new(&body.current_password), Plaintext::new(&body.new_password));
+    let has_one = caller.live.user.password.is_some();
+    rules::check([
+        (
+            "currentPassword",
+            if has_one { rules::there(&body.current_password, &()) } else { Ok(()) },
+        ),
+        ("newPassword", rules::password(&body.new_password, &())),
+    ])?;
+    let current = body.current_password.as_deref().map(Plaintext::new);
+    let new = Plaintext::new(&body.new_password);
     let others = body.logout_other_sessions;
     let context = call.context();
     let changing = caller.tenant.change_password(&context, caller, current, new, others);
@@ -121,13 +138,13 @@ pub struct UpdateRequest {
 #[derive(Default, Deserialize, Validate, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangePasswordRequest {
-    #[serde(default)]
-    #[garde(custom(rules::password))]
-    #[schema(required = true, format = Password, min_length = 1, max_length = 4096)]
-    current_password: String,
+    /// Required of all who have one; others must have logged in within the last 15 minutes.
+    #[garde(custom(rules::when_present(rules::password)))]
+    #[schema(format = Password, min_length = 1, max_length = 4096)]
+    current_password: Option<String>,
     /// The policy of the tenant asks for more than the form: as shipped, 8 to 256 characters.
     #[serde(default)]
-    #[garde(custom(rules::password))]
+    #[garde(skip)]
     #[schema(required = true, format = Password, min_length = 1, max_length = 4096)]
     new_password: String,
     /// Whether all other sessions end.
@@ -145,10 +162,10 @@ fn yes() -> bool {
 #[derive(Default, Deserialize, Validate, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeleteRequest {
-    #[serde(default)]
-    #[garde(custom(rules::password))]
-    #[schema(required = true, format = Password, min_length = 1, max_length = 4096)]
-    password: String,
+    /// Required of all who have one; others must have logged in within the last 15 minutes.
+    #[garde(custom(rules::when_present(rules::password)))]
+    #[schema(format = Password, min_length = 1, max_length = 4096)]
+    password: Option<String>,
     /// The word `DELETE`.
     #[serde(default)]
     #[garde(custom(is_delete))]

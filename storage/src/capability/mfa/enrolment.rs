@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::factors::{Factors, Totp};
 use super::guesses::{self, Proof};
-use crate::capability::passwords::{self, LockoutPolicy};
+use crate::capability::passwords::LockoutPolicy;
 use crate::capability::sessions::Method;
 use crate::capability::users::User;
 use crate::command::{Rejection, Reply, Stop};
@@ -72,17 +72,9 @@ pub struct RenewBackupCodes {
     pub backup_codes: Vec<SecretHash>,
 }
 
-/// The user, who has just shown a password, or has none.
-fn confirmed(step: &Step<'_, '_>, user: UserId, verified: Option<u32>) -> Result<User, Stop> {
-    let user = User::load(step, user)?.ok_or(Rejection::NotFound)?;
-    passwords::refuse_if_locked(step, &user.profile.email)?;
-    user.password_is_still(verified)?;
-    Ok(user)
-}
-
 impl Enroll {
     pub(super) fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
-        confirmed(step, self.user, self.verified)?;
+        User::confirmed(step, self.user, self.verified)?;
         let mut factors = Factors::load(step, self.user)?;
         factors.generation += 1;
         factors.pending = Some(Totp {
@@ -122,7 +114,7 @@ impl Enable {
 
 impl Disable {
     pub(super) fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
-        let mut user = confirmed(step, self.user, self.verified)?;
+        let mut user = User::confirmed(step, self.user, self.verified)?;
         if Factors::load(step, self.user)?.totp.is_none() {
             return Err(Rejection::NotFound.into());
         }
@@ -141,7 +133,7 @@ impl Disable {
 
 impl RenewBackupCodes {
     pub(super) fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
-        confirmed(step, self.user, self.verified)?;
+        User::confirmed(step, self.user, self.verified)?;
         let mut factors = Factors::load(step, self.user)?;
         if factors.totp.is_none() {
             return Err(Rejection::NotFound.into());

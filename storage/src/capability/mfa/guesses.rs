@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::factors::Factors;
-use super::{Pending, let_in};
+use super::{Pending, PendingDevice, let_in};
 use crate::capability::passkeys::{Aim, Assertion};
 use crate::capability::passwords::{Lockout, LockoutPolicy};
 use crate::capability::sessions::{Method, Start};
@@ -74,23 +74,34 @@ impl Pending {
     /// What a temporary token stands for, if it is good.
     fn find(step: &Step<'_, '_>, token: &SecretHash) -> Result<(OneTime, Self), Stop> {
         let found = OneTime::find(step, token)?;
-        match found.content.clone() {
-            Content::Pending(pending) => Ok((found, pending)),
-            _ => Err(Rejection::InvalidToken.into()),
+        match found.content.pending().cloned() {
+            Some(pending) => Ok((found, pending)),
+            None => Err(Rejection::InvalidToken.into()),
         }
     }
 
     /// Counts a wrong code; with the last of them the token is used up.
-    fn count(
-        mut self,
-        step: &mut Step<'_, '_>,
-        token: &SecretHash,
-        mut found: OneTime,
-    ) -> Result<(), Fault> {
-        self.guesses += 1;
-        let over = self.guesses >= GUESSES;
-        found.content = Content::Pending(self);
+    fn count(step: &mut Step<'_, '_>, token: &SecretHash, mut found: OneTime) -> Result<(), Fault> {
+        let over = match &mut found.content {
+            Content::Pending(pending) | Content::PendingDevice(PendingDevice { pending, .. }) => {
+                pending.guesses += 1;
+                pending.guesses >= GUESSES
+            }
+            _ => false,
+        };
         if over { found.spend(step, token) } else { found.save(step, token) }
+    }
+}
+
+impl Content {
+    /// The first factor that it stands for, if it does.
+    pub fn pending(&self) -> Option<&Pending> {
+        match self {
+            Self::Pending(pending) | Self::PendingDevice(PendingDevice { pending, .. }) => {
+                Some(pending)
+            }
+            _ => None,
+        }
     }
 }
 
@@ -106,7 +117,7 @@ impl Answer {
         }
         let aim = Aim::SecondFactor(self.temp_token);
         let Some(second) = prove(step, self.user, self.proof, Some(&aim), &self.policy)? else {
-            pending.count(step, &self.temp_token, found)?;
+            Pending::count(step, &self.temp_token, found)?;
             return Ok(Reply::WrongGuess);
         };
         found.spend(step, &self.temp_token)?;

@@ -70,6 +70,17 @@ pub struct Pending {
     pub password: Option<u32>,
 }
 
+/// The same, and on which device: the session that follows is that device's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingDevice {
+    /// The first factor.
+    pub pending: Pending,
+    /// Tells the device from the user's others.
+    pub fingerprint: [u8; 16],
+    /// What it says it is.
+    pub user_agent: Option<String>,
+}
+
 /// The answer to a right first factor where a second one is demanded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Challenged {
@@ -109,6 +120,17 @@ pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, 
     }
 }
 
+impl Start {
+    /// The session to be is the device's on which the first factor was shown.
+    pub fn is_on_the_device_of(&mut self, first_factor: Content) {
+        if let Content::PendingDevice(PendingDevice { fingerprint, user_agent, .. }) = first_factor
+        {
+            self.fingerprint = fingerprint;
+            self.origin.user_agent = user_agent;
+        }
+    }
+}
+
 /// Removes what is kept of a user who is gone.
 pub(crate) fn erase(step: &mut Step<'_, '_>, user: UserId) -> Result<(), Fault> {
     step.delete(keys::mfa(step.tenant, user));
@@ -133,7 +155,9 @@ pub(crate) fn admit(
     }
     let password = user.password_generation();
     let pending = Pending { user: user.profile.id, first, guesses: 0, password };
-    let content = Content::Pending(pending);
+    let Start { fingerprint, origin, .. } = entry.start;
+    let user_agent = origin.user_agent;
+    let content = Content::PendingDevice(PendingDevice { pending, fingerprint, user_agent });
     let expires = OneTime::issue(step, &entry.temp_token, content, entry.temp_ttl_ms)?;
     let methods = available(step, user)?;
     let challenged = Challenged { profile: user.profile.clone(), methods, expires };

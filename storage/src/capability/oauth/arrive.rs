@@ -109,9 +109,9 @@ impl Arrive {
                 entered
             }
             Then::Leave(code) => {
-                let (user, method) = (user.profile.id, Method::Federated);
-                let provider = Some(provider);
-                Exchange { user, method, is_new_user, provider }.leave(step, &code)?;
+                let (id, method) = (user.profile.id, Method::Federated);
+                let exchange = Exchange { user: id, method, is_new_user, provider: Some(provider) };
+                exchange.leave(step, &code, &user)?;
                 Reply::Done
             }
         };

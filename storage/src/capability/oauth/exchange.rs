@@ -30,6 +30,15 @@ pub struct Exchange {
     pub provider: Option<String>,
 }
 
+/// The same, worth nothing once the user has another password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BoundExchange {
+    /// The login.
+    pub exchange: Exchange,
+    /// Generation of the password that the user had then.
+    pub password: Option<u32>,
+}
+
 /// Turns a code into the session that it stands for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Redeem {
@@ -41,16 +50,23 @@ pub struct Redeem {
 
 impl Exchange {
     /// Leaves the login where its page finds it.
-    pub(crate) fn leave(self, step: &mut Step<'_, '_>, code: &SecretHash) -> Result<(), Stop> {
-        OneTime::issue(step, code, Content::Exchange(self), CODE_TTL_MS).map(drop)
+    pub(crate) fn leave(
+        self,
+        step: &mut Step<'_, '_>,
+        code: &SecretHash,
+        user: &User,
+    ) -> Result<(), Stop> {
+        let bound = BoundExchange { exchange: self, password: user.password_generation() };
+        OneTime::issue(step, code, Content::BoundExchange(bound), CODE_TTL_MS).map(drop)
     }
 }
 
 impl Redeem {
     pub(super) fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
         let found = OneTime::find(step, &self.code)?;
-        let exchange = match found.content.clone() {
-            Content::Exchange(exchange) => exchange,
+        let (exchange, password) = match found.content.clone() {
+            Content::Exchange(exchange) => (exchange, None),
+            Content::BoundExchange(bound) => (bound.exchange, Some(bound.password)),
             Content::HandedOver(handed_over) => {
                 found.spend(step, &self.code)?;
                 let signed_in = handed_over.take_over(step, &self.entry.start)?;
@@ -60,6 +76,9 @@ impl Redeem {
             _ => return Err(Rejection::InvalidToken.into()),
         };
         let mut user = User::load(step, exchange.user)?.ok_or(Rejection::InvalidToken)?;
+        if password.is_some_and(|password| password != user.password_generation()) {
+            return Err(Rejection::InvalidToken.into());
+        }
         // A way in that has been closed since leads nowhere any more.
         if let Some(provider) = &exchange.provider
             && Identity::load(step, exchange.user, provider)?.is_none()

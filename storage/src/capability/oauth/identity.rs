@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::Account;
-use crate::capability::passkeys;
 use crate::capability::users::User;
 use crate::codec;
 use crate::command::{Rejection, Reply, Stop};
@@ -105,6 +104,14 @@ impl Identity {
         Ok(identity)
     }
 
+    fn unlink(&self, step: &mut Step<'_, '_>) {
+        self.delete(step);
+        step.record(
+            Draft::new(EventKind::OauthUnlinked, self.user)
+                .with("provider", self.account.provider.as_str()),
+        );
+    }
+
     fn delete(&self, step: &mut Step<'_, '_>) {
         let digest = self.account.digest();
         step.delete(keys::by_hash(step.tenant, Kind::IdentityBySubject, &digest));
@@ -117,26 +124,32 @@ impl Unlink {
         let user = User::load(step, self.user)?.ok_or(Rejection::NotFound)?;
         let identity =
             Identity::load(step, self.user, &self.provider)?.ok_or(Rejection::NotFound)?;
-        // Invariant: nobody locks themselves out. Mail is no way in here: whether it arrives is not
-        // in our hands.
-        let others = Identity::all(step, self.user)?.len() - 1 + passkeys::count(step, self.user)?;
-        if user.password.is_none() && others == 0 {
+        // Invariant: nobody locks themselves out.
+        if user.ways_in(step)? <= 1 {
             return Err(Rejection::LastLoginMethod.into());
         }
-        identity.delete(step);
-        step.record(
-            Draft::new(EventKind::OauthUnlinked, self.user)
-                .with("provider", self.provider.as_str()),
-        );
+        identity.unlink(step);
         Ok(Reply::Done)
     }
 }
 
-/// Removes every identity of a user, and says how many there were.
-pub(crate) fn forget(step: &mut Step<'_, '_>, user: UserId) -> Result<usize, Fault> {
-    let identities = Identity::all(step, user)?;
-    for identity in &identities {
+/// How many identities a user has.
+pub(crate) fn count(step: &Step<'_, '_>, user: UserId) -> Result<usize, Fault> {
+    Ok(Identity::all(step, user)?.len())
+}
+
+/// Ends every identity of a user who stays.
+pub(crate) fn unlink_all(step: &mut Step<'_, '_>, user: UserId) -> Result<(), Fault> {
+    for identity in Identity::all(step, user)? {
+        identity.unlink(step);
+    }
+    Ok(())
+}
+
+/// Removes every identity of a user who is gone.
+pub(crate) fn forget(step: &mut Step<'_, '_>, user: UserId) -> Result<(), Fault> {
+    for identity in Identity::all(step, user)? {
         identity.delete(step);
     }
-    Ok(identities.len())
+    Ok(())
 }

@@ -10,10 +10,10 @@ mod link;
 use serde::{Deserialize, Serialize};
 
 pub use arrive::{Account, Arrival, Arrive, Then};
-pub use exchange::{CODE_TTL_MS, Exchange, Redeem};
+pub use exchange::{BoundExchange, CODE_TTL_MS, Exchange, Redeem};
 pub use flow::{Begin, Claim, Flow, Purpose, Release};
-pub(crate) use identity::forget;
 pub use identity::{Identity, Unlink};
+pub(crate) use identity::{count, forget, unlink_all};
 pub use link::{Link, LinkByCode, Linked, Linking, Offer};
 
 use crate::command::{Reply, Stop};

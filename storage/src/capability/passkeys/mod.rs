@@ -159,6 +159,14 @@ pub(crate) fn erase(step: &mut Step<'_, '_>, user: UserId) -> Result<(), Fault> 
     Ok(())
 }
 
+/// Removes the passkeys of a user who stays.
+pub(crate) fn remove_all(step: &mut Step<'_, '_>, user: UserId) -> Result<(), Fault> {
+    for passkey in of(step, user)? {
+        passkey.remove(step);
+    }
+    Ok(())
+}
+
 /// How many passkeys a user has.
 pub(crate) fn count(step: &Step<'_, '_>, user: UserId) -> Result<usize, Fault> {
     Ok(of(step, user)?.len())
@@ -190,6 +198,14 @@ impl Passkey {
     fn place_key(&self, step: &Step<'_, '_>) -> Vec<u8> {
         let hash = Self::hash_of(&self.credential);
         keys::by_hash(step.tenant, Kind::PasskeyByCredential, &hash)
+    }
+
+    fn remove(&self, step: &mut Step<'_, '_>) {
+        self.delete(step);
+        step.record(
+            Draft::new(EventKind::PasskeyRemoved, self.user)
+                .with("credentialId", self.id.to_string().as_str()),
+        );
     }
 
     fn delete(&self, step: &mut Step<'_, '_>) {
@@ -276,12 +292,13 @@ impl Rename {
 
 impl Remove {
     fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
+        let user = User::load(step, self.user)?.ok_or(Rejection::NotFound)?;
         let passkey = Passkey::load(step, self.user, self.id)?.ok_or(Rejection::NotFound)?;
-        passkey.delete(step);
-        step.record(
-            Draft::new(EventKind::PasskeyRemoved, self.user)
-                .with("credentialId", self.id.to_string().as_str()),
-        );
+        // Invariant: nobody locks themselves out.
+        if user.ways_in(step)? <= 1 {
+            return Err(Rejection::LastLoginMethod.into());
+        }
+        passkey.remove(step);
         Ok(Reply::Done)
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::User;
 use crate::capability::sessions::{self, EndReason};
-use crate::capability::{audit, mfa, oauth, passkeys, phones};
+use crate::capability::{audit, mfa, oauth, passkeys, passwords, phones};
 use crate::command::{Rejection, Reply, Stop};
 use crate::event::{Detail, Draft, Event, Personal};
 use crate::fault::Fault;
@@ -22,7 +22,7 @@ const CAPABILITIES: [Forgets; 4] = [
     phones::forget,
     |step, user| mfa::erase(step, user.profile.id),
     |step, user| passkeys::erase(step, user.profile.id),
-    |step, user| oauth::forget(step, user.profile.id).map(drop),
+    |step, user| oauth::forget(step, user.profile.id),
 ];
 
 /// An account that has ended, while the audit log is searched for what it says of the person.
@@ -73,7 +73,7 @@ pub(crate) fn begin(step: &mut Step<'_, '_>, mut user: User, deleted: Draft) -> 
         forgets(step, &user)?;
     }
     step.delete(keys::email(step.tenant, &user.profile.email));
-    step.delete(keys::lockout(step.tenant, &user.profile.email));
+    passwords::unlock(step, &user)?;
     step.delete(keys::user(step.tenant, id));
     step.user_changed(id);
     step.record(deleted);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Changes, Profile, Status, User, forget};
-use crate::capability::passwords::Password;
+use crate::capability::passwords::{self, Password};
 use crate::capability::sessions::{self, EndReason};
 use crate::command::{Rejection, Reply, Stop};
 use crate::event::{Draft, EventKind};
@@ -274,9 +274,8 @@ impl Amend {
             );
         }
         if let Some(phc) = self.password {
-            let generation = user.password.as_ref().map_or(0, |old| old.generation) + 1;
-            user.password = Some(Password { phc, generation, changed: step.now });
-            step.delete(keys::lockout(step.tenant, &user.profile.email));
+            user.set_password(phc, step.now);
+            passwords::unlock(step, &user)?;
             step.record(
                 Draft::new(EventKind::UserPasswordChanged, self.user).with("actor", actor.as_str()),
             );
@@ -335,10 +334,8 @@ impl Manage {
 
     /// Passwords and codes of second factors both.
     fn unlock(self, step: &mut Step<'_, '_>, user: &User) -> Result<(), Fault> {
-        let passwords = keys::lockout(step.tenant, &user.profile.email);
         let codes = keys::mfa_guesses(step.tenant, self.user);
-        if step.contains(&passwords)? || step.contains(&codes)? {
-            step.delete(passwords);
+        if passwords::unlock(step, user)? | step.contains(&codes)? {
             step.delete(codes);
             step.record(
                 Draft::new(EventKind::UserUpdated, self.user)

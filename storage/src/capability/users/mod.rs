@@ -5,8 +5,9 @@ mod managed;
 
 use serde::{Deserialize, Serialize};
 
-use crate::capability::passwords::{self, Password};
+use crate::capability::passwords::Password;
 use crate::capability::sessions::{self, Method, Start};
+use crate::capability::{oauth, passkeys};
 use crate::command::{Rejection, Reply, Stop};
 use crate::event::{Draft, EventKind};
 use crate::fault::Fault;
@@ -105,6 +106,8 @@ pub enum Command {
     Manage(Manage),
     /// One step of forgetting somebody.
     Forget(Forget),
+    /// The end of the account, whether it has a password or not.
+    Leave(Leave),
 }
 
 /// A new account with a password, and its first session.
@@ -160,6 +163,15 @@ pub struct Delete {
     pub verified: u32,
 }
 
+/// The end of an account whose owner has just confirmed that it is they.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leave {
+    /// Whose.
+    pub user: UserId,
+    /// Generation of the password that was checked; `None` for a user without one.
+    pub verified: Option<u32>,
+}
+
 /// A sign of life, written behind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Touch {
@@ -190,6 +202,13 @@ impl User {
         self.password.as_ref().map_or(0, |password| password.generation)
     }
 
+    /// How many ways there are to log in. Mail is none here: whether it arrives is not in our hands.
+    pub(crate) fn ways_in(&self, step: &Step<'_, '_>) -> Result<usize, Fault> {
+        let id = self.profile.id;
+        let others = oauth::count(step, id)? + passkeys::count(step, id)?;
+        Ok(usize::from(self.password.is_some()) + others)
+    }
+
     /// Writes the record and tells whoever holds it.
     pub(crate) fn save(&self, step: &mut Step<'_, '_>) -> Result<(), Fault> {
         step.put(keys::user(step.tenant, self.profile.id), self)?;
@@ -218,7 +237,9 @@ pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, 
     match command {
         Command::Register(command) => command.apply(step),
         Command::Update(command) => command.apply(step),
-        Command::Delete(command) => command.apply(step),
+        Command::Delete(Delete { user, verified }) => {
+            Leave { user, verified: Some(verified) }.apply(step)
+        }
         Command::Touch(touches) => {
             for touch in touches {
                 touch.apply(step)?;
@@ -230,6 +251,7 @@ pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, 
         Command::Amend(command) => command.apply(step),
         Command::Manage(command) => command.apply(step),
         Command::Forget(command) => command.apply(step),
+        Command::Leave(command) => command.apply(step),
     }
 }
 
@@ -339,11 +361,9 @@ impl Changes {
     }
 }
 
-impl Delete {
+impl Leave {
     fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
-        let user = User::load(step, self.user)?.ok_or(Rejection::NotFound)?;
-        passwords::refuse_if_locked(step, &user.profile.email)?;
-        user.password_is(self.verified)?;
+        let user = User::confirmed(step, self.user, self.verified)?;
         forget::begin(step, user, Draft::new(EventKind::UserDeleted, self.user))?;
         Ok(Reply::Done)
     }
