@@ -17,17 +17,24 @@ pub struct Network {
 }
 
 impl Network {
-    /// So many hosts; none where this machine does not let us make them.
+    /// So many hosts; none where this machine does not let us make any. Where it does, whatever else
+    /// is missing fails the test.
     pub fn of(hosts: usize) -> Option<Self> {
+        sweep();
         let (process, made) = (std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
         let subnet = [10, 64 + (process % 128) as u8, ((process / 128 + made) % 256) as u8];
         // Names of interfaces have at most 15 characters.
-        let name = format!("jt{:x}{made:x}", process % 0x10_0000);
+        let name = format!("jt{process:x}x{made:x}");
         let network = Self { name, subnet, hosts };
-        network.is_made().then_some(network)
+        if !runs(&format!("ip netns add {}", network.namespace(1))) {
+            return None;
+        }
+        network.makes_hosts();
+        assert!(network.reaches(1, 2), "its hosts do not reach each other");
+        Some(network)
     }
 
-    fn is_made(&self) -> bool {
+    fn makes_hosts(&self) {
         let (bridge, here) = (&self.name, format!("{}/24", self.ip(254)));
         let mut lines = vec![
             format!("ip link add {bridge} type bridge"),
@@ -38,17 +45,27 @@ impl Network {
             let (space, outside, inside) =
                 (self.namespace(host), format!("{bridge}h{host}"), format!("{bridge}i{host}"));
             let address = format!("{}/24", self.address(host));
+            lines.extend((host > 1).then(|| format!("ip netns add {space}")));
             lines.extend([
-                format!("ip netns add {space}"),
                 format!("ip link add {outside} type veth peer name {inside} netns {space}"),
                 format!("ip link set {outside} master {bridge} up"),
                 format!("ip -n {space} address add {address} dev {inside}"),
                 format!("ip -n {space} link set {inside} up"),
                 format!("ip -n {space} link set lo up"),
-                format!("ip netns exec {space} iptables -w -L -n"),
             ]);
         }
-        lines.iter().all(|line| runs(line))
+        lines.iter().for_each(|line| assert!(runs(line), "{line}"));
+    }
+
+    /// Whether one host answers another, if only that nobody listens there.
+    pub fn reaches(&self, from: usize, to: usize) -> bool {
+        let (space, address) = (self.namespace(from), self.address(to));
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &space, "timeout", "1", "bash", "-c"]);
+        command.arg(format!("exec 3<>/dev/tcp/{address}/1")).stderr(Stdio::null());
+        /// What `timeout` ends with when it had to end the command.
+        const NOT_IN_TIME: i32 = 124;
+        command.status().is_ok_and(|status| status.code() != Some(NOT_IN_TIME))
     }
 
     fn ip(&self, last: u8) -> Ipv4Addr {
@@ -115,6 +132,20 @@ impl Drop for Network {
             runs(&format!("ip netns del {}", self.namespace(host)));
         }
         runs(&format!("ip link del {}", self.name));
+    }
+}
+
+/// Takes down what tests that were killed have left.
+fn sweep() {
+    let left = std::fs::read_dir("/run/netns").into_iter().flatten().flatten();
+    for space in left.filter_map(|entry| entry.file_name().into_string().ok()) {
+        let process = space.strip_prefix("jt").and_then(|rest| rest.split_once('x'));
+        let Some((bridge, process)) = space.split('-').next().zip(process) else { continue };
+        let process = u32::from_str_radix(process.0, 16).unwrap_or_default();
+        if process > 0 && !std::path::Path::new(&format!("/proc/{process}")).exists() {
+            runs(&format!("ip netns del {space}"));
+            runs(&format!("ip link del {bridge}"));
+        }
     }
 }
 

@@ -10,12 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
+use openraft::ServerState;
 use openraft::async_runtime::watch::WatchReceiver;
-use openraft::{RaftMetrics, ServerState};
+use openraft::metrics::RaftServerMetrics;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until, timeout};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::lease::LEASE;
 use super::link::Link;
 use super::raft::{ELECTION_MAX, ELECTION_MIN, HEARTBEAT, Types};
 use super::shard::{Running, Shard};
@@ -31,7 +33,7 @@ const AGAIN: Duration = Duration::from_millis(30);
 const PATIENCE: Duration = Duration::from_millis(20);
 
 /// A heartbeat that comes so much later than it should endangers the leases of this node.
-const LATE: Duration = Duration::from_millis(150);
+const LATE: Duration = LEASE.saturating_sub(HEARTBEAT);
 
 /// What one shard needs.
 #[derive(Debug, PartialEq, Eq)]
@@ -143,7 +145,13 @@ impl Pace {
                 Need::Stand { pre_vote, candidate_in } => {
                     stood.note(self.node, shard, candidate_in);
                     if now >= stood.until {
-                        stood.until = now + stood.again(shard.pulse.free_from());
+                        let wait = match pre_vote {
+                            true => stood.again(shard.pulse.free_from()),
+                            false => {
+                                ELECTION_MIN / 2 + random(self.node, shard.id(), shard.pulse.now())
+                            }
+                        };
+                        stood.until = now + wait;
                         work.push(act(running, Some(pre_vote)));
                     }
                     again(stood.until);
@@ -162,7 +170,13 @@ async fn act(running: Arc<Running>, stand: Option<bool>) {
     let done = async {
         match stand {
             None => trigger.heartbeat().await,
-            Some(pre_vote) => trigger.elect(pre_vote).await,
+            Some(false) => trigger.elect(false).await,
+            // Asked in its own queue: an instance that is busy with an election, and perhaps with the
+            // disk that has to keep its vote, must not begin another one over it.
+            Some(true) => match running.raft.with_raft_state(|state| state.server_state).await {
+                Ok(ServerState::Candidate) | Err(_) => Ok(()),
+                Ok(_) => trigger.elect(true).await,
+            },
         }
     };
     // An instance that has ended shows in its metrics.
@@ -170,10 +184,11 @@ async fn act(running: Arc<Running>, stand: Option<bool>) {
 }
 
 fn need(node: u64, shard: &Shard, running: &Running, link: Option<&Link>) -> Need {
-    let metrics = running.metrics.borrow_watched();
-    if metrics.running_state.is_err() {
+    if running.metrics.borrow_watched().running_state.is_err() {
         return Need::Rest;
     }
+    // What wakes this task is told of by the same channel: the other one may be a little behind.
+    let metrics = running.standing.borrow_watched();
     if metrics.state == ServerState::Leader {
         let alone = metrics.membership_config.nodes().count() == 1;
         return if alone { Need::Rest } else { Need::Beat };
@@ -182,7 +197,8 @@ fn need(node: u64, shard: &Shard, running: &Running, link: Option<&Link>) -> Nee
     if !voters.contains(&node) {
         return Need::Rest;
     }
-    let candidate_in = (metrics.state == ServerState::Candidate).then_some(metrics.current_term);
+    let candidate_in =
+        (metrics.state == ServerState::Candidate).then_some(metrics.vote.leader_id.term);
     if voters.len() == 1 {
         return Need::Stand { pre_vote: false, candidate_in };
     }
@@ -198,7 +214,7 @@ fn need(node: u64, shard: &Shard, running: &Running, link: Option<&Link>) -> Nee
 fn wait(
     node: u64,
     shard: &Shard,
-    metrics: &RaftMetrics<Types>,
+    metrics: &RaftServerMetrics<Types>,
     voters: &BTreeSet<u64>,
     link: Option<&Link>,
 ) -> Duration {

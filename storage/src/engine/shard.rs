@@ -8,6 +8,7 @@ use openraft::alias::WatchReceiverOf;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, Fatal};
 use openraft::impls::ProgressResponder;
+use openraft::metrics::RaftServerMetrics;
 use openraft::{RaftMetrics, ServerState};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -46,13 +47,15 @@ pub struct Leadership {
 pub(super) struct Running {
     pub raft: Raft,
     pub metrics: WatchReceiverOf<Types, RaftMetrics<Types>>,
+    /// How it stands, which changes seldom and is told before the rest.
+    pub standing: WatchReceiverOf<Types, RaftServerMetrics<Types>>,
     over: CancellationToken,
 }
 
 impl Running {
     pub fn new(raft: Raft) -> Self {
-        let metrics = raft.metrics();
-        Self { raft, metrics, over: CancellationToken::new() }
+        let (metrics, standing) = (raft.metrics(), raft.server_metrics());
+        Self { raft, metrics, standing, over: CancellationToken::new() }
     }
 
     /// No answer of this instance is waited for any more.

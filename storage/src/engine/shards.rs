@@ -1,8 +1,8 @@
 //! All shards of a node: opens and closes the data folder, and holds what the shards share.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -51,20 +51,28 @@ pub struct Shards {
 }
 
 /// Raft's own threads. Heartbeats that wait for a core behind everything else would cost a leader its
-/// lease, so its workers go first where the system lets them; what blocks (snapshots) does not.
+/// lease, so its workers go first where the system lets them. Threads that it starts for what blocks
+/// (snapshots) would inherit that, and do not go first.
 fn runtime() -> io::Result<Runtime> {
-    let started = AtomicUsize::new(0);
-    Builder::new_multi_thread()
+    let usual = rustix::process::getpriority_process(None)?;
+    let (started, all) = (AtomicUsize::new(0), Arc::new(Barrier::new(RAFT_THREADS + 1)));
+    let ready = all.clone();
+    let runtime = Builder::new_multi_thread()
         .worker_threads(RAFT_THREADS)
         .thread_name("raft")
-        // The workers are the first that are started.
         .on_thread_start(move || {
+            // The workers are the first that are started.
             if started.fetch_add(1, Ordering::Relaxed) < RAFT_THREADS {
                 go_first();
+                ready.wait();
+            } else {
+                let _ = rustix::process::setpriority_process(None, usual);
             }
         })
         .enable_all()
-        .build()
+        .build()?;
+    all.wait();
+    Ok(runtime)
 }
 
 /// Lets the calling thread go before others; without the right to (CAP_SYS_NICE) it competes as equal.

@@ -143,7 +143,7 @@ enum Ended {
 /// Everything that openraft does shows in its metrics, also each heartbeat; how it stands, which is
 /// all that matters here, changes seldom.
 async fn follow(shard: &Shard, running: &Running) -> Ended {
-    let (mut standing, mut metrics) = (running.raft.server_metrics(), running.metrics.clone());
+    let (mut standing, mut metrics) = (running.standing.clone(), running.metrics.clone());
     let mut stood = None;
     loop {
         let Ok(tree) = shard.core.tree() else { return Ended::Stop };

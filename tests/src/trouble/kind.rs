@@ -66,6 +66,8 @@ impl Trouble {
                 cluster.node(*node).kill_9();
                 lets_work(chance).await;
                 cluster.node(*node).restart_without_its_data().await;
+                // Whoever loses a second disk before the first is made good has lost a quorum.
+                cluster.is_settled().await;
             }
             Self::Rolled => {
                 for node in cluster.nodes() {

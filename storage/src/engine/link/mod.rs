@@ -22,7 +22,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use parking_lot::{Mutex, RwLock};
 use rustls::pki_types::ServerName;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
@@ -331,8 +331,7 @@ pub async fn connect(
 ) -> io::Result<(Stream, Hello)> {
     let name = identity::expected((hello.to != 0).then_some(hello.to));
     let connected = async {
-        let reached = timeout(REACH, TcpStream::connect(address)).await;
-        let stream = reached.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        let stream = reach(address).await?;
         stream.set_nodelay(true)?;
         let mut stream = secure(identity, stream, channel, name).await?;
         wire::write(&mut stream, &hello).await?;
@@ -342,6 +341,19 @@ pub async fn connect(
         }
     };
     timeout(CONNECT, connected).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+/// Each address of a name in turn, until one answers.
+async fn reach(address: &str) -> io::Result<TcpStream> {
+    let mut problem = io::Error::from(io::ErrorKind::NotFound);
+    for address in lookup_host(address).await? {
+        match timeout(REACH, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => problem = error,
+            Err(_) => problem = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(problem)
 }
 
 async fn secure(

@@ -76,19 +76,16 @@ impl Core {
         }
     }
 
-    /// The same, if the present tree is still this one.
+    /// The same, if the present tree is still this one, which is left to the caller to drop.
     fn exchange_from(&self, own: &Arc<Tree>, tree: &Arc<Tree>) -> Result<(), Fault> {
         let mut present = self.tree.write();
-        let still = present.as_ref().is_some_and(|present| Arc::ptr_eq(present, own));
-        if still {
+        if present.as_ref().is_some_and(|present| Arc::ptr_eq(present, own)) {
             *present = Some(tree.clone());
+            return Ok(());
         }
         drop(present);
-        self.store.drop_tree(if still { own } else { tree });
-        match still {
-            true => Ok(()),
-            false => Err(Fault::Damaged("another tree is in place already".into())),
-        }
+        self.store.drop_tree(tree);
+        Err(Fault::Damaged("another tree is in place already".into()))
     }
 
     /// A fresh tree; if the database gives none, a fresh database.
@@ -299,6 +296,7 @@ impl RaftStateMachine<Types> for Machine {
         core.snapshots.adopt(core.shard, &snapshot).map_err(io::Error::other)?;
         core.exchange_from(&own, &tree).map_err(io::Error::other)?;
         *self.tree.write() = tree;
+        core.store.drop_tree(&own);
         core.report(&[Effect::Everything]);
         Ok(())
     }
@@ -328,10 +326,9 @@ impl RaftSnapshotBuilder<Types> for Machine {
             }
             Err(fault) => fault,
         };
-        let installed = match Arc::ptr_eq(&tree, &self.tree()) {
-            true => None,
-            false => self.get_current_snapshot().await?,
-        };
+        // It is in place before the tree is exchanged; one of this tree's own is never beyond it.
+        let current = self.get_current_snapshot().await?;
+        let installed = current.filter(|found| found.meta.last_log_id > tree.meta().last_applied);
         installed.ok_or_else(|| io::Error::other(fault))
     }
 }

@@ -44,12 +44,13 @@ struct Heard {
     acknowledged: Vec<String>,
 }
 
-/// The longest time between two answers, from shortly before an instant on.
-fn longest_gap(answers: &[Instant], from: Instant) -> Duration {
-    let before = answers.iter().rev().find(|answer| **answer <= from).copied();
-    let after = answers.iter().filter(|answer| **answer > from && **answer < from + 4 * AROUND);
-    let around: Vec<_> = before.into_iter().chain(after.copied()).collect();
-    around.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(AROUND)
+/// The longest time between two answers, from shortly before a kill until the next one or long after.
+fn longest_gap(answers: &[Instant], kill: Instant, next: Instant) -> Duration {
+    let end = next.min(kill + 4 * AROUND);
+    let before = answers.iter().rev().find(|answer| **answer <= kill).copied();
+    let after = answers.iter().filter(|answer| **answer > kill && **answer < end).copied();
+    let around: Vec<_> = before.into_iter().chain(after).chain([end]).collect();
+    around.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
 }
 
 /// Writes until told to stop; each write again under its own name until it is answered.
@@ -130,10 +131,12 @@ async fn strikes(victims: &mut impl Victims) -> Vec<Instant> {
     kills
 }
 
-fn gaps(kills: &[Instant], heard: &[Heard]) -> Vec<f64> {
+fn gaps(kills: &[Instant], ended: Instant, heard: &[Heard]) -> Vec<f64> {
     let mut answers: Vec<_> = heard.iter().flat_map(|heard| heard.answers.clone()).collect();
     answers.sort();
-    kills.iter().map(|kill| longest_gap(&answers, *kill).as_secs_f64()).collect()
+    let next = kills.iter().skip(1).copied().chain([ended]);
+    let around = kills.iter().zip(next);
+    around.map(|(kill, next)| longest_gap(&answers, *kill, next).as_secs_f64()).collect()
 }
 
 fn summary(gaps: &[f64]) -> String {
@@ -164,9 +167,10 @@ async fn janua() -> (Vec<f64>, usize, usize) {
         writers.spawn(writer(number, 3, stop.clone(), write));
     }
     let kills = strikes(&mut cluster).await;
+    let ended = Instant::now();
     stop.store(true, Ordering::Relaxed);
     let heard = writers.join_all().await;
-    let gaps = gaps(&kills, &heard);
+    let gaps = gaps(&kills, ended, &heard);
     eprintln!("  {}: {gaps:.2?}", summary(&gaps));
     cluster.is_settled().await;
     let names: Vec<_> = heard.into_iter().flat_map(|heard| heard.acknowledged).collect();
@@ -209,8 +213,9 @@ async fn etcd() -> Option<Vec<f64>> {
         writers.spawn(writer(number, 3, stop.clone(), write));
     }
     let kills = strikes(&mut etcd).await;
+    let ended = Instant::now();
     stop.store(true, Ordering::Relaxed);
-    Some(gaps(&kills, &writers.join_all().await))
+    Some(gaps(&kills, ended, &writers.join_all().await))
 }
 
 /// Measures the row.
