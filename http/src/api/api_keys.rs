@@ -87,13 +87,14 @@ async fn update(call: Call, Json(body): Json<UpdateApiKeyRequest>) -> Result<Dat
 }
 
 async fn revoke(call: Call, _: Empty) -> Result<Done, Error> {
-    call.tenant()?.revoke_api_key(&call.context(), call.parameter("keyId")?).await?;
+    let id = call.parameter("keyId")?;
+    call.tenant()?.revoke_api_key(&call.context(), &held(&call), id).await?;
     Ok(Done("API key revoked successfully"))
 }
 
 async fn rotate(call: Call, _: Empty) -> Result<Data<NewKey>, Error> {
     let id = call.parameter("keyId")?;
-    Ok(Data(call.tenant()?.rotate_api_key(&call.context(), id).await?.into()))
+    Ok(Data(call.tenant()?.rotate_api_key(&call.context(), &held(&call), id).await?.into()))
 }
 
 /// The scopes that the caller can pass on.
