@@ -309,7 +309,7 @@ impl Directory {
 
     /// Lets go of a tenant that is gone.
     pub(crate) fn forget_tenant(&self, id: &TenantId, number: TenantNumber) {
-        self.0.numbers.remove(id);
+        self.forget_number(id, number);
         if let Some((_, tenant)) = self.0.tenants.remove(&number)
             && let Some(actor) = tenant.0.actor.read().as_ref()
         {
@@ -317,16 +317,29 @@ impl Directory {
         }
     }
 
+    fn forget_number(&self, id: &TenantId, number: TenantNumber) {
+        self.0.numbers.remove_if(id, |_, known| *known == number);
+    }
+
     /// The tenant with this public id.
     pub async fn tenant_by_id(&self, id: &TenantId) -> Result<Option<TenantRef>, Refusal> {
         let known = self.0.numbers.get(id).map(|number| *number);
         if let Some(number) = known {
-            return self.tenant(number).await;
+            match self.tenant(number).await {
+                // Another node may have erased the tenant, and given its id to one of another shard.
+                Ok(None) | Err(Refusal::Elsewhere(_)) => self.forget_number(id, number),
+                found => return found,
+            }
         }
         let number = self.of_cluster(|cluster| cluster.tenant_number(id)).await?;
         let Some(number) = number else { return Ok(None) };
-        self.0.numbers.insert(id.clone(), number);
-        self.tenant(number).await
+        let found = self.tenant(number).await?;
+        match &found {
+            Some(_) => drop(self.0.numbers.insert(id.clone(), number)),
+            // This node's replica may be behind: that there is none, the leader of shard 0 says.
+            None => drop(self.0.node.shards.of(TenantNumber::CLUSTER).read().await?),
+        }
+        Ok(found)
     }
 
     /// Who holds this access token, if its signature is good, its time is not over, and its session

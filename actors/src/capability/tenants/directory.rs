@@ -121,6 +121,11 @@ impl Directory {
             }
             Err(refusal) => Err(refusal),
         }
+            Err(taken @ Refusal::SlugTaken) => {
+                self.erase(number).await?;
+                self.forget(number).await?;
+                Err(taken)
+            }
     }
 
     async fn reserve(
@@ -209,7 +214,7 @@ impl Directory {
         let number = tenant.number();
         self.erase(number).await?;
         self.forget_tenant(id, number);
-        self.cluster(context.origin(), tenants::Command::Forget(Forget { number })).await.map(drop)
+        self.forget(number).await
     }
 
     /// Some of the tenants in the order of their ids, and how many there are.
