@@ -13,7 +13,7 @@ use url::Url;
 use crate::capability::passkeys;
 use crate::mail;
 use crate::redirect::is_listable;
-use crate::refusal::Refusal;
+use crate::refusal::{FieldError, Refusal};
 
 /// The longest that an access token may last, seconds.
 pub const LONGEST_ACCESS_TTL: u64 = 24 * 3600;
@@ -218,8 +218,7 @@ impl Settings {
         }
         let mut all = serde_json::to_value(self).unwrap_or_default();
         merge(&mut all, patch);
-        let settings: Self = serde_json::from_value(all)
-            .map_err(|error| Refusal::field("settings", error.to_string()))?;
+        let settings: Self = serde_path_to_error::deserialize(all).map_err(not_of_type)?;
         settings.check()?;
         Ok(settings)
     }
@@ -297,6 +296,11 @@ impl Branding {
         }
         Ok(())
     }
+}
+
+fn not_of_type(error: serde_path_to_error::Error<serde_json::Error>) -> Refusal {
+    let FieldError { field, message } = FieldError::of_type(&error);
+    Refusal::field(&format!("settings.{field}"), message)
 }
 
 /// Whether a browser may send it as `Origin` (RFC 6454 §7.1).

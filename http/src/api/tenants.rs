@@ -118,9 +118,7 @@ async fn remove(call: Call, _: Empty) -> Result<Done, Error> {
 
 async fn configure(call: Call, Json(body): Json<ConfigureRequest>) -> Result<Data<Tenant>, Error> {
     let tenant = addressed(&call).await?;
-    if let Some(name) = body.name {
-        tenant.rename(&call.context(), name).await?;
-    }
+    // The settings first: they may be refused, and then nothing has changed.
     let settings = match body.settings {
         Some(patch) => {
             tenant_settings::check(&patch)?;
@@ -132,6 +130,9 @@ async fn configure(call: Call, Json(body): Json<ConfigureRequest>) -> Result<Dat
 }
 
 async fn rotate_signing_key(call: Call, _: Empty) -> Result<Data<SigningKey>, Error> {
+    if let Some(name) = body.name {
+        tenant.rename(&call.context(), name).await?;
+    }
     let tenant = addressed(&call).await?;
     let kid = tenant.rotate_signing_key(&call.context()).await?;
     Ok(Data(SigningKey { kid }))

@@ -104,7 +104,9 @@ impl Directory {
         new: NewTenant,
     ) -> Result<NewlyMade, Refusal> {
         let node = self.node();
-        let settings = node.defaults.merged(&new.settings)?;
+        let mut changes = Value::Object(Default::default());
+        merge(&mut changes, &new.settings);
+        let settings = node.settled(&changes)?;
         let drawn = Drawn::of(node, new.id.clone());
         let (drawn, number) = self.reserve(context, drawn, &new.slug).await?;
         let publishable_key = Secret::new(Purpose::PublishableKey, number, &drawn.publishable);
@@ -119,13 +121,13 @@ impl Directory {
                 self.erase(number).await?;
                 Err(Refusal::unavailable("a tenant was given up while it was being made"))
             }
-            Err(refusal) => Err(refusal),
-        }
             Err(taken @ Refusal::SlugTaken) => {
                 self.erase(number).await?;
                 self.forget(number).await?;
                 Err(taken)
             }
+            Err(refusal) => Err(refusal),
+        }
     }
 
     async fn reserve(
