@@ -166,11 +166,16 @@ async fn operator(app: &App, claims: &Claims<'_>, vouched: Vouched) -> Result<Ca
     Ok(caller)
 }
 
-/// The operator, acting for the tenant that the request names.
+/// The operator, acting for the tenant that the request names; a key names one and grants nothing.
 async fn for_a_tenant(app: &App, claims: &Claims<'_>, vouched: Vouched) -> Result<Caller, Error> {
     let mut caller = operator(app, claims, vouched).await?;
-    caller.tenant = tenant(app, claims, None).await?;
-    caller.named_tenant = claims.tenant.is_some();
+    let by_key = api_key(app, claims).await?.map(|caller| caller.tenant);
+    agree([by_key.as_ref().map(TenantRef::id), claims.tenant.as_ref(), None])?;
+    caller.named_tenant = by_key.is_some() || claims.tenant.is_some();
+    caller.tenant = match by_key {
+        Some(tenant) => Some(tenant),
+        None => tenant(app, claims, None).await?,
+    };
     Ok(caller)
 }
 
