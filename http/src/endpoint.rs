@@ -95,6 +95,8 @@ pub struct Endpoint {
     pub repeats_safely: bool,
     /// How that body must be written.
     pub media_type: &'static str,
+    /// Whether a secret in its body names the tenant.
+    pub names_its_tenant: bool,
     /// Whether it reads a body of lines, as it comes.
     pub takes_lines: bool,
     pub(crate) metrics: RouteMetrics,
@@ -196,6 +198,7 @@ impl Endpoint {
             media_type: I::MEDIA_TYPE,
             takes_lines: I::TAKES_LINES,
             metrics,
+            names_its_tenant: false,
             handler: Box::new(answer),
         }
     }
@@ -227,6 +230,12 @@ impl Endpoint {
     /// Says what an answer outside the envelope holds, once for each status and media type.
     pub fn sends(
         mut self,
+    /// Says that a secret in its body names the tenant.
+    pub fn names_its_tenant(mut self) -> Self {
+        self.names_its_tenant = true;
+        self
+    }
+
         status: StatusCode,
         media_type: &'static str,
         schema: fn(&mut Schemas) -> RefOr<Schema>,

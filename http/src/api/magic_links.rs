@@ -43,6 +43,7 @@ pub fn endpoints() -> Vec<Endpoint> {
             .describes("Spend a link: for a session, or for the page that its login goes on at")
             .refuses(refusals),
     ]
+            .names_its_tenant()
 }
 
 /// The body of who wants a link.

@@ -16,6 +16,7 @@ use utoipa::openapi::{ArrayBuilder, ObjectBuilder, RefOr, Schema};
 
 use super::tenant_settings;
 use crate::call::Call;
+use crate::cors;
 use crate::endpoint::{Access, Endpoint, Limit, delete, get, patch, post};
 use crate::error::{Code, Detail, Error};
 use crate::input::{Empty, Json, Schemas};
@@ -65,7 +66,10 @@ async fn jwks(call: Call, _: Empty) -> Result<Raw, Error> {
 }
 
 async fn jwks_of(call: Call, _: Empty) -> Result<Raw, Error> {
-    published(&addressed(&call).await?).await
+    let Raw(mut response) = published(&addressed(&call).await?).await?;
+    // Whoever verifies tokens reads them, in a browser too, and they are the same for everybody.
+    cors::admit_all(response.headers_mut());
+    Ok(Raw(response))
 }
 
 async fn show(call: Call, _: Empty) -> Result<Data<Tenant>, Error> {
@@ -126,13 +130,13 @@ async fn configure(call: Call, Json(body): Json<ConfigureRequest>) -> Result<Dat
         }
         None => tenant.settings().await?.as_ref().clone(),
     };
+    if let Some(name) = body.name {
+        tenant.rename(&call.context(), name).await?;
+    }
     Tenant::of(&tenant, settings).await.map(Data)
 }
 
 async fn rotate_signing_key(call: Call, _: Empty) -> Result<Data<SigningKey>, Error> {
-    if let Some(name) = body.name {
-        tenant.rename(&call.context(), name).await?;
-    }
     let tenant = addressed(&call).await?;
     let kid = tenant.rotate_signing_key(&call.context()).await?;
     Ok(Data(SigningKey { kid }))
