@@ -82,11 +82,12 @@ fn inspect(body: &[u8]) -> Result<(), Error> {
 }
 
 fn malformed(why: &str) -> Error {
+    let detail = Detail::new("body", format!("is not valid JSON: {why}"));
     Error::new(Code::ValidationError, format!("The body is not valid JSON: {why}"))
+        .with_details(vec![detail])
 }
 
-/// A type error, naming the field. serde's own text may quote the value, and the value may be a
-/// secret, so only what was expected is kept of it.
+/// A type error, naming the field.
 pub(crate) fn explain<E: fmt::Display>(error: serde_path_to_error::Error<E>) -> Error {
     Error::invalid(vec![FieldError::of_type(&error).into()])
 }
