@@ -28,6 +28,8 @@ pub struct Call {
     pub app: Arc<App>,
     /// Who calls.
     pub caller: Caller,
+    /// Whether only the head of the answer is wanted.
+    pub is_head: bool,
     /// The request's headers.
     pub headers: Arc<HeaderMap>,
     /// The path's parameters.

@@ -198,14 +198,15 @@ async fn handle<'a, B: Stream>(
         idempotency: idempotency::of(asked, endpoint, &caller, &whole)?,
         operation: asked.operation,
         caller,
+        is_head: asked.method == Method::HEAD,
         query: asked.uri.query().unwrap_or_default().to_owned(),
         headers: asked.headers.clone(),
         parameters,
         client: asked.client,
         request_id: asked.request_id.clone(),
         pieces: Mutex::default(),
-    };
         named: trail.named.clone(),
+    };
     trail.admitted = true;
     if endpoint.takes_lines {
         handle_lines(endpoint, call, body).await
