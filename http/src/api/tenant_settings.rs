@@ -61,6 +61,16 @@ fn values(at: &str) -> Option<Vec<Value>> {
     }
 }
 
+/// What an object takes in and never shows.
+fn secrets(at: &str) -> impl Iterator<Item = &'static str> {
+    let secret = match at {
+        "oauth.*" => Some("clientSecret"),
+        "sms" => Some("secret"),
+        _ => None,
+    };
+    secret.into_iter()
+}
+
 fn fields(settings: &impl serde::Serialize) -> Map<String, Value> {
     match serde_json::to_value(settings) {
         Ok(Value::Object(fields)) => fields,
@@ -107,6 +117,10 @@ impl Shape {
             if !self.is_patch {
                 object = object.required(name);
             }
+        }
+        for name in secrets(at).filter(|_| self.is_patch) {
+            let secret = self.plain(Type::String).write_only(true);
+            object = object.property(name, secret);
         }
         object.build().into()
     }

@@ -24,7 +24,7 @@ use crate::endpoint::{Access, Endpoint, Limit, delete, get, post, put};
 use crate::error::{Code, Error};
 use crate::input::{Empty, Json};
 use crate::output::{Data, Done, DoneWith};
-use crate::{rules, text};
+use crate::{rules, shapes, text};
 
 /// The endpoints for the current user.
 pub fn endpoints() -> Vec<Endpoint> {
@@ -121,11 +121,11 @@ pub struct UpdateRequest {
     last_name: Option<Option<String>>,
     #[serde(deserialize_with = "rules::given")]
     #[garde(custom(rules::when_given(rules::phone_number)))]
-    #[schema(value_type = Option<String>, pattern = r"^\+[1-9][0-9]{6,14}$", example = "+9876543210")]
+    #[schema(schema_with = shapes::phone_number)]
     phone_number: Option<Option<String>>,
     #[serde(deserialize_with = "rules::given")]
     #[garde(custom(rules::when_given(rules::https_url)))]
-    #[schema(value_type = Option<String>, format = "uri", pattern = "^https://", max_length = 2048, example = "https://example.com/avatar.jpg")]
+    #[schema(schema_with = shapes::picture)]
     avatar: Option<Option<String>>,
     /// At most 16 KiB as JSON.
     #[serde(deserialize_with = "rules::given")]
