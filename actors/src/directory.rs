@@ -61,6 +61,8 @@ pub struct Options {
     pub fresh_for: Duration,
     /// How many access tokens are remembered as verified.
     pub verified_tokens: usize,
+    /// Where passwords are looked up among breached ones, without a slash at its end.
+    pub breaches: String,
     /// Whether calls to addresses that tenants choose may stay in the machine or its network.
     pub allow_private_addresses: bool,
     /// How many codes may be sent to one phone number.
@@ -108,6 +110,7 @@ impl Default for Options {
             live_sessions: 4_000,
             fresh_for: Duration::from_secs(600),
             verified_tokens: 20_000,
+            breaches: "https://api.pwnedpasswords.com/range".into(),
             allow_private_addresses: false,
             phone_allowance: Allowance { most: 5, window_ms: 3_600_000 },
             geoip: None,
@@ -138,6 +141,7 @@ pub(crate) struct Node {
     pub sessions_per_user: u32,
     pub signing_key_ttl: Duration,
     pub outbound: Arc<Outbound>,
+    pub breaches: String,
     pub phone_allowance: Allowance,
     pub places: Places,
     /// Turns for what reads a lot.
@@ -231,6 +235,7 @@ impl Directory {
             fresh_for: options.fresh_for,
             signing_key_ttl: options.signing_key_ttl,
             outbound,
+            breaches: options.breaches,
             phone_allowance: options.phone_allowance,
             places: Places::new(options.geoip),
             readings: Arc::new(Semaphore::new(READINGS)),

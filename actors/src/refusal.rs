@@ -94,6 +94,9 @@ pub enum Refusal {
     /// The password is too easily guessed.
     #[error("password does not meet the requirements")]
     WeakPassword(Vec<FieldError>),
+    /// The password is known from a breach.
+    #[error("password was breached")]
+    PasswordBreached(Vec<FieldError>),
     /// The address belongs to a user already.
     #[error("email already exists")]
     EmailAlreadyExists,

@@ -263,9 +263,6 @@ impl Settings {
         within("settings.lockout.window", self.lockout.window, 1, YEAR)?;
         within("settings.lockout.duration", self.lockout.duration, 1, YEAR)?;
         passkeys::check(&self.webauthn)?;
-        if self.passwords.breach_check {
-            return Err(Refusal::field("settings.passwords.breachCheck", "is not available yet"));
-        }
         if !self.allowed_origins.iter().all(|origin| is_origin(origin)) {
             let rule = "must be origins as browsers send them, such as https://app.example.com";
             return Err(Refusal::field("settings.allowedOrigins", rule));

@@ -55,8 +55,6 @@ fn values(at: &str) -> Option<Vec<Value>> {
         "tokens.signingAlgorithm" => {
             Some(["ES256", "EdDSA", "RS256", "HS256"].map(Value::from).into())
         }
-        // Switching it on is refused while there is nothing behind it.
-        "passwords.breachCheck" => Some(vec![false.into()]),
         _ => None,
     }
 }

@@ -40,6 +40,7 @@ pub fn endpoints() -> Vec<Endpoint> {
                 Code::InsufficientPermissions,
                 Code::TokenUsed,
                 Code::WeakPassword,
+                Code::PasswordBreached,
                 Code::AccountSuspended,
             ]),
     ]

@@ -32,6 +32,7 @@ pub fn endpoints() -> Vec<Endpoint> {
                 Code::InsufficientPermissions,
                 Code::EmailAlreadyExists,
                 Code::WeakPassword,
+                Code::PasswordBreached,
             ]),
     ]
 }

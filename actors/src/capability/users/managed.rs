@@ -201,8 +201,7 @@ impl TenantRef {
         rules: Rules,
     ) -> Result<Option<String>, Refusal> {
         let Some(password) = password else { return Ok(None) };
-        let hash = self.0.node.hashing.hash(password, move |password| rules.check(password));
-        hash.await.map(Some)
+        self.hash_of_new(password, rules).await.map(Some)
     }
 }
 

@@ -30,15 +30,17 @@ pub fn endpoints_for_administrators() -> Vec<Endpoint> {
     vec![
         get("/users", READ, Limit::Api, list)
             .describes("List or search users, in the order of their coming"),
-        post("/users", WRITE, Limit::Api, create)
-            .describes("Create a user")
-            .refuses(&[Code::EmailAlreadyExists, Code::WeakPassword]),
+        post("/users", WRITE, Limit::Api, create).describes("Create a user").refuses(&[
+            Code::EmailAlreadyExists,
+            Code::WeakPassword,
+            Code::PasswordBreached,
+        ]),
         post("/users/import", WRITE, Limit::Api, import::import)
             .describes("Import users with their password hashes, one JSON object a line"),
         get("/users/{userId}", READ, Limit::Api, show).describes("Get a user"),
         patch("/users/{userId}", WRITE, Limit::Api, amend)
             .describes("Change a user; another password ends all sessions")
-            .refuses(&[Code::EmailAlreadyExists, Code::WeakPassword]),
+            .refuses(&[Code::EmailAlreadyExists, Code::WeakPassword, Code::PasswordBreached]),
         delete("/users/{userId}", DELETE, Limit::Api, remove)
             .describes("Delete a user, and erase what is held on them"),
         post("/users/{userId}/suspend", WRITE, Limit::Api, suspend)

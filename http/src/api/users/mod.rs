@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use garde::Validate;
 use janua_actors::hashing::Plaintext;
-use janua_actors::refusal::Refusal;
+use janua_actors::refusal::{FieldError, Refusal};
 use janua_actors::session::Live;
 use janua_storage::capability::users::{self, Changes};
 use janua_storage::ids::UserId;
@@ -46,6 +46,7 @@ pub fn endpoints() -> Vec<Endpoint> {
                 Code::InvalidCredentials,
                 Code::AccountLocked,
                 Code::WeakPassword,
+                Code::PasswordBreached,
                 Code::ReauthenticationRequired,
             ]),
         get("/users/me/export", Access::Session, Limit::Api, export::export)
@@ -99,12 +100,15 @@ async fn change_password(
 /// The policy speaks of the password; in this body it is the new one.
 pub(super) fn about_the_new_one(refusal: Refusal) -> Refusal {
     match refusal {
-        Refusal::WeakPassword(mut fields) => {
-            fields.iter_mut().for_each(|error| error.field = "newPassword".into());
-            Refusal::WeakPassword(fields)
-        }
+        Refusal::WeakPassword(fields) => Refusal::WeakPassword(of_the_new_one(fields)),
+        Refusal::PasswordBreached(fields) => Refusal::PasswordBreached(of_the_new_one(fields)),
         other => other,
     }
+}
+
+fn of_the_new_one(mut fields: Vec<FieldError>) -> Vec<FieldError> {
+    fields.iter_mut().for_each(|error| error.field = "newPassword".into());
+    fields
 }
 
 /// Changes of a profile: what is absent stays, `null` clears, `metadata` is replaced.
