@@ -61,6 +61,8 @@ pub struct Options {
     pub fresh_for: Duration,
     /// How many access tokens are remembered as verified.
     pub verified_tokens: usize,
+    /// Where passwords are looked up among breached ones, without a slash at its end.
+    pub breaches: String,
     /// Whether calls to addresses that tenants choose may stay in the machine or its network.
     pub allow_private_addresses: bool,
     /// How many codes may be sent to one phone number.
@@ -108,6 +110,7 @@ impl Default for Options {
             live_sessions: 4_000,
             fresh_for: Duration::from_secs(600),
             verified_tokens: 20_000,
+            breaches: "https://api.pwnedpasswords.com/range".into(),
             allow_private_addresses: false,
             phone_allowance: Allowance { most: 5, window_ms: 3_600_000 },
             geoip: None,
@@ -138,6 +141,7 @@ pub(crate) struct Node {
     pub sessions_per_user: u32,
     pub signing_key_ttl: Duration,
     pub outbound: Arc<Outbound>,
+    pub breaches: String,
     pub phone_allowance: Allowance,
     pub places: Places,
     /// Turns for what reads a lot.
@@ -231,6 +235,7 @@ impl Directory {
             fresh_for: options.fresh_for,
             signing_key_ttl: options.signing_key_ttl,
             outbound,
+            breaches: options.breaches,
             phone_allowance: options.phone_allowance,
             places: Places::new(options.geoip),
             readings: Arc::new(Semaphore::new(READINGS)),
@@ -309,7 +314,7 @@ impl Directory {
 
     /// Lets go of a tenant that is gone.
     pub(crate) fn forget_tenant(&self, id: &TenantId, number: TenantNumber) {
-        self.0.numbers.remove(id);
+        self.forget_number(id, number);
         if let Some((_, tenant)) = self.0.tenants.remove(&number)
             && let Some(actor) = tenant.0.actor.read().as_ref()
         {
@@ -317,16 +322,29 @@ impl Directory {
         }
     }
 
+    fn forget_number(&self, id: &TenantId, number: TenantNumber) {
+        self.0.numbers.remove_if(id, |_, known| *known == number);
+    }
+
     /// The tenant with this public id.
     pub async fn tenant_by_id(&self, id: &TenantId) -> Result<Option<TenantRef>, Refusal> {
         let known = self.0.numbers.get(id).map(|number| *number);
         if let Some(number) = known {
-            return self.tenant(number).await;
+            match self.tenant(number).await {
+                // Another node may have erased the tenant, and given its id to one of another shard.
+                Ok(None) | Err(Refusal::Elsewhere(_)) => self.forget_number(id, number),
+                found => return found,
+            }
         }
         let number = self.of_cluster(|cluster| cluster.tenant_number(id)).await?;
         let Some(number) = number else { return Ok(None) };
-        self.0.numbers.insert(id.clone(), number);
-        self.tenant(number).await
+        let found = self.tenant(number).await?;
+        match &found {
+            Some(_) => drop(self.0.numbers.insert(id.clone(), number)),
+            // This node's replica may be behind: that there is none, the leader of shard 0 says.
+            None => drop(self.0.node.shards.of(TenantNumber::CLUSTER).read().await?),
+        }
+        Ok(found)
     }
 
     /// Who holds this access token, if its signature is good, its time is not over, and its session

@@ -2,6 +2,7 @@
 //! doors, and meet time and randomness in `clock` alone.
 
 pub mod backup;
+mod breaches;
 pub mod capability;
 pub mod clock;
 pub mod context;

@@ -1,5 +1,6 @@
 //! Refusals: why a request is not granted. Only the HTTP floor knows the status of each.
 
+use std::fmt;
 use std::time::Duration;
 
 use janua_storage::capability::limits::Level;
@@ -10,6 +11,7 @@ use janua_storage::ids::ShardId;
 use janua_storage::moment::Moment;
 
 use crate::tokens::VerifiedToken;
+
 /// When to ask again for a mail that the outbox has no room for.
 const OUTBOX_AGAIN: Duration = Duration::from_secs(60);
 
@@ -26,6 +28,35 @@ impl FieldError {
     /// `field` should be as `message` says.
     pub fn new(field: &str, message: impl Into<String>) -> Self {
         Self { field: field.into(), message: message.into() }
+    }
+
+    /// The field that is not of its type. serde's own text may quote the value, and the value may be
+    /// a secret, so only what was expected is kept of it.
+    pub fn of_type<E: fmt::Display>(error: &serde_path_to_error::Error<E>) -> Self {
+        let (path, text) = (error.path().to_string(), error.inner().to_string());
+        let text = text.split(" at line ").next().unwrap_or_default();
+        for (fault, message) in
+            [("missing field `", "is required"), ("duplicate field `", "must be sent once")]
+        {
+            let name = text.strip_prefix(fault).and_then(|rest| rest.strip_suffix('`'));
+            match name {
+                Some(name) if path == "." => return Self::new(name, message),
+                Some(name) => return Self::new(&format!("{path}.{name}"), message),
+                None => {}
+            }
+        }
+        let expected = text.rsplit_once(", expected ").map(|(_, expected)| expected);
+        let message = match expected {
+            _ if text.starts_with("unknown field ") => "is not known".into(),
+            Some(expected) if expected.starts_with("struct ") || expected == "a map" => {
+                "expected an object".into()
+            }
+            Some("u8" | "u16" | "u32" | "u64") => "expected a whole number".into(),
+            Some("a boolean") => "expected true or false".into(),
+            Some(expected) => format!("expected {expected}"),
+            None => "is not of the expected form".into(),
+        };
+        Self::new(if path == "." { "body" } else { &path }, message)
     }
 }
 
@@ -63,6 +94,9 @@ pub enum Refusal {
     /// The password is too easily guessed.
     #[error("password does not meet the requirements")]
     WeakPassword(Vec<FieldError>),
+    /// The password is known from a breach.
+    #[error("password was breached")]
+    PasswordBreached(Vec<FieldError>),
     /// The address belongs to a user already.
     #[error("email already exists")]
     EmailAlreadyExists,

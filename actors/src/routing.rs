@@ -10,15 +10,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use janua_storage::fault::Fault;
-use janua_storage::ids::{ShardId, TenantNumber};
+use janua_storage::ids::{ShardId, TenantId, TenantNumber};
+use janua_storage::secret::Secret;
 use janua_storage::view::View;
 use quick_cache::sync::Cache;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use crate::capability::api_keys::named_by;
 use crate::directory::{Directory, Node};
 use crate::gateway::Gateway;
 use crate::refusal::Refusal;
+use crate::settings::Settings;
 use crate::tenant::{Held, Shared};
 
 /// Where a shard is led.
@@ -152,6 +155,22 @@ impl Directory {
                 () = sleep(look) => {}
             }
         }
+    }
+
+    /// The settings of the tenant whose API key or else whose id this is, as this node's replicas have
+    /// them: perhaps older than what its leader knows.
+    pub fn followed_settings(
+        &self,
+        key: Option<&Secret>,
+        id: Option<&TenantId>,
+    ) -> Option<Arc<Settings>> {
+        let records = self.node().shards.of(TenantNumber::CLUSTER).follow().ok()?;
+        let cluster = View::new(&records, TenantNumber::CLUSTER);
+        let number = match key {
+            Some(key) => cluster.bootstrap_key(&key.hash()).ok()?.or_else(|| named_by(key)),
+            None => cluster.tenant_number(id?).ok()?,
+        };
+        Some(self.node().followed(number?)?.settings.clone())
     }
 
     /// Looks something up in the cluster's own records: a find in this node's replica stands, and

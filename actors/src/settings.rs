@@ -13,7 +13,7 @@ use url::Url;
 use crate::capability::passkeys;
 use crate::mail;
 use crate::redirect::is_listable;
-use crate::refusal::Refusal;
+use crate::refusal::{FieldError, Refusal};
 
 /// The longest that an access token may last, seconds.
 pub const LONGEST_ACCESS_TTL: u64 = 24 * 3600;
@@ -218,8 +218,7 @@ impl Settings {
         }
         let mut all = serde_json::to_value(self).unwrap_or_default();
         merge(&mut all, patch);
-        let settings: Self = serde_json::from_value(all)
-            .map_err(|error| Refusal::field("settings", error.to_string()))?;
+        let settings: Self = serde_path_to_error::deserialize(all).map_err(not_of_type)?;
         settings.check()?;
         Ok(settings)
     }
@@ -264,9 +263,6 @@ impl Settings {
         within("settings.lockout.window", self.lockout.window, 1, YEAR)?;
         within("settings.lockout.duration", self.lockout.duration, 1, YEAR)?;
         passkeys::check(&self.webauthn)?;
-        if self.passwords.breach_check {
-            return Err(Refusal::field("settings.passwords.breachCheck", "is not available yet"));
-        }
         if !self.allowed_origins.iter().all(|origin| is_origin(origin)) {
             let rule = "must be origins as browsers send them, such as https://app.example.com";
             return Err(Refusal::field("settings.allowedOrigins", rule));
@@ -297,6 +293,11 @@ impl Branding {
         }
         Ok(())
     }
+}
+
+fn not_of_type(error: serde_path_to_error::Error<serde_json::Error>) -> Refusal {
+    let FieldError { field, message } = FieldError::of_type(&error);
+    Refusal::field(&format!("settings.{field}"), message)
 }
 
 /// Whether a browser may send it as `Origin` (RFC 6454 §7.1).

@@ -11,7 +11,7 @@ use hyper::body::Body;
 use janua_actors::gateway::{Pieces, Source};
 use tokio::sync::mpsc;
 
-use crate::error::{Code, Error};
+use crate::error::{Code, Detail, Error};
 use crate::settings::Settings;
 
 /// How long a client may go on sending what is not read.
@@ -64,12 +64,15 @@ impl Fault {
     fn error(self, most: u64) -> Error {
         let (code, message) = match self {
             Self::TooLarge => {
-                (Code::PayloadTooLarge, format!("The body is larger than {most} bytes").into())
+                let message = format!("The body is larger than {most} bytes");
+                (Code::PayloadTooLarge, Cow::from(message))
             }
             Self::Late => {
                 (Code::RequestTimeout, "The body did not arrive in time; send it again".into())
             }
-            Self::Broken => (Code::ValidationError, Cow::from("The body broke off")),
+            Self::Broken => {
+                return Error::invalid(vec![Detail::new("body", "broke off")]).closing();
+            }
         };
         Error::new(code, message).closing()
     }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::header::USER_AGENT;
@@ -28,6 +28,8 @@ pub struct Call {
     pub app: Arc<App>,
     /// Who calls.
     pub caller: Caller,
+    /// Whether only the head of the answer is wanted.
+    pub is_head: bool,
     /// The request's headers.
     pub headers: Arc<HeaderMap>,
     /// The path's parameters.
@@ -44,6 +46,8 @@ pub struct Call {
     pub idempotency: Option<IdempotencyKey>,
     /// What tells it from every other request of the cluster, where there are several nodes.
     pub operation: Option<Operation>,
+    /// The tenant that it was found to name by a secret.
+    pub(crate) named: Arc<OnceLock<TenantRef>>,
 }
 
 impl Call {
@@ -85,7 +89,9 @@ impl Call {
         }
         let number = secret.tenant(purpose).ok_or_else(Error::invalid_token)?;
         let found = self.app.directory()?.tenant(number).await?;
-        found.ok_or_else(Error::invalid_token)
+        let found = found.ok_or_else(Error::invalid_token)?;
+        self.named.set(found.clone()).ok();
+        Ok(found)
     }
 
     /// The tenant of a request that a browser makes by itself, without headers that name it: `id`

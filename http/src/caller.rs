@@ -4,6 +4,8 @@
 //! configuration. Sources that disagree are an error: whichever of them a proxy or a log believes,
 //! it must be the one that we believe.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::AUTHORIZATION;
@@ -11,6 +13,7 @@ use http::{HeaderMap, HeaderName};
 use janua_actors::capability::api_keys::ApiKeyCaller;
 use janua_actors::directory;
 use janua_actors::refusal::Vouched;
+use janua_actors::settings::Settings;
 use janua_actors::tenant::TenantRef;
 use janua_storage::ids::{TenantId, TenantNumber};
 use janua_storage::secret::Secret;
@@ -143,6 +146,16 @@ fn known<T>(found: Result<Option<T>, Error>) -> Result<Option<T>, Route> {
     found.or_else(|error| error.route().map_or(Ok(None), Err))
 }
 
+/// The settings of the tenant that the headers name, as this node's replicas have them, whoever leads
+/// it.
+pub fn followed_settings(app: &App, headers: &HeaderMap) -> Option<Arc<Settings>> {
+    let claims = Claims::read(headers).ok()?;
+    let id = claims.tenant_of_token().or(claims.tenant);
+    let id = id.as_ref().or(app.settings.default_tenant.as_ref());
+    let key = claims.api_key.map(Secret::given);
+    app.directory().ok()?.followed_settings(key.as_ref(), id)
+}
+
 /// The access token that a request carries, unconfirmed.
 pub fn access_token(headers: &HeaderMap) -> Option<&str> {
     Claims::read(headers).ok()?.access_token()
@@ -166,11 +179,16 @@ async fn operator(app: &App, claims: &Claims<'_>, vouched: Vouched) -> Result<Ca
     Ok(caller)
 }
 
-/// The operator, acting for the tenant that the request names.
+/// The operator, acting for the tenant that the request names; a key names one and grants nothing.
 async fn for_a_tenant(app: &App, claims: &Claims<'_>, vouched: Vouched) -> Result<Caller, Error> {
     let mut caller = operator(app, claims, vouched).await?;
-    caller.tenant = tenant(app, claims, None).await?;
-    caller.named_tenant = claims.tenant.is_some();
+    let by_key = api_key(app, claims).await?.map(|caller| caller.tenant);
+    agree([by_key.as_ref().map(TenantRef::id), claims.tenant.as_ref(), None])?;
+    caller.named_tenant = by_key.is_some() || claims.tenant.is_some();
+    caller.tenant = match by_key {
+        Some(tenant) => Some(tenant),
+        None => tenant(app, claims, None).await?,
+    };
     Ok(caller)
 }
 

@@ -2,6 +2,8 @@
 //! travel in headers that a page must know to send, never in cookies, so what these rules guard is
 //! the reading of answers.
 
+mod judge;
+
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
@@ -9,6 +11,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
+pub(crate) use self::judge::{judge, judge_as_followed};
 use crate::output::Response;
 
 const REQUEST_HEADERS: &str = "authorization, content-type, idempotency-key, x-api-key, \
@@ -33,7 +36,8 @@ pub fn will_name_a_tenant(preflight: &HeaderMap) -> bool {
     let lines = preflight.get_all(ACCESS_CONTROL_REQUEST_HEADERS).iter();
     let names = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
     names.map(str::trim).any(|name| {
-        ["x-api-key", "x-tenant-id"].iter().any(|known| name.eq_ignore_ascii_case(known))
+        let known = ["authorization", "x-api-key", "x-tenant-id"];
+        known.iter().any(|known| name.eq_ignore_ascii_case(known))
     })
 }
 
@@ -65,6 +69,11 @@ pub fn admit(response: &mut HeaderMap, origin: &HeaderValue, allowed: &[String])
         response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     }
     response.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+}
+
+/// Lets any page read the response.
+pub fn admit_all(response: &mut HeaderMap) {
+    response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
 }
 
 /// Lets a page of `origin` send what it asks to send. Whether it may read the answer is said by that

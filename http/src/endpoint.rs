@@ -80,6 +80,8 @@ pub struct Endpoint {
     pub refusals: &'static [Code],
     /// What it sends outside the envelope.
     pub contents: Vec<Content>,
+    /// With which statuses it answers without a body.
+    pub wordless: Vec<StatusCode>,
     /// Whether and how it describes its body in OpenAPI.
     pub input: crate::input::Describe,
     /// The parameters that it reads from the query.
@@ -93,6 +95,8 @@ pub struct Endpoint {
     /// Whether making a request twice does what making it once does, so that no record is needed of
     /// its having been made.
     pub repeats_safely: bool,
+    /// Whether a secret in its body names the tenant.
+    pub names_its_tenant: bool,
     /// How that body must be written.
     pub media_type: &'static str,
     /// Whether it reads a body of lines, as it comes.
@@ -187,12 +191,14 @@ impl Endpoint {
             summary: "",
             refusals: &[],
             contents: Vec::new(),
+            wordless: Vec::new(),
             input: I::describe,
             query: I::query,
             output: O::describe,
             takes_body: I::TAKES_BODY,
             spends: false,
             repeats_safely: false,
+            names_its_tenant: false,
             media_type: I::MEDIA_TYPE,
             takes_lines: I::TAKES_LINES,
             metrics,
@@ -224,6 +230,12 @@ impl Endpoint {
         self
     }
 
+    /// Says that a secret in its body names the tenant.
+    pub fn names_its_tenant(mut self) -> Self {
+        self.names_its_tenant = true;
+        self
+    }
+
     /// Says what an answer outside the envelope holds, once for each status and media type.
     pub fn sends(
         mut self,
@@ -232,6 +244,12 @@ impl Endpoint {
         schema: fn(&mut Schemas) -> RefOr<Schema>,
     ) -> Self {
         self.contents.push(Content { status, media_type, schema });
+        self
+    }
+
+    /// Says that it may answer with this status and no body.
+    pub fn answers(mut self, status: StatusCode) -> Self {
+        self.wordless.push(status);
         self
     }
 

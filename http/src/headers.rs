@@ -4,7 +4,7 @@ use http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, Entry, REFERRER_POLICY,
     STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::limits::Shown;
 use crate::output::Response;
@@ -44,12 +44,16 @@ fn unless_set(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
     }
 }
 
-/// The answer to `HEAD`: what `GET` would say of itself, without saying it.
+/// The answer to `HEAD`: what `GET` would say of itself, without saying it. The length is left out
+/// where it is known only once all has been sent (RFC 9110 §8.6), and where nothing would be.
 pub fn without_body(response: Response) -> Response {
     use hyper::body::Body;
 
-    let length = response.body().size_hint().exact().unwrap_or_default();
+    let length = response.body().size_hint().exact();
+    let has_body = response.status() != StatusCode::NOT_MODIFIED;
     let mut response = response.map(|_| Default::default());
-    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    if let Some(length) = length.filter(|_| has_body) {
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
     response
 }

@@ -30,12 +30,14 @@ pub fn of(
     if !endpoint.changes() {
         return Ok(None);
     }
-    let given = asked.headers.get(HEADER).filter(|_| asked.method == Method::POST);
-    let (key, caller, kept) = match (given, asked.operation) {
+    let given = asked.headers.get_all(HEADER).iter();
+    let mut given = given.filter(|_| asked.method == Method::POST);
+    let (key, caller, kept) = match (given.next(), asked.operation) {
         (Some(key), _) => {
             let formed = |key: &&str| (1..=LONGEST).contains(&key.len());
-            let Some(key) = key.to_str().ok().filter(formed) else {
-                let message = "must be 1 to 255 visible ASCII characters";
+            let key = key.to_str().ok().filter(formed).filter(|_| given.next().is_none());
+            let Some(key) = key else {
+                let message = "must be sent once, as 1 to 255 visible ASCII characters";
                 return Err(Error::invalid(vec![Detail::new("Idempotency-Key", message)]));
             };
             (key.to_owned(), caller.name(), Kept::ForTheClient)

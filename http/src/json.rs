@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::marker::PhantomData;
 
+use janua_actors::refusal::FieldError;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -81,32 +82,14 @@ fn inspect(body: &[u8]) -> Result<(), Error> {
 }
 
 fn malformed(why: &str) -> Error {
+    let detail = Detail::new("body", format!("is not valid JSON: {why}"));
     Error::new(Code::ValidationError, format!("The body is not valid JSON: {why}"))
+        .with_details(vec![detail])
 }
 
-/// A type error, naming the field. serde's own text may quote the value, and the value may be a
-/// secret, so only what was expected is kept of it.
+/// A type error, naming the field.
 pub(crate) fn explain<E: fmt::Display>(error: serde_path_to_error::Error<E>) -> Error {
-    let path = error.path().to_string();
-    let text = error.inner().to_string();
-    let text = text.split(" at line ").next().unwrap_or_default();
-    if let Some(name) = text.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'))
-    {
-        let field = if path == "." { name.to_owned() } else { format!("{path}.{name}") };
-        return Error::invalid(vec![Detail::new(field, "is required")]);
-    }
-    let expected = text.rsplit_once(", expected ").map(|(_, expected)| expected);
-    let message = match expected {
-        Some(expected) if expected.starts_with("struct ") || expected == "a map" => {
-            "expected an object".into()
-        }
-        Some("u8" | "u16" | "u32" | "u64") => "expected a whole number".into(),
-        Some("a boolean") => "expected true or false".into(),
-        Some(expected) => format!("expected {expected}"),
-        None => "is not of the expected form".into(),
-    };
-    let field = if path == "." { "body".to_owned() } else { path };
-    Error::invalid(vec![Detail::new(field, message)])
+    Error::invalid(vec![FieldError::of_type(&error).into()])
 }
 
 #[derive(Clone, Copy)]

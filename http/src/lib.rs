@@ -36,5 +36,6 @@ pub mod router;
 mod rules;
 pub mod server;
 pub mod settings;
+mod shapes;
 pub mod stream;
 mod text;

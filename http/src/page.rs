@@ -12,10 +12,11 @@ const USUAL: u32 = 50;
 pub struct Page {
     /// At most so many; 50 when absent.
     #[garde(inner(range(min = 1, max = 100)))]
-    #[schema(minimum = 1, maximum = 100)]
+    #[schema(minimum = 1, maximum = 100, default = 50)]
     limit: Option<u32>,
     /// Behind so many.
     #[garde(skip)]
+    #[schema(minimum = 0, maximum = 4294967295_u32, default = 0, format = Int64)]
     offset: Option<u32>,
 }
 

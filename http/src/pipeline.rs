@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -50,6 +50,8 @@ pub(crate) struct Trail<'a> {
     /// Whether it has come as far as its handler.
     pub admitted: bool,
     pub tenant: Option<TenantRef>,
+    /// The tenant that its handler found named by a secret.
+    pub named: Arc<OnceLock<TenantRef>>,
 }
 
 impl Trail<'_> {
@@ -134,7 +136,7 @@ pub(crate) async fn attempt<'a, B: Stream>(
     trail: &mut Trail<'a>,
     deadline: Instant,
 ) -> Result<Response, Route> {
-    trail.tenant = None;
+    (trail.tenant, trail.named) = Default::default();
     let before = trail.admitted;
     let answered = guard(app, deadline, handle(app, asked, body, trail)).await;
     let mut response = match answered {
@@ -146,7 +148,7 @@ pub(crate) async fn attempt<'a, B: Stream>(
     };
     dress(app, asked, trail, &mut response);
     if cors::origin(&asked.headers).is_some() {
-        let admitted = admit(app, asked, trail.tenant.as_ref(), &mut response).await;
+        let admitted = cors::judge(app, asked, trail, &mut response).await;
         // What a handler has done is not done again for the sake of this.
         if let (Err(route), false) = (admitted, trail.admitted && !before) {
             return Err(route);
@@ -196,12 +198,14 @@ async fn handle<'a, B: Stream>(
         idempotency: idempotency::of(asked, endpoint, &caller, &whole)?,
         operation: asked.operation,
         caller,
+        is_head: asked.method == Method::HEAD,
         query: asked.uri.query().unwrap_or_default().to_owned(),
         headers: asked.headers.clone(),
         parameters,
         client: asked.client,
         request_id: asked.request_id.clone(),
         pieces: Mutex::default(),
+        named: trail.named.clone(),
     };
     trail.admitted = true;
     if endpoint.takes_lines {
@@ -324,42 +328,4 @@ fn finish(app: &App, asked: &Asked, response: &mut Response) {
     headers.insert(request_id::HEADER, asked.request_id.clone());
     headers::secure(headers, app.https);
     cors::vary(headers);
-}
-
-/// Lets a page read the answer if the tenant of the request says so, else the default one.
-///
-/// Decision: a browser asks beforehand (preflight) without the headers that name a tenant. Where the
-/// request to come may be any tenant's, because there is no default or because a header that names
-/// one is announced, the page may send it, and the answer is judged by the tenant that it then
-/// names. Nothing is lost by that: what a page sends carries no credential that it does not know.
-async fn admit(
-    app: &App,
-    asked: &Asked,
-    tenant: Option<&TenantRef>,
-    response: &mut Response,
-) -> Result<(), Route> {
-    let page = &asked.headers;
-    let Some(origin) = cors::origin(page) else { return Ok(()) };
-    let named;
-    let tenant = match tenant {
-        Some(tenant) => Some(tenant),
-        None => {
-            named = caller::named_tenant(app, page).await?;
-            named.as_ref()
-        }
-    };
-    let headers = response.headers_mut();
-    if let Some(tenant) = tenant
-        && let Ok(settings) = tenant.settings().await
-    {
-        cors::admit(headers, origin, &settings.allowed_origins);
-    }
-    let may_be_any_tenants = !caller::claims_a_tenant(page)
-        && (app.settings.default_tenant.is_none() || cors::will_name_a_tenant(page));
-    let is_preflight = cors::is_preflight(&asked.method, page);
-    if is_preflight && !cors::is_admitted(headers) && may_be_any_tenants {
-        cors::let_ask(headers, origin);
-    }
-    cors::strike_unadmitted(headers);
-    Ok(())
 }

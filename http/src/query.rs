@@ -1,5 +1,6 @@
 //! What a handler reads from the query of a request's address: a flat struct, declared and judged as
-//! a body's type is. A name that stands twice is refused, since two readers could take either.
+//! a body's type is. A parameter that stands twice is refused, since two readers could take either;
+//! what is no parameter is ignored, as unknown fields of a body are.
 
 use std::borrow::Cow;
 
@@ -14,7 +15,7 @@ use utoipa::openapi::schema::Object;
 use utoipa::openapi::{RefOr, Schema};
 
 use crate::call::Call;
-use crate::error::{Detail, Error};
+use crate::error::Error;
 use crate::input::{self, Input, Schemas};
 use crate::json;
 
@@ -46,17 +47,9 @@ where
 }
 
 fn decode<T: DeserializeOwned>(query: &str) -> Result<T, Error> {
-    let mut pairs: Vec<(Cow<'_, str>, Text<'_>)> = Vec::new();
-    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        if pairs.iter().any(|(known, _)| *known == name) {
-            return Err(Error::invalid(vec![Detail::new(name, "must be sent once")]));
-        }
-        if value.contains('\0') {
-            return Err(Error::invalid(vec![Detail::new(name, "must be plain text")]));
-        }
-        pairs.push((name, Text(value)));
-    }
-    let map = MapDeserializer::<_, ValueError>::new(pairs.into_iter());
+    let pairs = url::form_urlencoded::parse(query.as_bytes());
+    let pairs = pairs.map(|(name, value)| (name, Text(value)));
+    let map = MapDeserializer::<_, ValueError>::new(pairs);
     serde_path_to_error::deserialize(map).map_err(json::explain)
 }
 
@@ -86,7 +79,14 @@ impl<'de> Deserializer<'de> for Text<'de> {
     type Error = ValueError;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        if self.0.contains('\0') {
+            return Err(ValueError::invalid_value(Unexpected::Other("NUL"), &"plain text"));
+        }
         visitor.visit_string(self.0.into_owned())
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        visitor.visit_unit()
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
@@ -121,7 +121,7 @@ impl<'de> Deserializer<'de> for Text<'de> {
 
     serde::forward_to_deserialize_any! {
         i8 i16 i32 i128 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
-        tuple_struct map struct identifier ignored_any
+        tuple_struct map struct identifier
     }
 }
 
@@ -140,7 +140,8 @@ mod tests {
 
     #[test]
     fn each_field_reads_its_text() {
-        let read: Sample = decode("limit=5&emailVerified=true&search=a%20b%26c&other=1").unwrap();
+        let query = "limit=5&emailVerified=true&search=a%20b%26c&other=1&other=%00";
+        let read: Sample = decode(query).unwrap();
         let search = Some("a b&c".into());
         assert_eq!(read, Sample { limit: Some(5), email_verified: Some(true), search });
         let empty: Sample = decode("").unwrap();

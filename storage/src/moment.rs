@@ -9,6 +9,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
+/// The last moment of the year 9999, behind which RFC 3339 has no words (§5.6).
+const LAST_MS: u64 = 253_402_300_799_999;
+
 /// Unix milliseconds. Written as `2025-01-15T10:30:00Z`: whole seconds, UTC.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -40,17 +43,24 @@ pub struct InvalidMoment;
 impl FromStr for Moment {
     type Err = InvalidMoment;
 
+    /// What lies before 1970 is read as its beginning: nothing here is older.
     fn from_str(text: &str) -> Result<Self, InvalidMoment> {
+        // `time` takes whatever stands between date and time.
+        if !matches!(text.as_bytes().get(10), Some(b'T' | b't' | b' ')) {
+            return Err(InvalidMoment);
+        }
         let time = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| InvalidMoment)?;
         let ms = time.unix_timestamp_nanos() / 1_000_000;
-        u64::try_from(ms).map(Self).map_err(|_| InvalidMoment)
+        let ms = u64::try_from(ms.max(0)).map_err(|_| InvalidMoment)?;
+        if ms <= LAST_MS { Ok(Self(ms)) } else { Err(InvalidMoment) }
     }
 }
 
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let form = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z");
-        let seconds = i64::try_from(self.unix_seconds()).unwrap_or(i64::MAX);
+        let written = Self(self.0.min(LAST_MS));
+        let seconds = i64::try_from(written.unix_seconds()).unwrap_or_default();
         let text = OffsetDateTime::from_unix_timestamp(seconds)
             .ok()
             .and_then(|moment| moment.format(&form).ok())
@@ -69,5 +79,18 @@ mod tests {
         assert_eq!(Moment(0).to_string(), "1970-01-01T00:00:00Z");
         assert_eq!("2025-01-15T11:30:00.999+01:00".parse(), Ok(Moment(1_736_937_000_999)));
         assert_eq!("2025-01-15".parse::<Moment>(), Err(InvalidMoment));
+        assert_eq!("2025-01-15 10:30:00z".parse(), Ok(Moment(1_736_937_000_000)));
+        assert_eq!("2025-01-15x10:30:00Z".parse::<Moment>(), Err(InvalidMoment));
+    }
+
+    #[test]
+    fn time_begins_in_1970_and_ends_with_the_year_9999() {
+        assert_eq!("1969-12-31T23:59:59Z".parse(), Ok(Moment(0)));
+        assert_eq!("0000-01-01T00:00:00Z".parse(), Ok(Moment(0)));
+        let last = Moment(LAST_MS);
+        assert_eq!("9999-12-31T23:59:59.999Z".parse(), Ok(last));
+        assert_eq!("9999-12-31T23:59:59-01:00".parse::<Moment>(), Err(InvalidMoment));
+        assert_eq!(last.to_string(), "9999-12-31T23:59:59Z");
+        assert_eq!(Moment(u64::MAX).to_string(), last.to_string());
     }
 }

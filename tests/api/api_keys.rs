@@ -157,6 +157,53 @@ async fn a_key_does_what_its_scopes_say_and_grants_no_more() {
 }
 
 #[tokio::test]
+async fn a_key_that_may_do_more_is_out_of_reach() {
+    let node = Node::start().await;
+    let scoped = async |scopes: Value| {
+        let made = create(&node, json!({ "name": "s", "type": "secret", "scopes": scopes })).await;
+        (made.text_of("key"), format!("/api-keys/{}", made.text_of("id")))
+    };
+    let (narrow, _) = scoped(json!(["api_keys:*", "users:read"])).await;
+    for scopes in [json!(["*"]), json!(["users:read", "users:write"]), json!(["users:*"])] {
+        let (key, path) = scoped(scopes).await;
+        let rotate = format!("{path}/rotate");
+        for (method, path, body) in [
+            (Method::POST, &rotate, Value::Null),
+            (Method::PATCH, &path, json!({ "expiresAt": null })),
+            (Method::PATCH, &path, json!({ "scopes": ["users:read"] })),
+            (Method::DELETE, &path, Value::Null),
+        ] {
+            let refused = by_key(&node, &narrow, method, path, body).await;
+            refused.is_no(403, "insufficient_permissions");
+        }
+        by_key(&node, &key, Method::GET, "/users", Value::Null).await.is_yes(200);
+    }
+    let (_, path) = scoped(json!(["users:read"])).await;
+    let name = json!({ "name": "Reader" });
+    by_key(&node, &narrow, Method::PATCH, &path, name).await.is_yes(200);
+    let rotate = format!("{path}/rotate");
+    by_key(&node, &narrow, Method::POST, &rotate, Value::Null).await.is_yes(200);
+    by_key(&node, &narrow, Method::DELETE, &path, Value::Null).await.is_yes(200);
+}
+
+#[tokio::test]
+async fn the_last_moment_that_can_be_written_is_the_last_that_is_taken() {
+    let node = Node::start().await;
+    let expiring = |at: &str| json!({ "name": "s", "type": "publishable", "expiresAt": at });
+    let beyond = "9999-12-31T23:59:59-01:00";
+    create(&node, expiring(beyond)).await.is_no(400, "validation_error");
+    create(&node, expiring("2999-01-01x00:00:00Z")).await.is_no(400, "validation_error");
+    let made = create(&node, expiring("9999-12-31T23:59:59Z")).await.is_yes(201);
+    let path = format!("/api-keys/{}", made.text_of("id"));
+    let secret = node.keys().secret;
+    let changes = json!({ "expiresAt": beyond });
+    let refused = by_key(&node, &secret, Method::PATCH, &path, changes).await;
+    refused.is_no(400, "validation_error");
+    let list = by_key(&node, &secret, Method::GET, "/api-keys", Value::Null).await.is_yes(200);
+    assert_eq!(list.data()["apiKeys"][2]["expiresAt"], "9999-12-31T23:59:59Z");
+}
+
+#[tokio::test]
 async fn a_revoked_key_is_dead_when_that_is_answered() {
     let node = Node::start().await;
     let made = create(&node, json!({ "name": "s", "type": "secret", "scopes": ["*"] })).await;

@@ -48,6 +48,10 @@ async fn a_backup_is_a_stream_for_the_operator_alone() {
     assert_eq!(response.headers()["content-type"], "application/octet-stream");
     assert_eq!(response.headers()["cache-control"], "no-store");
     assert!(response.bytes().await.unwrap().starts_with(b"JANUABAK"));
+    let head = node.api.request(Method::HEAD, "/admin/backup").bearer_auth(node.keys().operator);
+    let head = head.send().await.unwrap();
+    assert_eq!(head.headers()["content-type"], "application/octet-stream");
+    assert!(!head.headers().contains_key("content-length"), "{:?}", head.headers());
     let by_key = node.api.request(Method::GET, "/admin/backup");
     let by_key = answer(by_key.header("X-API-Key", node.keys().secret)).await;
     by_key.is_no(403, "insufficient_permissions");

@@ -1,8 +1,11 @@
 //! Registration, login and the change of passwords.
 
+use janua_tests::breaches::{BREACHED, Breaches};
+use janua_tests::node::answer;
 use janua_tests::people::PASSWORD;
 use janua_tests::response::{has_exactly, unix_seconds};
 use janua_tests::{Node, Session};
+use reqwest::Method;
 use serde_json::json;
 
 #[tokio::test]
@@ -251,4 +254,44 @@ async fn a_stolen_session_does_not_help_to_guess_the_password() {
     change(body(&alice.password)).await.is_no(423, "account_locked");
     let delete = json!({ "password": alice.password, "confirmation": "DELETE" });
     alice.session.delete_with("/users/me", delete).await.is_no(423, "account_locked");
+}
+
+#[tokio::test]
+async fn a_breached_password_is_refused_where_the_tenant_asks_for_that() {
+    let breaches = Breaches::start().await;
+    let node = Node::with("passwords.breach_url", breaches.url()).start().await;
+    node.api.registration("bob@example.com", BREACHED).await.is_yes(201);
+    assert!(breaches.asked().is_empty(), "no tenant asks for it");
+    node.configure(json!({ "passwords": { "breachCheck": true } })).await;
+    let refused = node.api.registration("eve@example.com", BREACHED).await;
+    let refused = refused.is_no(422, "password_breached");
+    assert!(refused.fields_at_fault().contains("password"), "{}", refused.text);
+    let alice = node.register("alice").await;
+    let change = json!({ "currentPassword": alice.password, "newPassword": BREACHED });
+    let refused = alice.session.post("/users/me/change-password", change).await;
+    let refused = refused.is_no(422, "password_breached");
+    assert!(refused.fields_at_fault().contains("newPassword"), "{}", refused.text);
+    let create = node.server(Method::POST, "/users");
+    let create = create.json(&json!({ "email": "eve@example.com", "password": BREACHED }));
+    answer(create).await.is_no(422, "password_breached");
+    let amend = node.server(Method::PATCH, &format!("/users/{}", alice.id));
+    answer(amend.json(&json!({ "password": BREACHED }))).await.is_no(422, "password_breached");
+    node.api.post("/auth/password/forgot", json!({ "email": alice.email })).await.is_yes(200);
+    let token = node.mail_to(&alice.email).await.token();
+    let reset = json!({ "token": token, "newPassword": BREACHED });
+    node.api.post("/auth/password/reset", reset).await.is_no(422, "password_breached");
+    let told: std::collections::BTreeSet<_> = breaches.asked().into_iter().collect();
+    let told: Vec<_> = told.iter().map(String::as_str).collect();
+    assert_eq!(told, ["GET /range/97B71", "GET /range/A777B"], "five digits, and nothing else");
+    node.api.login("bob@example.com", BREACHED).await.is_yes(200);
+}
+
+#[tokio::test]
+async fn where_breaches_cannot_be_looked_up_nobody_is_refused_for_that() {
+    let breaches = Breaches::start().await;
+    let node = Node::with("passwords.breach_url", breaches.url()).start().await;
+    node.configure(json!({ "passwords": { "breachCheck": true } })).await;
+    drop(breaches);
+    node.api.registration("bob@example.com", BREACHED).await.is_yes(201);
+    assert!(node.log.text().contains("not looked up among breached ones"));
 }

@@ -47,6 +47,22 @@ async fn sources_that_disagree_are_refused() {
 }
 
 #[tokio::test]
+async fn an_operators_key_and_header_name_the_same_tenant() {
+    let node = Node::start().await;
+    let acme = make(&node, "acme").await.is_yes(201);
+    let key = acme.text_of("secretKey");
+    register_at(&node, &key, "alice@example.com").await.is_yes(201);
+    let users = || {
+        let request = node.api.request(Method::GET, "/users").header("X-API-Key", &key);
+        request.bearer_auth(node.keys().operator)
+    };
+    assert_eq!(answer(users()).await.is_yes(200).data()["totalCount"], 1, "those of acme");
+    answer(users().header("X-Tenant-ID", acme.text_of("id"))).await.is_yes(200);
+    let other = answer(users().header("X-Tenant-ID", "default")).await;
+    other.is_no(403, "tenant_mismatch");
+}
+
+#[tokio::test]
 async fn an_unknown_tenant_holds_nothing() {
     let node = Node::start().await;
     let alice = node.register("alice").await;
@@ -81,6 +97,63 @@ async fn settings_are_merged_shown_and_outlive_a_restart() {
     assert_eq!(shown.data()["settings"], changed.data()["settings"]);
     let back = configure(&node, json!({ "tokens": null })).await.is_yes(200);
     assert_eq!(back.data()["settings"]["tokens"]["accessTtl"], 3600);
+}
+
+#[tokio::test]
+async fn a_change_that_is_refused_changes_nothing_and_says_where() {
+    let node = Node::start().await;
+    let body = json!({ "name": "Other", "settings": { "tokens": { "accessTtl": "an hour" } } });
+    let refused = operator(&node, Method::PATCH, "/admin/tenants/default", body).await;
+    let refused = refused.is_no(400, "validation_error");
+    let details = json!([{
+        "field": "settings.tokens.accessTtl",
+        "message": "expected a whole number"
+    }]);
+    assert_eq!(refused.body["error"]["details"], details);
+    let shown = operator(&node, Method::GET, "/admin/tenants/default", json!({})).await;
+    assert_eq!(shown.is_yes(200).data()["name"], "Default");
+}
+
+#[tokio::test]
+async fn a_new_tenants_settings_are_a_merge_patch_too() {
+    let node = Node::start().await;
+    let create = async |slug: &str, settings: Value| {
+        let body = json!({ "slug": slug, "settings": settings });
+        operator(&node, Method::POST, "/admin/tenants", body).await
+    };
+    let patch = json!({ "tokens": { "accessTtl": 60, "sessionTtl": null }, "sms": null });
+    let made = create("acme", patch).await.is_yes(201);
+    let tokens = &made.data()["settings"]["tokens"];
+    assert_eq!((&tokens["accessTtl"], &tokens["sessionTtl"]), (&json!(60), &json!(604_800)));
+    let path = format!("/admin/tenants/{}", made.text_of("id"));
+    let shown = operator(&node, Method::GET, &path, json!({})).await.is_yes(200);
+    assert_eq!(shown.data()["settings"], made.data()["settings"]);
+    let private = json!({ "sms": { "webhookUrl": "https://127.0.0.1/sms" } });
+    let refused = create("other", private).await.is_no(400, "validation_error");
+    assert_eq!(refused.body["error"]["details"][0]["field"], "settings.sms.webhookUrl");
+    create("other", json!({})).await.is_yes(201);
+}
+
+#[tokio::test]
+async fn an_id_is_given_once_whatever_the_slug() {
+    let node = Node::start().await;
+    let answers = janua_tests::at_once(8, |number| {
+        let (api, token) = (node.api.over_new_connections(), node.keys().operator);
+        async move {
+            let request = api.request(Method::POST, "/admin/tenants").bearer_auth(token);
+            answer(request.json(&json!({ "id": "acme", "slug": format!("acme-{number}") }))).await
+        }
+    });
+    let (made, refused): (Vec<_>, Vec<_>) =
+        answers.await.into_iter().partition(|answer| answer.status == 201);
+    assert_eq!(made.len(), 1);
+    for answer in refused {
+        answer.is_no(409, "slug_taken");
+    }
+    let key = made[0].text_of("publishableKey");
+    register_at(&node, &key, "alice@example.com").await.is_yes(201);
+    let list = operator(&node, Method::GET, "/admin/tenants", json!({})).await.is_yes(200);
+    assert_eq!(list.data()["totalCount"], 2);
 }
 
 #[tokio::test]

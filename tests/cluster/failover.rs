@@ -1,7 +1,10 @@
 //! Nodes fail; the others go on, and lose nothing.
 
-use janua_tests::cluster::{Cluster, is_ready};
+use janua_tests::cluster::{Cluster, OPERATOR_TOKEN, is_ready};
+use janua_tests::node::answer;
 use janua_tests::wait;
+use reqwest::Method;
+use serde_json::json;
 
 #[tokio::test]
 async fn a_killed_leader_is_followed_by_another_and_comes_back() {
@@ -54,6 +57,36 @@ async fn without_a_quorum_nothing_is_answered_as_if_there_were_one() {
     assert_eq!(alice.session.at(cluster.node(1)).me().await.status, 503);
     cluster.node(2).restart().await;
     alice.session.at(cluster.node(1)).comes_back().await;
+}
+
+#[tokio::test]
+async fn a_page_can_read_that_the_service_is_unavailable() {
+    let short = [("http.request_timeout", "2s"), ("http.body_timeout", "1s")];
+    let cluster = Cluster::with(3, &short).await;
+    let page = "https://app.example.com";
+    let settings = json!({ "settings": { "allowedOrigins": [page] } });
+    let patch = cluster.node(1).api.request(Method::PATCH, "/admin/tenants/default");
+    answer(patch.bearer_auth(OPERATOR_TOKEN).json(&settings)).await.is_yes(200);
+    let leader = cluster.leader_of_the_default_tenant().await;
+    let follower = cluster.another_than(&[leader]);
+    let asks =
+        |origin: &str| follower.api.request(Method::GET, "/passkeys").header("Origin", origin);
+    let allowed = "access-control-allow-origin";
+    wait::until("the page may read there", async || {
+        (answer(asks(page)).await.header(allowed) == page).then_some(())
+    })
+    .await;
+    for node in cluster.nodes().iter().filter(|node| !std::ptr::eq(*node, follower)) {
+        node.kill_9();
+    }
+    wait::until("it says that it is not ready", async || {
+        (!is_ready(&follower.api).await).then_some(())
+    })
+    .await;
+    let unavailable = answer(asks(page)).await;
+    assert_eq!((unavailable.status, unavailable.header(allowed)), (503, page));
+    let foreign = answer(asks("https://evil.example")).await;
+    assert_eq!((foreign.status, foreign.header(allowed)), (503, ""));
 }
 
 #[tokio::test]

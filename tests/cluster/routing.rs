@@ -74,6 +74,25 @@ async fn the_operator_is_served_by_every_node() {
 }
 
 #[tokio::test]
+async fn an_id_that_is_given_again_leads_to_its_new_tenant_at_every_node() {
+    let cluster = Cluster::of(3).await;
+    for round in 0..3 {
+        let create = cluster.node(1).api.request(Method::POST, "/admin/tenants");
+        let body = json!({ "id": "acme", "slug": format!("acme-{round}") });
+        answer(create.bearer_auth(OPERATOR_TOKEN).json(&body)).await.is_yes(201);
+        for number in EVERY {
+            let api = &cluster.node(number).api;
+            let register = api.request(Method::POST, "/auth/register");
+            let email = format!("user-{number}@example.com");
+            let body = json!({ "email": email, "password": PASSWORD });
+            answer(register.header("X-Tenant-ID", "acme").json(&body)).await.is_yes(201);
+        }
+        let deleted = operator(cluster.node(2), Method::DELETE, "/admin/tenants/acme").await;
+        deleted.is_yes(200);
+    }
+}
+
+#[tokio::test]
 async fn what_needs_no_tenant_is_answered_where_it_is_asked() {
     let cluster = Cluster::of(3).await;
     for number in EVERY {

@@ -1,5 +1,7 @@
 //! Who gets in, walked over the list of endpoints: a new one is covered by being declared.
 
+use std::collections::BTreeMap;
+
 use janua_actors::permissions::CATALOGUE;
 use janua_http::endpoint::{Access, Endpoint};
 use janua_tests::node::answer;
@@ -102,6 +104,24 @@ async fn a_permission_is_held_by_a_secret_key_and_by_no_publishable_one() {
             answer.is_no(404, "resource_not_found");
         }
     }
+}
+
+#[tokio::test]
+async fn a_key_with_every_other_scope_is_not_let_in() {
+    let node = Node::start().await;
+    let mut keys = BTreeMap::new();
+    for endpoint in janua_http::api::endpoints() {
+        let Access::Permission(permission) = endpoint.access else { continue };
+        if !keys.contains_key(permission) {
+            let scopes: Vec<_> = CATALOGUE.iter().filter(|known| **known != permission).collect();
+            let body = json!({ "name": "Other", "type": "secret", "scopes": scopes });
+            let made = answer(node.server(Method::POST, "/api-keys").json(&body)).await;
+            keys.insert(permission, made.is_yes(201).text_of("key"));
+        }
+        let refused = call_with_key(&node, &endpoint, &keys[permission]).await;
+        refused.is_no(403, "insufficient_permissions");
+    }
+    assert!(keys.len() >= 5, "{:?}", keys.keys());
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use janua_http::error::Code;
+use janua_tests::breaches::{BREACHED, Breaches};
 use janua_tests::browser::{location, parameter};
 use janua_tests::issuer::Issuer;
 use janua_tests::node::answer;
@@ -25,6 +26,7 @@ async fn every_documented_error_can_be_met_with_its_status() {
         of_sessions().await,
         of_second_factors().await,
         of_providers().await,
+        of_breaches().await,
         of_overload().await,
     ];
     let met: BTreeSet<(u16, String)> = met.into_iter().flatten().collect();
@@ -123,6 +125,13 @@ async fn of_second_factors() -> Vec<(u16, String)> {
         met(node.api.shows_code(&token, &app.wrong_code()).await),
         met(stale.post("/auth/passkeys/register/begin", json!({})).await),
     ]
+}
+
+async fn of_breaches() -> Vec<(u16, String)> {
+    let breaches = Breaches::start().await;
+    let node = Node::with("passwords.breach_url", breaches.url()).start().await;
+    node.configure(json!({ "passwords": { "breachCheck": true } })).await;
+    vec![met(node.api.registration("eve@example.com", BREACHED).await)]
 }
 
 /// A refresh token that has been followed by two others.

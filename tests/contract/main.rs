@@ -6,3 +6,4 @@ mod documents;
 mod errors;
 mod layout;
 mod reference;
+mod tenants;

@@ -67,6 +67,7 @@ const SERVED: &[(&str, &str)] = &[
     ("GET", "/metrics"),
     ("GET", "/openapi.json"),
     ("GET", "/openapi.yaml"),
+    ("GET", "/postman/collection.json"),
     ("GET", "/docs"),
     ("GET", "/docs/{file}"),
     ("GET", "/admin/tenants"),

@@ -14,6 +14,7 @@
 pub mod at_once;
 pub mod audit;
 pub mod authenticator;
+pub mod breaches;
 pub mod browser;
 pub mod chance;
 pub mod chromium;

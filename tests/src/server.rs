@@ -24,7 +24,7 @@ pub struct Asked {
     pub body: String,
 }
 
-/// Status and JSON.
+/// Status and JSON; a text is sent as it is.
 pub type Answer = (u16, Value);
 
 /// A running server; ended when dropped.
@@ -80,7 +80,8 @@ async fn read(request: Request<Incoming>) -> Asked {
 }
 
 fn respond((status, json): Answer) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(json.to_string()));
+    let text = json.as_str().map_or_else(|| json.to_string(), str::to_owned);
+    let mut response = Response::new(Full::from(text));
     *response.status_mut() = StatusCode::from_u16(status).expect("a status");
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

@@ -39,10 +39,7 @@ pub struct ApiKeyCaller {
 impl Directory {
     /// Whose API key this is; `None` when it is nobody's, or has expired.
     pub async fn api_key(&self, secret: &Secret) -> Result<Option<ApiKeyCaller>, Refusal> {
-        let named = [Purpose::PublishableKey, Purpose::SecretKey]
-            .into_iter()
-            .find_map(|purpose| secret.tenant(purpose));
-        let named_elsewhere = match named {
+        let named_elsewhere = match named_by(secret) {
             Some(number) => match self.api_key_of(number, secret).await {
                 Ok(Some(found)) => return Ok(Some(found)),
                 Ok(None) => None,
@@ -100,6 +97,12 @@ impl ApiKeyCaller {
     pub fn may(&self, permission: &str) -> bool {
         allows(&self.key, permission)
     }
+}
+
+/// The tenant that a key names. Those of the configuration name none.
+pub(crate) fn named_by(secret: &Secret) -> Option<TenantNumber> {
+    let purposes = [Purpose::PublishableKey, Purpose::SecretKey];
+    purposes.into_iter().find_map(|purpose| secret.tenant(purpose))
 }
 
 /// Whether a key's scopes cover a permission.

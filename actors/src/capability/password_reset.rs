@@ -60,7 +60,7 @@ impl TenantRef {
         };
         let user = self.owner_of(token).await?;
         let rules = Rules::of_user(&self.settings().await?.passwords, &user);
-        let password = self.0.node.hashing.hash(new, move |password| rules.check(password)).await?;
+        let password = self.hash_of_new(new, rules).await?;
         let complete = Complete { token: token.hash(), password };
         let command = password_reset::Command::Complete(Box::new(complete));
         let ticket = self.ticket(&first, None).await?;

@@ -161,7 +161,7 @@ impl TenantRef {
         };
         let confirmed = self.confirm(context, caller, current).await?;
         let rules = Rules::of_user(&self.settings().await?.passwords, &caller.live.user);
-        let password = self.0.node.hashing.hash(new, move |password| rules.check(password)).await?;
+        let password = self.hash_of_new(new, rules).await?;
         let set = Set {
             user: caller.user(),
             session: caller.session(),
@@ -173,6 +173,21 @@ impl TenantRef {
         let ticket = self.ticket(&first, None).await?;
         let answer = self.propose(context.origin(), ticket, command).await?;
         count(&answer.reply)
+    }
+
+    /// The hash of a password to be, if it will do.
+    pub(crate) async fn hash_of_new(
+        &self,
+        password: Plaintext,
+        rules: Rules,
+    ) -> Result<String, Refusal> {
+        let node = &self.0.node;
+        let looked_up = rules.breach_check.then(|| password.clone());
+        let hash = node.hashing.hash(password, move |password| rules.check(password)).await?;
+        match looked_up {
+            Some(password) if node.is_breached(&password).await => Err(breached()),
+            _ => Ok(hash),
+        }
     }
 }
 
@@ -190,6 +205,7 @@ pub(crate) struct Rules {
     email: String,
     local_part: String,
     names: Vec<String>,
+    breach_check: bool,
 }
 
 impl Rules {
@@ -211,6 +227,7 @@ impl Rules {
             email: email.to_lowercase(),
             local_part: normal(&local_part),
             names: names.into_iter().flatten().map(|name| normal(name)).collect(),
+            breach_check: settings.breach_check,
         }
     }
 
@@ -246,6 +263,11 @@ fn normal(text: &str) -> String {
 
 fn weak(message: impl Into<String>) -> Refusal {
     Refusal::WeakPassword(vec![FieldError::new("password", message)])
+}
+
+fn breached() -> Refusal {
+    let message = "is known from a breach of another service";
+    Refusal::PasswordBreached(vec![FieldError::new("password", message)])
 }
 
 fn is_common(estimate: &zxcvbn::Entropy) -> bool {

@@ -154,6 +154,25 @@ impl Directory {
     }
 }
 
+impl Node {
+    /// What a tenant's changes make of the deployment's settings, if that is right.
+    fn settled(&self, changes: &Value) -> Result<Settings, Refusal> {
+        let settings = self.defaults.merged(changes)?;
+        self.check_addresses(&settings)?;
+        Ok(settings)
+    }
+
+    /// Addresses that this node would call.
+    fn check_addresses(&self, settings: &Settings) -> Result<(), Refusal> {
+        let url = &settings.sms.webhook_url;
+        if url.is_empty() {
+            return Ok(());
+        }
+        let checked = self.outbound.check(url);
+        checked.map(drop).map_err(|why| Refusal::field("settings.sms.webhookUrl", why))
+    }
+}
+
 /// A key that a tenant begins with.
 fn api_key_record(node: &Node, secret: &Secret, kind: ApiKeyKind) -> ApiKey {
     let (ms, random) = node.clock.id_bits();
@@ -205,10 +224,9 @@ impl TenantRef {
             let mut changes: Value =
                 serde_json::from_str(&held.tenant.settings).unwrap_or_default();
             merge(&mut changes, &seal_settings(&held.key, &*self.0.node.clock, patch)?);
-            let changes = changes.to_string();
-            let settings = self.0.node.defaults.with(&changes)?;
-            self.check_addresses(&settings)?;
-            let configure = Configure { revision: held.tenant.revision, settings: changes };
+            self.0.node.settled(&changes)?;
+            let (revision, changes) = (held.tenant.revision, changes.to_string());
+            let configure = Configure { revision, settings: changes };
             let command = Command::Tenants(tenants::Command::Configure(configure));
             match self.0.write(context.origin(), ticket.clone(), command).await? {
                 Ok(_) => return self.configured(context).await,
@@ -225,16 +243,6 @@ impl TenantRef {
     async fn configured(&self, context: &Context) -> Result<Settings, Refusal> {
         self.renew_signing_key(context.origin()).await?;
         Ok(Settings::clone(&*self.settings().await?))
-    }
-
-    /// Addresses that this node would call.
-    fn check_addresses(&self, settings: &Settings) -> Result<(), Refusal> {
-        let url = &settings.sms.webhook_url;
-        if url.is_empty() {
-            return Ok(());
-        }
-        let checked = self.0.node.outbound.check(url);
-        checked.map(drop).map_err(|why| Refusal::field("settings.sms.webhookUrl", why))
     }
 
     /// A secret among the settings, opened.

@@ -27,6 +27,33 @@ fn secrets_are_sealed_and_never_shown() {
 }
 
 #[test]
+fn the_setting_at_fault_is_named_and_its_value_is_not() {
+    for (patch, field, message) in [
+        (json!({ "colour": "red" }), "settings.colour", "is not known"),
+        (json!({ "sms": { "colour": 5150 } }), "settings.sms.colour", "is not known"),
+        (json!({ "sms": { "secret": 5150 } }), "settings.sms.secret", "expected a string"),
+        (
+            json!({ "tokens": { "accessTtl": "5150" } }),
+            "settings.tokens.accessTtl",
+            "expected a whole number",
+        ),
+        (
+            json!({ "oauth": { "google": { "enabled": 5150 } } }),
+            "settings.oauth.google.enabled",
+            "expected true or false",
+        ),
+        (
+            json!({ "registration": "5150" }),
+            "settings.registration",
+            "expected one of `open`, `invite`, `closed`",
+        ),
+    ] {
+        let refused = Settings::default().merged(&patch);
+        assert_eq!(refused, Err(Refusal::field(field, message)), "{patch}");
+    }
+}
+
+#[test]
 fn unknown_keys_and_wrong_values_are_refused() {
     for patch in [
         json!({ "colour": "red" }),

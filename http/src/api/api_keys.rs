@@ -16,7 +16,7 @@ use crate::limits::rate::Rate;
 use crate::output::{Created, Data, Done};
 use crate::page::Page;
 use crate::query::Query;
-use crate::{rules, text};
+use crate::{rules, shapes, text};
 
 const READ: Access = Access::Permission("api_keys:read");
 const WRITE: Access = Access::Permission("api_keys:write");
@@ -87,13 +87,14 @@ async fn update(call: Call, Json(body): Json<UpdateApiKeyRequest>) -> Result<Dat
 }
 
 async fn revoke(call: Call, _: Empty) -> Result<Done, Error> {
-    call.tenant()?.revoke_api_key(&call.context(), call.parameter("keyId")?).await?;
+    let id = call.parameter("keyId")?;
+    call.tenant()?.revoke_api_key(&call.context(), &held(&call), id).await?;
     Ok(Done("API key revoked successfully"))
 }
 
 async fn rotate(call: Call, _: Empty) -> Result<Data<NewKey>, Error> {
     let id = call.parameter("keyId")?;
-    Ok(Data(call.tenant()?.rotate_api_key(&call.context(), id).await?.into()))
+    Ok(Data(call.tenant()?.rotate_api_key(&call.context(), &held(&call), id).await?.into()))
 }
 
 /// The scopes that the caller can pass on.
@@ -150,13 +151,14 @@ pub struct CreateApiKeyRequest {
     /// Permissions; of a secret key alone.
     #[garde(length(max = 100))]
     #[serde(default)]
-    #[schema(max_items = 100)]
+    #[schema(schema_with = shapes::scopes)]
     scopes: Vec<String>,
     #[garde(skip)]
     #[schema(format = DateTime)]
     expires_at: Option<String>,
     /// Its own limit instead of the tenant's: "N/second", "N/min", "N/hour", "N/day"; "0" for none.
     #[garde(custom(rules::when_present(rate)))]
+    #[schema(schema_with = shapes::rate)]
     rate_limit: Option<String>,
 }
 
@@ -168,7 +170,7 @@ pub struct UpdateApiKeyRequest {
     #[schema(min_length = 1, max_length = 100, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
     name: Option<String>,
     #[garde(length(max = 100))]
-    #[schema(max_items = 100)]
+    #[schema(schema_with = shapes::scopes_or_null)]
     scopes: Option<Vec<String>>,
     #[serde(deserialize_with = "rules::given")]
     #[garde(skip)]
@@ -176,7 +178,7 @@ pub struct UpdateApiKeyRequest {
     expires_at: Option<Option<String>>,
     #[serde(deserialize_with = "rules::given")]
     #[garde(custom(rules::when_given(rate)))]
-    #[schema(value_type = Option<String>)]
+    #[schema(schema_with = shapes::rate)]
     rate_limit: Option<Option<String>>,
 }
 

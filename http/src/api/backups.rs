@@ -6,6 +6,7 @@ use futures::stream;
 use garde::Validate;
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, StatusCode};
+use janua_actors::refusal::Refusal;
 use janua_storage::backup::recovery_key::RecoveryPublicKey;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -70,18 +71,27 @@ impl From<Option<RecoveryPublicKey>> for RecoveryKey {
 }
 
 async fn back_up(call: Call, _: Empty) -> Result<Raw, Error> {
-    let (archive, key) = call.app.directory()?.back_up().await?;
+    let directory = call.app.directory()?;
+    if call.is_head {
+        let key = directory.recovery_key().await?.ok_or(Refusal::RecoveryKey)?;
+        return Ok(backup(Body::stream(stream::empty()), key));
+    }
+    let (archive, key) = directory.back_up().await?;
     let pieces = stream::unfold(archive, |mut archive| async move {
         let piece = archive.next().await?;
         Some((piece.map(Bytes::from).map_err(Broken::from), archive))
     });
-    let mut response = Response::new(Body::stream(pieces));
+    Ok(backup(Body::stream(pieces), key))
+}
+
+fn backup(body: Body, key: RecoveryPublicKey) -> Raw {
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     if let Ok(fingerprint) = HeaderValue::from_str(&key.fingerprint()) {
         headers.insert(RECOVERY_KEY, fingerprint);
     }
-    Ok(Raw(response))
+    Raw(response)
 }
 
 async fn show(call: Call, _: Empty) -> Result<Data<RecoveryKey>, Error> {

@@ -1,6 +1,7 @@
 //! The cluster, for its operator: its nodes, and who leads and holds which shard.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::time::Duration;
 
 use janua_storage::capability::cluster::{Node, NodeState};
@@ -122,8 +123,8 @@ pub enum ClusterRole {
 }
 
 async fn show(call: Call, _: Empty) -> Result<Data<Cluster>, Error> {
-    let status = call.app.membership()?.status().await;
-    Ok(Data(Cluster::of(&status.map_err(|_| Error::internal())?)))
+    let status = call.app.membership()?.status().await.map_err(undecided)?;
+    Ok(Data(Cluster::of(&status)))
 }
 
 async fn remove(call: Call, _: Empty) -> Result<Done, Error> {
@@ -135,17 +136,19 @@ async fn remove(call: Call, _: Empty) -> Result<Done, Error> {
         Ok(Err(_)) => {
             Err(Error::invalid(vec![Detail::new("id", "must not be the last node, which stays")]))
         }
-        Err(undecided) => {
-            tracing::warn!(node = id, %undecided, "a node was not told to leave");
-            Err(Error::unavailable("The cluster cannot decide now; try again shortly", ONE_SECOND))
-        }
+        Err(why) => Err(undecided(why)),
     }
 }
 
 async fn rebalance(call: Call, _: Empty) -> Result<Done, Error> {
-    let asked = call.app.membership()?.rebalance().await;
-    asked.map_err(|_| Error::internal())?;
+    call.app.membership()?.rebalance().await.map_err(undecided)?;
     Ok(Done("The leaders are being put in their places"))
+}
+
+/// The cluster's own records cannot be had, or nobody is there to write them.
+fn undecided(why: impl Display) -> Error {
+    tracing::warn!(%why, "the cluster cannot tell or decide");
+    Error::unavailable("The cluster cannot tell or decide now; try again shortly", ONE_SECOND)
 }
 
 impl Cluster {

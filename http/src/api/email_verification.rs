@@ -23,6 +23,7 @@ pub fn endpoints() -> Vec<Endpoint> {
             .refuses(&[Code::TokenUsed]),
         post("/auth/verify-email", Access::Public, Limit::Authentication, confirm_unsigned)
             .describes("Verify an address with the token of a mail, without being signed in")
+            .names_its_tenant()
             .refuses(&[Code::TokenUsed]),
     ]
 }

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use garde::Validate;
+use http::StatusCode;
 use janua_actors::capability::magic_links::{Followed, LinkRequest, TTL_SECONDS, USUAL_TTL};
 use janua_actors::capability::mfa::Entered;
 use janua_actors::mail::Onward;
@@ -38,9 +39,11 @@ pub fn endpoints() -> Vec<Endpoint> {
                 "Spend a link: for a session or, with redirect_uri, for a redirect with a code",
             )
             .spends()
+            .answers(StatusCode::FOUND)
             .refuses(refusals),
         post("/auth/magic-link/verify", Access::Public, Limit::Authentication, open)
             .describes("Spend a link: for a session, or for the page that its login goes on at")
+            .names_its_tenant()
             .refuses(refusals),
     ]
 }
@@ -232,7 +235,7 @@ impl Output for Verified {
         }
     }
 
-    fn describe(schemas: &mut Schemas) -> (http::StatusCode, utoipa::openapi::Response) {
+    fn describe(schemas: &mut Schemas) -> (StatusCode, utoipa::openapi::Response) {
         Data::<LinkLogIn>::describe(schemas)
     }
 }

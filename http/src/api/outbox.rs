@@ -34,13 +34,15 @@ pub fn endpoints() -> Vec<Endpoint> {
 pub struct OutboxQuery {
     /// Of this tenant alone.
     #[garde(skip)]
+    #[schema(pattern = "^[a-z0-9_-]{1,64}$")]
     tenant_id: Option<String>,
     /// How many; 50 unless given.
     #[garde(inner(range(min = 1, max = 100)))]
-    #[schema(minimum = 1, maximum = 100)]
+    #[schema(minimum = 1, maximum = 100, default = 50)]
     limit: Option<u32>,
     /// How many to leave out.
     #[garde(skip)]
+    #[schema(minimum = 0, maximum = 4294967295_u32, default = 0, format = Int64)]
     offset: Option<u32>,
 }
 

@@ -24,7 +24,13 @@ pub fn endpoints() -> Vec<Endpoint> {
         ),
         post("/auth/password/reset", Access::Public, Limit::Authentication, reset)
             .describes("Set a new password with the token of a mail; every session ends")
-            .refuses(&[Code::TokenUsed, Code::WeakPassword, Code::AccountSuspended]),
+            .names_its_tenant()
+            .refuses(&[
+                Code::TokenUsed,
+                Code::WeakPassword,
+                Code::PasswordBreached,
+                Code::AccountSuspended,
+            ]),
     ]
 }
 

@@ -29,6 +29,7 @@ pub fn endpoints() -> Vec<Endpoint> {
             .refuses(&[
                 Code::EmailAlreadyExists,
                 Code::WeakPassword,
+                Code::PasswordBreached,
                 Code::InsufficientPermissions,
             ]),
         post("/auth/login", Access::Public, Limit::Authentication, log_in)

@@ -37,17 +37,25 @@ pub fn endpoints() -> Vec<Endpoint> {
             .sends(StatusCode::OK, "text/plain", text),
         get("/openapi.json", Access::Service, Limit::Free, openapi_json)
             .describes("This API as OpenAPI, in JSON")
-            .sends(StatusCode::OK, JSON, object),
+            .sends(StatusCode::OK, JSON, object)
+            .answers(StatusCode::NOT_MODIFIED),
         get("/openapi.yaml", Access::Service, Limit::Free, openapi_yaml)
             .describes("This API as OpenAPI, in YAML")
-            .sends(StatusCode::OK, "application/yaml", text),
+            .sends(StatusCode::OK, "application/yaml", text)
+            .answers(StatusCode::NOT_MODIFIED),
+        get("/postman/collection.json", Access::Service, Limit::Free, postman)
+            .describes("This API as a collection for Postman")
+            .sends(StatusCode::OK, JSON, object)
+            .answers(StatusCode::NOT_MODIFIED),
         get("/docs", Access::Service, Limit::Free, docs)
             .describes("Interactive documentation")
-            .sends(StatusCode::OK, "text/html", text),
+            .sends(StatusCode::OK, "text/html", text)
+            .answers(StatusCode::NOT_MODIFIED),
         get("/docs/{file}", Access::Service, Limit::Free, docs_file)
             .describes("A file of the interactive documentation")
             .sends(StatusCode::OK, "text/css", text)
             .sends(StatusCode::OK, "text/javascript", text)
+            .answers(StatusCode::NOT_MODIFIED)
             .refuses(&[Code::ResourceNotFound]),
     ]
 }
@@ -106,6 +114,10 @@ async fn openapi_yaml(call: Call, _: Empty) -> Result<Raw, Error> {
     Ok(Raw(documents(&call.app).await?.openapi_yaml.respond(&call.headers)))
 }
 
+async fn postman(call: Call, _: Empty) -> Result<Raw, Error> {
+    Ok(Raw(documents(&call.app).await?.postman.respond(&call.headers)))
+}
+
 async fn docs(call: Call, _: Empty) -> Result<Raw, Error> {
     let mut response = documents(&call.app).await?.page.respond(&call.headers);
     response
@@ -162,6 +174,7 @@ const START: &str = r##"SwaggerUIBundle({
 pub struct Documents {
     openapi_json: Document,
     openapi_yaml: Document,
+    postman: Document,
     page: Document,
     start: Document,
     style: Document,
@@ -189,6 +202,7 @@ impl Documents {
         Self {
             openapi_json: Document::new(JSON, openapi.json.into()),
             openapi_yaml: Document::new("application/yaml", openapi.yaml.into()),
+            postman: Document::new(JSON, openapi.postman.into()),
             page: Document::new("text/html; charset=utf-8", Bytes::from_static(PAGE.as_bytes())),
             start: Document::new("text/javascript", Bytes::from_static(START.as_bytes())),
             style: Document::new("text/css", asset("swagger-ui.css")),

@@ -24,6 +24,7 @@ pub fn endpoints() -> Vec<Endpoint> {
             .describes("Exchange a refresh token for the next one and a new access token")
             // A token that was spent moments ago gives the same successor.
             .repeats_safely()
+            .names_its_tenant()
             .refuses(&[
                 Code::TokenUsed,
                 Code::SessionRevoked,
@@ -32,6 +33,7 @@ pub fn endpoints() -> Vec<Endpoint> {
             ]),
         post("/auth/logout", Access::Public, Limit::Api, log_out)
             .describes("End the session of a refresh token")
+            .names_its_tenant()
             .refuses(&[Code::SessionRevoked, Code::SessionExpired]),
         get("/sessions", Access::Session, Limit::Api, list)
             .describes("List the sessions of the current user"),

@@ -55,10 +55,18 @@ fn values(at: &str) -> Option<Vec<Value>> {
         "tokens.signingAlgorithm" => {
             Some(["ES256", "EdDSA", "RS256", "HS256"].map(Value::from).into())
         }
-        // Switching it on is refused while there is nothing behind it.
-        "passwords.breachCheck" => Some(vec![false.into()]),
         _ => None,
     }
+}
+
+/// What an object takes in and never shows.
+fn secrets(at: &str) -> impl Iterator<Item = &'static str> {
+    let secret = match at {
+        "oauth.*" => Some("clientSecret"),
+        "sms" => Some("secret"),
+        _ => None,
+    };
+    secret.into_iter()
 }
 
 fn fields(settings: &impl serde::Serialize) -> Map<String, Value> {
@@ -107,6 +115,10 @@ impl Shape {
             if !self.is_patch {
                 object = object.required(name);
             }
+        }
+        for name in secrets(at).filter(|_| self.is_patch) {
+            let secret = self.plain(Type::String).write_only(true);
+            object = object.property(name, secret);
         }
         object.build().into()
     }

@@ -16,6 +16,7 @@ use utoipa::openapi::{ArrayBuilder, ObjectBuilder, RefOr, Schema};
 
 use super::tenant_settings;
 use crate::call::Call;
+use crate::cors;
 use crate::endpoint::{Access, Endpoint, Limit, delete, get, patch, post};
 use crate::error::{Code, Detail, Error};
 use crate::input::{Empty, Json, Schemas};
@@ -65,7 +66,10 @@ async fn jwks(call: Call, _: Empty) -> Result<Raw, Error> {
 }
 
 async fn jwks_of(call: Call, _: Empty) -> Result<Raw, Error> {
-    published(&addressed(&call).await?).await
+    let Raw(mut response) = published(&addressed(&call).await?).await?;
+    // Whoever verifies tokens reads them, in a browser too, and they are the same for everybody.
+    cors::admit_all(response.headers_mut());
+    Ok(Raw(response))
 }
 
 async fn show(call: Call, _: Empty) -> Result<Data<Tenant>, Error> {
@@ -118,9 +122,7 @@ async fn remove(call: Call, _: Empty) -> Result<Done, Error> {
 
 async fn configure(call: Call, Json(body): Json<ConfigureRequest>) -> Result<Data<Tenant>, Error> {
     let tenant = addressed(&call).await?;
-    if let Some(name) = body.name {
-        tenant.rename(&call.context(), name).await?;
-    }
+    // The settings first: they may be refused, and then nothing has changed.
     let settings = match body.settings {
         Some(patch) => {
             tenant_settings::check(&patch)?;
@@ -128,6 +130,9 @@ async fn configure(call: Call, Json(body): Json<ConfigureRequest>) -> Result<Dat
         }
         None => tenant.settings().await?.as_ref().clone(),
     };
+    if let Some(name) = body.name {
+        tenant.rename(&call.context(), name).await?;
+    }
     Tenant::of(&tenant, settings).await.map(Data)
 }
 

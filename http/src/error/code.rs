@@ -61,6 +61,8 @@ pub enum Code {
     EmailRequired,
     /// The password policy refuses it.
     WeakPassword,
+    /// The password is known from a breach.
+    PasswordBreached,
     /// Too many wrong passwords.
     AccountLocked,
     /// Too many requests.
@@ -73,7 +75,7 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::ValidationError,
         Self::HeadersTooLarge,
         Self::RequestTimeout,
@@ -102,6 +104,7 @@ impl Code {
         Self::PayloadTooLarge,
         Self::UnsupportedMediaType,
         Self::WeakPassword,
+        Self::PasswordBreached,
         Self::AccountLocked,
         Self::RateLimitExceeded,
         Self::InternalError,
@@ -162,6 +165,7 @@ impl Code {
             Self::PayloadTooLarge => (S::PAYLOAD_TOO_LARGE, "payload_too_large"),
             Self::UnsupportedMediaType => (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
             Self::WeakPassword => (S::UNPROCESSABLE_ENTITY, "weak_password"),
+            Self::PasswordBreached => (S::UNPROCESSABLE_ENTITY, "password_breached"),
             Self::AccountLocked => (S::LOCKED, "account_locked"),
             Self::RateLimitExceeded => (S::TOO_MANY_REQUESTS, "rate_limit_exceeded"),
             Self::InternalError => (S::INTERNAL_SERVER_ERROR, "internal_error"),

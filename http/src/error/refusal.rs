@@ -26,6 +26,10 @@ impl From<Refusal> for Error {
                 Self::new(Code::WeakPassword, "Choose a password that is harder to guess")
                     .with_details(details(fields))
             }
+            Refusal::PasswordBreached(fields) => {
+                let message = "Choose another password; this one is known to whoever guesses";
+                Self::new(Code::PasswordBreached, message).with_details(details(fields))
+            }
             Refusal::EmailAlreadyExists => {
                 Self::new(Code::EmailAlreadyExists, "An account with this address exists already")
             }

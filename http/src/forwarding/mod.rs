@@ -30,6 +30,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use crate::app::App;
 use crate::asked::Asked;
 use crate::body::{Payload, Sending, Stream};
+use crate::cors;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::idempotency;
@@ -121,6 +122,7 @@ impl<B: Stream> Journey<'_, '_, B> {
         answered.unwrap_or_else(|error| {
             let mut response = error.into_response();
             pipeline::dress(self.app, self.asked, self.trail, &mut response);
+            cors::judge_as_followed(self.app, self.asked, response.headers_mut());
             response
         })
     }

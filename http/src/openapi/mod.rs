@@ -1,5 +1,7 @@
 //! The OpenAPI document, read from the declarations of the endpoints.
 
+mod common;
+mod postman;
 mod version_3_0;
 mod yaml;
 
@@ -9,7 +11,7 @@ use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathItem,
     PathsBuilder,
 };
-use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Type};
+use utoipa::openapi::schema::{ArrayBuilder, Object, ObjectBuilder, OneOfBuilder, Type};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
@@ -21,20 +23,26 @@ use utoipa::openapi::{
 use crate::endpoint::{Access, Endpoint};
 use crate::input::Schemas;
 
-/// The document in both of its forms.
+/// The document in all of its forms.
 pub struct Published {
     /// `/openapi.json`
     pub json: String,
     /// `/openapi.yaml`
     pub yaml: String,
+    /// `/postman/collection.json`
+    pub postman: String,
 }
 
 /// The document for these endpoints, as the reference promises it: in OpenAPI 3.0.
 pub fn publish<'a>(endpoints: impl Iterator<Item = &'a Endpoint>, public_url: &str) -> Published {
     // It can be written by construction; a test reads it back.
     let document = serde_json::to_value(document(endpoints, public_url)).unwrap_or_default();
-    let document = version_3_0::of(document);
-    Published { json: document.to_string(), yaml: yaml::of(&document) }
+    let document = version_3_0::of(common::of(document));
+    Published {
+        json: document.to_string(),
+        yaml: yaml::of(&document),
+        postman: postman::of(&document, public_url).to_string(),
+    }
 }
 
 fn document<'a>(endpoints: impl Iterator<Item = &'a Endpoint>, public_url: &str) -> OpenApi {
@@ -82,21 +90,28 @@ fn operation(endpoint: &Endpoint, schemas: &mut Schemas) -> Operation {
         .request_body((endpoint.input)(schemas))
         .response(status.as_str(), answer);
     for name in path_parameters(endpoint.path) {
-        operation = operation.parameter(parameter(name, ParameterIn::Path, text()));
+        operation = operation.parameter(parameter(name, ParameterIn::Path, in_path(name)));
     }
-    for (name, schema) in (endpoint.query)().into_iter().flat_map(|query| query.properties) {
-        operation = operation.parameter(in_query(&name, schema));
+    if let Some(Object { properties, required, .. }) = (endpoint.query)() {
+        for (name, schema) in properties {
+            operation = operation.parameter(in_query(&name, schema, required.contains(&name)));
+        }
     }
     if endpoint.access != Access::Service && endpoint.access != Access::Operator {
         let id = text().pattern(Some("^[a-z0-9_-]{1,64}$"));
         operation = operation.parameter(parameter("X-Tenant-ID", ParameterIn::Header, id));
     }
     if endpoint.method == Method::POST {
-        let key = text().pattern(Some("^[ -~]{1,255}$"));
+        let key = text().pattern(Some("^[!-~]([ -~]{0,253}[!-~])?$"));
         operation = operation.parameter(parameter("Idempotency-Key", ParameterIn::Header, key));
     }
     for requirement in securities(endpoint.access) {
         operation = operation.security(requirement);
+    }
+    for status in &endpoint.wordless {
+        let reason = status.canonical_reason().unwrap_or_default();
+        let response = ResponseBuilder::new().description(reason);
+        operation = operation.response(status.as_str(), response);
     }
     refusals(endpoint, operation, schemas).build()
 }
@@ -124,9 +139,13 @@ fn refusals(
             schema = Schema::OneOf(either.build()).into();
         }
         let content = ContentBuilder::new().schema(Some(schema)).build();
-        let response = ResponseBuilder::new()
+        let mut response = ResponseBuilder::new()
             .description(names.join(", "))
             .content("application/json", content);
+        if endpoint.is_page() {
+            let page = ContentBuilder::new().schema(Some(text())).build();
+            response = response.content("text/html", page);
+        }
         operation = operation.response(group[0].status().as_str(), response);
     }
     operation
@@ -157,11 +176,19 @@ fn parameter(name: &str, place: ParameterIn, schema: ObjectBuilder) -> Parameter
         .build()
 }
 
-fn in_query(name: &str, schema: RefOr<Schema>) -> Parameter {
+/// What stands in the place of a path's parameter.
+fn in_path(name: &str) -> ObjectBuilder {
+    match name {
+        "id" => ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)),
+        _ => text(),
+    }
+}
+
+fn in_query(name: &str, schema: RefOr<Schema>, required: bool) -> Parameter {
     ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Query)
-        .required(Required::False)
+        .required(if required { Required::True } else { Required::False })
         .schema(Some(schema))
         .build()
 }

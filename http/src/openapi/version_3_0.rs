@@ -6,22 +6,29 @@ use serde_json::{Map, Value, json};
 
 /// The same document in OpenAPI 3.0.3.
 pub fn of(mut document: Value) -> Value {
-    rewrite(&mut document);
+    let schemas = document["components"]["schemas"].clone();
+    rewrite(&mut document, &schemas);
     document["openapi"] = "3.0.3".into();
     document
 }
 
-fn rewrite(value: &mut Value) {
+fn rewrite(value: &mut Value, schemas: &Value) {
     match value {
-        Value::Array(items) => items.iter_mut().for_each(rewrite),
+        Value::Array(items) => items.iter_mut().for_each(|item| rewrite(item, schemas)),
         Value::Object(members) => {
+            or_null(members, schemas);
+            if members.get("in").is_some_and(|place| place == "query") {
+                members.entry("schema").and_modify(|schema| never_null(schema, schemas));
+            }
             for (name, value) in members.iter_mut() {
                 match (name.as_str(), value) {
                     // Data, not schemas.
                     ("example" | "examples" | "default" | "enum", _) => {}
                     // Its members have names of the API's own, which mean nothing here.
-                    ("properties", Value::Object(fields)) => fields.values_mut().for_each(rewrite),
-                    (_, value) => rewrite(value),
+                    ("properties", Value::Object(fields)) => {
+                        fields.values_mut().for_each(|field| rewrite(field, schemas));
+                    }
+                    (_, value) => rewrite(value, schemas),
                 }
             }
             of_schema(members);
@@ -70,18 +77,55 @@ fn types(schema: &mut Map<String, Value>) {
     }
 }
 
-/// `oneOf: [{ type: "null" }, T]`
+/// `oneOf: [{ type: "null" }, T]`, where `T` is of one type: that type or null. What `T` refers to is
+/// written out, since 3.0 has no word for null beside a reference.
+fn or_null(schema: &mut Map<String, Value>, schemas: &Value) {
+    for name in ["oneOf", "anyOf"] {
+        let Some(Value::Array(items)) = schema.get(name) else { continue };
+        let others: Vec<_> = items.iter().filter(|item| !is_null(item)).collect();
+        let [only] = others[..] else { continue };
+        let only = resolved(only, schemas);
+        let Some(kind) = only["type"].as_str().filter(|_| items.len() > 1) else { continue };
+        let (kind, written) = (json!([kind, "null"]), only.as_object().cloned());
+        schema.remove(name);
+        for (word, value) in written.into_iter().flatten() {
+            schema.entry(word).or_insert(value);
+        }
+        schema.insert("type".into(), kind);
+    }
+}
+
+fn is_null(schema: &Value) -> bool {
+    schema["type"] == "null"
+}
+
+fn resolved<'a>(schema: &'a Value, schemas: &'a Value) -> &'a Value {
+    let reference = schema["$ref"].as_str().and_then(|text| text.rsplit('/').next());
+    reference.and_then(|name| schemas.get(name)).unwrap_or(schema)
+}
+
+/// What stands in an address is a text, and no text is null.
+fn never_null(schema: &mut Value, schemas: &Value) {
+    let Value::Object(members) = schema else { return };
+    or_null(members, schemas);
+    if members.get("default").is_some_and(Value::is_null) {
+        members.remove("default");
+    }
+    if let Some(Value::Array(kinds)) = members.get_mut("type") {
+        kinds.retain(|kind| kind != "null");
+        if let [only] = &kinds[..] {
+            let only = only.clone();
+            members.insert("type".into(), only);
+        }
+    }
+}
+
+/// Whatever else may be null.
 fn alternatives(schema: &mut Map<String, Value>) {
     for name in ["oneOf", "anyOf"] {
-        let Some(Value::Array(items)) = schema.get_mut(name) else { continue };
-        let all = items.len();
-        items.retain(|item| item.get("type").is_none_or(|kind| kind != "null"));
-        if items.len() < all {
-            let left = std::mem::take(items);
-            schema.remove(name);
-            let name = if left.len() == 1 { "allOf" } else { name };
-            schema.insert(name.into(), left.into());
-            schema.insert("nullable".into(), true.into());
+        let items = schema.get_mut(name).and_then(Value::as_array_mut);
+        for item in items.into_iter().flatten().filter(|item| is_null(item)) {
+            *item = json!({ "type": "object", "nullable": true, "enum": [null] });
         }
     }
 }
@@ -100,9 +144,30 @@ mod tests {
         assert_eq!(text, json!({ "type": "string", "nullable": true, "maxLength": 3 }));
         let one_of_two = turned(json!({ "type": ["string", "null"], "enum": ["a"] }));
         assert_eq!(one_of_two, json!({ "type": "string", "nullable": true, "enum": ["a", null] }));
+    }
+
+    #[test]
+    fn what_is_referred_to_or_null_is_written_out() {
+        let place = json!({ "type": "object", "properties": { "city": { "type": "string" } } });
         let reference = json!({ "$ref": "#/components/schemas/Place" });
-        let place = turned(json!({ "oneOf": [{ "type": "null" }, reference] }));
-        assert_eq!(place, json!({ "allOf": [reference], "nullable": true }));
+        let schema = json!({ "oneOf": [{ "type": "null" }, reference], "description": "where" });
+        let document = json!({ "schema": schema, "components": { "schemas": { "Place": place } } });
+        let mut expected = place;
+        expected["nullable"] = true.into();
+        expected["description"] = "where".into();
+        assert_eq!(of(document)["schema"], expected);
+        let either = json!({ "oneOf": [{ "type": "null" }, { "oneOf": [reference, reference] }] });
+        let null = json!({ "type": "object", "nullable": true, "enum": [null] });
+        assert_eq!(turned(either)["oneOf"][0], null);
+    }
+
+    #[test]
+    fn what_stands_in_an_address_is_never_null() {
+        let parameter =
+            |schema| turned(json!({ "in": "query", "schema": schema }))["schema"].clone();
+        let text = json!({ "type": "string" });
+        assert_eq!(parameter(json!({ "type": ["string", "null"], "default": null })), text);
+        assert_eq!(parameter(json!({ "oneOf": [{ "type": "null" }, text] })), text);
     }
 
     #[test]

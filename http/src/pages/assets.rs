@@ -32,6 +32,7 @@ pub fn endpoints() -> Vec<Endpoint> {
             .describes("A file that the hosted pages load")
             .sends(StatusCode::OK, CSS, text)
             .sends(StatusCode::OK, JAVASCRIPT, text)
+            .answers(StatusCode::NOT_MODIFIED)
             .refuses(&[Code::ResourceNotFound]),
     ]
 }

@@ -39,6 +39,7 @@ impl Faults {
     pub fn explain(error: Error, t: &Texts, settings: &Settings) -> Result<Self, Error> {
         match error.code() {
             Code::ValidationError | Code::WeakPassword => Self::of_fields(error, t, settings),
+            Code::PasswordBreached => Ok(Self::in_field(t, "password", t.password_breached)),
             Code::EmailAlreadyExists => Ok(Self::in_field(t, "email", t.email_taken)),
             Code::InvalidMfaCode => Ok(Self::in_field(t, "code", t.code_wrong)),
             Code::InvalidCredentials => Ok(Self::general(t.credentials_wrong)),

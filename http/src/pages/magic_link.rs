@@ -26,7 +26,7 @@ pub fn endpoints() -> Vec<Endpoint> {
         ),
         super::page(post(PATH, Access::Public, Limit::Authentication, follow))
             .describes("Hosted page: sign in by a mailed link")
-            .refuses(&[Code::InsufficientPermissions]),
+            .refuses(&[Code::InsufficientPermissions, Code::TokenUsed, Code::AccountSuspended]),
         super::page(post(SEND, Access::Public, Limit::Authentication, send))
             .describes("Hosted page: have a sign-in link sent")
             .refuses(&[Code::InsufficientPermissions]),

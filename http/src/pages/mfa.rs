@@ -36,7 +36,14 @@ pub fn endpoints() -> Vec<Endpoint> {
             .describes("Hosted page: show the second factor"),
         super::page(post(PATH, Access::Public, Limit::Authentication, answer))
             .describes("Hosted page: complete a login by the second factor")
-            .refuses(&[Code::InsufficientPermissions]),
+            .refuses(&[
+                Code::InsufficientPermissions,
+                Code::InvalidMfaCode,
+                Code::InvalidCredentials,
+                Code::TokenUsed,
+                Code::AccountLocked,
+                Code::AccountSuspended,
+            ]),
         post("/ui/mfa/passkey", Access::Public, Limit::Authentication, begin)
             .describes("Start to show a passkey as second factor on the hosted page")
             .refuses(&[Code::InsufficientPermissions, Code::TokenUsed]),

@@ -83,7 +83,7 @@ fn page(mut endpoint: Endpoint) -> Endpoint {
             .property("lang", parameter("`en` or `es`"));
         Some(parameters.build())
     };
-    endpoint.sends(StatusCode::OK, "text/html", text)
+    endpoint.sends(StatusCode::OK, "text/html", text).answers(StatusCode::SEE_OTHER)
 }
 
 fn text(_: &mut Schemas) -> RefOr<Schema> {

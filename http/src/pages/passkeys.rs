@@ -29,12 +29,22 @@ pub fn endpoints() -> Vec<Endpoint> {
     vec![
         super::page(post("/ui/sign-in/passkey", Access::Public, Limit::Authentication, log_in))
             .describes("Hosted page: sign in with what a passkey has signed")
-            .refuses(&[Code::InsufficientPermissions]),
+            .refuses(&[
+                Code::InsufficientPermissions,
+                Code::InvalidCredentials,
+                Code::TokenUsed,
+                Code::AccountSuspended,
+            ]),
         super::page(get(PATH, Access::Session, Limit::Api, show))
             .describes("Hosted page: the passkeys of the current user"),
         super::page(post(PATH, Access::Session, Limit::Api, add))
             .describes("Hosted page: add the passkey that an authenticator has made")
-            .refuses(&[Code::InsufficientPermissions]),
+            .refuses(&[
+                Code::InsufficientPermissions,
+                Code::InvalidCredentials,
+                Code::TokenUsed,
+                Code::MfaRequired,
+            ]),
         post("/ui/passkeys/begin", Access::Session, Limit::Api, begin)
             .describes("Start to add a passkey on the hosted page")
             .refuses(&[

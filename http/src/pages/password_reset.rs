@@ -36,7 +36,13 @@ pub fn endpoints() -> Vec<Endpoint> {
             .describes("Hosted page: choose a new password, with the token of that link"),
         super::page(post(RESET, Access::Public, Limit::Authentication, reset))
             .describes("Hosted page: set the new password")
-            .refuses(&[Code::InsufficientPermissions]),
+            .refuses(&[
+                Code::InsufficientPermissions,
+                Code::TokenUsed,
+                Code::WeakPassword,
+                Code::PasswordBreached,
+                Code::AccountSuspended,
+            ]),
     ]
 }
 

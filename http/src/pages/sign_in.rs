@@ -31,7 +31,12 @@ pub fn endpoints() -> Vec<Endpoint> {
         super::page(get(PATH, Access::Public, Limit::Free, show)).describes("Hosted page: sign in"),
         super::page(post(PATH, Access::Public, Limit::Authentication, sign_in))
             .describes("Hosted page: sign in with a password")
-            .refuses(&[Code::InsufficientPermissions]),
+            .refuses(&[
+                Code::InsufficientPermissions,
+                Code::InvalidCredentials,
+                Code::AccountLocked,
+                Code::AccountSuspended,
+            ]),
     ]
 }
 

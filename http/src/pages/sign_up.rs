@@ -28,7 +28,12 @@ pub fn endpoints() -> Vec<Endpoint> {
             .describes("Hosted page: create an account"),
         super::page(post(PATH, Access::Public, Limit::Authentication, sign_up))
             .describes("Hosted page: create an account with a password")
-            .refuses(&[Code::InsufficientPermissions]),
+            .refuses(&[
+                Code::InsufficientPermissions,
+                Code::EmailAlreadyExists,
+                Code::WeakPassword,
+                Code::PasswordBreached,
+            ]),
     ]
 }
 

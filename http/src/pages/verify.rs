@@ -22,7 +22,7 @@ pub fn endpoints() -> Vec<Endpoint> {
             .describes("Hosted page: confirm an address, with the token of the mailed link"),
         super::page(post(PATH, Access::Public, Limit::Authentication, verify))
             .describes("Hosted page: the address is confirmed")
-            .refuses(&[Code::InsufficientPermissions]),
+            .refuses(&[Code::InsufficientPermissions, Code::TokenUsed]),
     ]
 }
 

@@ -140,6 +140,48 @@ async fn head_is_get_without_the_body() {
 }
 
 #[tokio::test]
+async fn head_tells_no_length_that_get_would_not_have() {
+    let app = floor(|_| {});
+    let streamed = ask(&app, Request::head("/streams"), "").await;
+    assert_eq!((streamed.status, streamed.header("content-length")), (200, ""));
+    let etag = ask(&app, get("/docs"), "").await.header("etag").to_owned();
+    let known = Request::head("/docs").header("if-none-match", etag);
+    let known = ask(&app, known, "").await;
+    assert_eq!((known.status, known.header("content-length")), (304, ""));
+}
+
+#[tokio::test]
+async fn an_idempotency_key_is_sent_once() {
+    let app = floor(|_| {});
+    let keyed = |key: &str| post("/notes").header("idempotency-key", key);
+    assert_eq!(ask(&app, keyed("one"), NOTE).await.status, 200);
+    let twice = keyed("one").header("idempotency-key", "two");
+    for request in [twice, keyed(""), keyed(&"x".repeat(256))] {
+        let answer = ask(&app, request, NOTE).await;
+        answer.refuses(400, "validation_error");
+        assert_eq!(answer.json()["error"]["details"][0]["field"], "Idempotency-Key");
+    }
+}
+
+#[tokio::test]
+async fn the_collection_for_postman_has_the_endpoints() {
+    let app = floor(|settings| settings.public_url = "https://id.example".into());
+    let answer = ask(&app, get("/postman/collection.json"), "").await;
+    assert_eq!(answer.header("content-type"), "application/json");
+    let collection = answer.json();
+    assert_eq!(collection["info"]["name"], "Janua API");
+    let variables = collection["variable"].as_array().unwrap();
+    let value = |key: &str| &variables.iter().find(|one| one["key"] == key).unwrap()["value"];
+    assert_eq!(
+        (value("baseUrl"), value("apiKey")),
+        (&"https://id.example".into(), &"your-api-key".into())
+    );
+    let folders = collection["item"].as_array().unwrap();
+    let requests = folders.iter().map(|folder| folder["item"].as_array().unwrap().len());
+    assert_eq!(requests.sum::<usize>(), app.endpoints().count());
+}
+
+#[tokio::test]
 async fn bodies_that_are_not_what_they_should_be() {
     let app = floor(|settings| settings.sizes.body = 1000);
     let deep = format!("{{\"firstLine\": {}{}}}", "[".repeat(400), "]".repeat(400));
@@ -154,8 +196,10 @@ async fn bodies_that_are_not_what_they_should_be() {
     for (body, why) in cases {
         let answer = ask(&app, post("/notes"), body).await;
         answer.refuses(400, "validation_error");
-        let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
-        assert!(message.contains(why), "{message}");
+        let error = answer.json()["error"].clone();
+        assert!(error["message"].as_str().unwrap().contains(why), "{error}");
+        assert_eq!(error["details"][0]["field"], "body");
+        assert!(error["details"][0]["message"].as_str().unwrap().contains(why), "{error}");
     }
     let large = format!("{{\"firstLine\": \"{}\"}}", "x".repeat(1000));
     ask(&app, post("/notes"), &large).await.refuses(413, "payload_too_large");

@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use garde::Validate;
-use http::Request;
+use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use janua_actors::clock::Clock;
 use janua_http::app::{App, Door, Services};
 use janua_http::call::Call;
 use janua_http::endpoint::{Access, Endpoint, Limit, get, post};
 use janua_http::error::Error;
-use janua_http::input::{Empty, Json};
-use janua_http::output::{Data, Done, Response};
+use janua_http::input::{Empty, Json, reference};
+use janua_http::output::{Data, Done, Raw, Response};
 use janua_http::settings::Settings;
+use janua_http::stream::Body;
 use janua_http::{pipeline, server};
 use janua_storage::moment::Moment;
 use serde::{Deserialize, Serialize};
@@ -49,6 +50,11 @@ async fn hangs(_: Call, _: Empty) -> Result<Done, Error> {
     std::future::pending().await
 }
 
+async fn streams(_: Call, _: Empty) -> Result<Raw, Error> {
+    let pieces = [Ok(Bytes::from_static(b"piece"))];
+    Ok(Raw(Response::new(Body::stream(futures::stream::iter(pieces)))))
+}
+
 /// Endpoints that need no tenant, beside those of the service.
 pub fn endpoints() -> Vec<Endpoint> {
     let mut endpoints = janua_http::api::service::endpoints();
@@ -57,6 +63,11 @@ pub fn endpoints() -> Vec<Endpoint> {
         get("/notes", Access::Service, Limit::Authentication, fetch).describes("Fetch"),
         get("/notes/{id}", Access::Operator, Limit::Api, fetch).describes("Fetch one"),
         post("/panics", Access::Service, Limit::Api, panics).describes("Panic"),
+        get("/streams", Access::Service, Limit::Api, streams).describes("Stream").sends(
+            StatusCode::OK,
+            "application/octet-stream",
+            reference::<Note>,
+        ),
         get("/hangs", Access::Service, Limit::Api, hangs).describes("Hang"),
     ]);
     endpoints

@@ -125,6 +125,7 @@ sections! {
         memory_kib: Number<8, 4_194_304>,
         iterations: Number<1, 64>,
         parallelism: Number<1, 16>,
+        breach_url: WebUrl,
     }
     /// Passkeys.
     webauthn: Webauthn {

@@ -101,6 +101,7 @@ pub fn actors(config: &Config) -> Result<Actors, Failure> {
             iterations: narrow(config.passwords.iterations),
             parallelism: narrow(config.passwords.parallelism),
         },
+        breaches: config.passwords.breach_url.as_str().into(),
         issuer: config.http.public_url.as_str().into(),
         providers: providers(config),
         sessions_per_user: narrow(config.sessions.per_user),

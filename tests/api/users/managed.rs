@@ -125,6 +125,8 @@ async fn users_are_listed_in_the_order_of_their_coming_and_none_is_passed_over()
     let last = get(&node, &next).await.is_yes(200);
     assert_eq!(emails(&last), addresses[4..]);
     assert_eq!((&last.data()["hasMore"], &last.data()["next"]), (&json!(false), &Value::Null));
+    assert_eq!(last.data()["totalCount"], 4, "those on the pages before are of them");
+    get(&node, "/users?unknown=1&unknown=2").await.is_yes(200);
     for wrong in ["limit=0", "limit=101", "limit=x", "offset=-1", "limit=1&limit=2", "after=me"] {
         get(&node, &format!("/users?{wrong}")).await.is_no(400, "validation_error");
     }
@@ -149,6 +151,8 @@ async fn users_are_found_by_what_is_known_of_them() {
         ("emailVerified=true", vec!["ada@example.com"]),
         ("emailVerified=false&status=active", vec!["cleo@example.com"]),
         ("createdBefore=2020-01-01T00:00:00Z", vec![]),
+        ("createdBefore=1969-01-01T00:00:00Z", vec![]),
+        ("createdAfter=1969-01-01T00:00:00Z&search=cleo", vec!["cleo@example.com"]),
         ("createdAfter=2999-01-01T00:00:00Z", vec![]),
     ] {
         let found = get(&node, &format!("/users?{query}")).await.is_yes(200);
@@ -207,6 +211,12 @@ async fn another_password_by_a_server_ends_all_sessions_and_opens_the_account() 
     alice.session.is_over().await;
     alice.guesses(&alice.password).await.is_no(401, "invalid_credentials");
     alice.guesses("A-second-river-41!").await.is_yes(200);
+    let named = |name: &str| json!({ "firstName": name, "password": "Bartholomew-river-41!" });
+    let weak = patch(&node, &alice.id, named("Bartholomew")).await;
+    weak.is_no(422, "weak_password");
+    patch(&node, &alice.id, json!({ "firstName": "Bartholomew" })).await.is_yes(200);
+    patch(&node, &alice.id, named("Alice")).await.is_yes(200);
+    alice.guesses("Bartholomew-river-41!").await.is_yes(200);
 }
 
 #[tokio::test]

@@ -104,7 +104,7 @@ impl TenantRef {
         newly_made(self.propose(context.origin(), ticket, command).await?, Some(secret))
     }
 
-    /// Changes a key.
+    /// Changes a key, for whoever `holds` all that it may do before and after.
     pub async fn update_api_key(
         &self,
         context: &Context,
@@ -112,7 +112,7 @@ impl TenantRef {
         id: ApiKeyId,
         changes: ApiKeyChanges,
     ) -> Result<ApiKeyInfo, Refusal> {
-        let present = self.api_key_by_id(id).await?;
+        let present = self.managed_key(holds, id).await?;
         if let Some(scopes) = &changes.scopes {
             check_scopes(present.key.kind, scopes, holds)?;
         }
@@ -125,17 +125,19 @@ impl TenantRef {
         }
     }
 
-    /// Gives a key another secret; the old one works on for a while.
+    /// Gives a key another secret, for whoever `holds` all that it may do; the old one works on for
+    /// a while.
     pub async fn rotate_api_key(
         &self,
         context: &Context,
+        holds: &[String],
         id: ApiKeyId,
     ) -> Result<NewlyMadeKey, Refusal> {
         let first = match self.attempt(context).await? {
             Attempt::Repeated(answer) => return newly_made(answer, None),
             Attempt::First(first) => first,
         };
-        let kind = self.api_key_by_id(id).await?.key.kind;
+        let kind = self.managed_key(holds, id).await?.key.kind;
         let secret = self.draw(kind);
         let grace_ms = GRACE.as_millis() as u64;
         let rotate = Rotate { id, hash: secret.hash(), prefix: shown(&secret), grace_ms };
@@ -144,10 +146,21 @@ impl TenantRef {
         newly_made(self.propose(context.origin(), ticket, command).await?, Some(secret))
     }
 
-    /// Voids a key with every secret that it has.
-    pub async fn revoke_api_key(&self, context: &Context, id: ApiKeyId) -> Result<(), Refusal> {
+    /// Voids a key with every secret that it has, for whoever `holds` all that it may do.
+    pub async fn revoke_api_key(
+        &self,
+        context: &Context,
+        holds: &[String],
+        id: ApiKeyId,
+    ) -> Result<(), Refusal> {
+        let first = match self.attempt(context).await? {
+            Attempt::Repeated(_) => return Ok(()),
+            Attempt::First(first) => first,
+        };
+        self.managed_key(holds, id).await?;
         let command = Command::ApiKeys(api_keys::Command::Revoke(Revoke { id }));
-        self.propose_once(context, command).await.map(drop)
+        let ticket = self.ticket(&first, None).await?;
+        self.propose(context.origin(), ticket, command).await.map(drop)
     }
 
     /// A key.
@@ -157,6 +170,16 @@ impl TenantRef {
         let key = view.api_key_by_id(id)?.ok_or(Refusal::NotFound)?;
         let usage = view.api_key_usage(id)?.unwrap_or_else(|| unknown(&key));
         Ok(ApiKeyInfo { key, usage })
+    }
+
+    /// A key that is to be changed.
+    ///
+    /// Invariant: nobody gets at what another key may do by way of that key, be it its secret, its
+    /// end or its limit.
+    async fn managed_key(&self, holds: &[String], id: ApiKeyId) -> Result<ApiKeyInfo, Refusal> {
+        let found = self.api_key_by_id(id).await?;
+        check_held(&found.key.scopes, holds)?;
+        Ok(found)
     }
 
     /// All keys, oldest first.
@@ -200,9 +223,14 @@ fn check_scopes(kind: ApiKeyKind, scopes: &[String], holds: &[String]) -> Result
     if let Some(unknown) = scopes.iter().position(|scope| !is_known(scope)) {
         return Err(Refusal::field(&format!("scopes[{unknown}]"), "is no permission"));
     }
-    // A wildcard is granted by a wildcard that holds it, not by all that it stands for today.
-    let may_grant = |scope: &String| holds.iter().any(|held| covers(held, scope));
-    match scopes.iter().all(may_grant) {
+    check_held(scopes, holds)
+}
+
+/// Whether all of these scopes are held. A wildcard is by a wildcard that covers it, not by all that
+/// it stands for today.
+fn check_held(scopes: &[String], holds: &[String]) -> Result<(), Refusal> {
+    let is_held = |scope: &String| holds.iter().any(|held| covers(held, scope));
+    match scopes.iter().all(is_held) {
         true => Ok(()),
         false => Err(Refusal::InsufficientPermissions),
     }

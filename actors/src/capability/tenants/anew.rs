@@ -101,7 +101,7 @@ impl Directory {
         self.cluster(Origin::default(), tenants::Command::Delist(delist)).await.map(drop)
     }
 
-    async fn forget(&self, number: TenantNumber) -> Result<(), Refusal> {
+    pub(super) async fn forget(&self, number: TenantNumber) -> Result<(), Refusal> {
         let forget = tenants::Command::Forget(Forget { number });
         self.cluster(Origin::default(), forget).await.map(drop)
     }

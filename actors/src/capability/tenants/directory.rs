@@ -104,7 +104,9 @@ impl Directory {
         new: NewTenant,
     ) -> Result<NewlyMade, Refusal> {
         let node = self.node();
-        let settings = node.defaults.merged(&new.settings)?;
+        let mut changes = Value::Object(Default::default());
+        merge(&mut changes, &new.settings);
+        let settings = node.settled(&changes)?;
         let drawn = Drawn::of(node, new.id.clone());
         let (drawn, number) = self.reserve(context, drawn, &new.slug).await?;
         let publishable_key = Secret::new(Purpose::PublishableKey, number, &drawn.publishable);
@@ -118,6 +120,11 @@ impl Directory {
                 // It took so long that its name was given up.
                 self.erase(number).await?;
                 Err(Refusal::unavailable("a tenant was given up while it was being made"))
+            }
+            Err(taken @ Refusal::SlugTaken) => {
+                self.erase(number).await?;
+                self.forget(number).await?;
+                Err(taken)
             }
             Err(refusal) => Err(refusal),
         }
@@ -209,7 +216,7 @@ impl Directory {
         let number = tenant.number();
         self.erase(number).await?;
         self.forget_tenant(id, number);
-        self.cluster(context.origin(), tenants::Command::Forget(Forget { number })).await.map(drop)
+        self.forget(number).await
     }
 
     /// Some of the tenants in the order of their ids, and how many there are.

@@ -116,7 +116,11 @@ impl TenantRef {
             Some(_) => {
                 let profile = self.user(user).await?.profile;
                 let email = amendment.email.as_ref().map_or(&*profile.email, |to| to.as_str());
-                let names = [&profile.first_name, &profile.last_name];
+                let changes = &amendment.changes;
+                let names = [
+                    changes.first_name.as_ref().unwrap_or(&profile.first_name),
+                    changes.last_name.as_ref().unwrap_or(&profile.last_name),
+                ];
                 Some(Rules::of(&self.settings().await?.passwords, email, names))
             }
             None => None,
@@ -197,8 +201,7 @@ impl TenantRef {
         rules: Rules,
     ) -> Result<Option<String>, Refusal> {
         let Some(password) = password else { return Ok(None) };
-        let hash = self.0.node.hashing.hash(password, move |password| rules.check(password));
-        hash.await.map(Some)
+        self.hash_of_new(password, rules).await.map(Some)
     }
 }
 

@@ -91,12 +91,7 @@ impl TenantRef {
             return Err(Refusal::EmailAlreadyExists);
         }
         let rules = passwords::Rules::new(&self.settings().await?.passwords, &registration);
-        let password = self
-            .0
-            .node
-            .hashing
-            .hash(registration.password, move |password| rules.check(password))
-            .await?;
+        let password = self.hash_of_new(registration.password, rules).await?;
         let new = self.new_session(context, &DeviceInfo::default()).await?;
         let (ms, random) = clock.id_bits();
         let (name, onward) = (registration.first_name.as_deref(), &registration.onward);

@@ -74,7 +74,15 @@ impl TenantRef {
         let tenant = self.0.clone();
         self.reading(move || {
             let mut collected = Collected::new(&search);
-            tenant.view(&records).users(search.first(), |user| collected.look_at(user))?;
+            let view = tenant.view(&records);
+            if let Some(after) = search.after {
+                view.users(search.created(), |user| match user.profile.id > after {
+                    true => ControlFlow::Break(()),
+                    false => collected.look_at(user),
+                })?;
+                collected.turn_to_the_page();
+            }
+            view.users(search.first(), |user| collected.look_at(user))?;
             collected.found(&tenant, &records)
         })
         .await
@@ -97,10 +105,14 @@ impl TenantRef {
 }
 
 impl Search {
-    /// After whom the search begins: ids are in the order of their moments.
+    /// After whom those may stand who are wanted: ids are in the order of their moments.
+    fn created(&self) -> Option<UserId> {
+        self.created_after.map(|at| UserId::new(at.0.saturating_sub(SLACK_MS), 0))
+    }
+
+    /// After whom the page begins.
     fn first(&self) -> Option<UserId> {
-        let created = self.created_after.map(|at| UserId::new(at.0.saturating_sub(SLACK_MS), 0));
-        self.after.max(created)
+        self.after.max(self.created())
     }
 
     fn wants(&self, user: &User) -> bool {
@@ -109,7 +121,6 @@ impl Search {
             && self.email_verified.is_none_or(|verified| profile.email_verified == verified)
             && self.created_after.is_none_or(|at| profile.created >= at)
             && self.created_before.is_none_or(|at| profile.created < at)
-            && self.after.is_none_or(|after| profile.id > after)
             && self.email.as_ref().is_none_or(|email| profile.email == email.as_str())
     }
 }
@@ -120,7 +131,10 @@ struct Collected<'a> {
     last: Option<UserId>,
     users: Vec<User>,
     looked_at: usize,
+    /// How many there are, on whatever page.
     matched: usize,
+    /// How many of them come after those who are passed over.
+    ahead: usize,
     stopped: bool,
 }
 
@@ -128,7 +142,13 @@ impl<'a> Collected<'a> {
     fn new(search: &'a Search) -> Self {
         let text = search.text.as_deref().map(plain).filter(|text| !text.is_empty());
         let users = Vec::with_capacity(search.limit);
-        Self { search, text, last: None, users, looked_at: 0, matched: 0, stopped: false }
+        let (looked_at, matched, ahead) = (0, 0, 0);
+        Self { search, text, last: None, users, looked_at, matched, ahead, stopped: false }
+    }
+
+    /// Those who are passed over have been counted, as far as that goes.
+    fn turn_to_the_page(&mut self) {
+        (self.looked_at, self.stopped) = (0, false);
     }
 
     fn look_at(&mut self, user: User) -> ControlFlow<()> {
@@ -144,7 +164,10 @@ impl<'a> Collected<'a> {
         self.looked_at += 1;
         if self.search.wants(&user) && self.speaks_of(&user) {
             self.matched += 1;
-            if self.matched > self.search.offset && self.users.len() < self.search.limit {
+            let is_ahead = self.search.after.is_none_or(|after| id > after);
+            self.ahead += usize::from(is_ahead);
+            let is_on_page = is_ahead && self.ahead > self.search.offset;
+            if is_on_page && self.users.len() < self.search.limit {
                 self.users.push(user);
             }
         }
@@ -162,7 +185,7 @@ impl<'a> Collected<'a> {
 
     fn found(self, tenant: &Shared, records: &ShardView) -> Result<Found, Refusal> {
         let shown = self.search.offset + self.users.len();
-        let more_matched = self.matched > shown;
+        let more_matched = self.ahead > shown;
         let full = self.users.len() >= self.search.limit;
         let last_shown = self.users.last().map(|user| user.profile.id);
         let next = match (more_matched, self.stopped) {

@@ -28,6 +28,7 @@ pub fn endpoints() -> Vec<Endpoint> {
     let mut endpoints = vec![
         post("/auth/login/mfa", Access::Public, Limit::Authentication, log_in)
             .describes("Complete a login by its second factor")
+            .names_its_tenant()
             .refuses(&[
                 Code::TokenUsed,
                 Code::InvalidMfaCode,

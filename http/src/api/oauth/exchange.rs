@@ -18,6 +18,7 @@ pub fn endpoints() -> Vec<Endpoint> {
     vec![
         post("/auth/oauth/exchange", Access::Public, Limit::Authentication, exchange)
             .describes("Turn the one-time code of a redirect into the session that it stands for")
+            .names_its_tenant()
             .refuses(&[
                 Code::TokenUsed,
                 Code::AccountSuspended,

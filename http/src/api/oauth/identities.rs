@@ -55,7 +55,7 @@ pub struct LinkProviderRequest {
     scope: Option<String>,
     /// For a session that did not begin just now.
     #[garde(custom(rules::when_present(rules::password)))]
-    #[schema(format = Password, max_length = 4096)]
+    #[schema(format = Password, min_length = 1, max_length = 4096)]
     password: Option<String>,
 }
 
@@ -64,7 +64,7 @@ pub struct LinkProviderRequest {
 #[serde(rename_all = "camelCase")]
 pub struct UnlinkProviderRequest {
     #[garde(custom(rules::when_present(rules::password)))]
-    #[schema(format = Password, max_length = 4096)]
+    #[schema(format = Password, min_length = 1, max_length = 4096)]
     password: Option<String>,
 }
 

@@ -44,6 +44,7 @@ pub fn endpoints() -> Vec<Endpoint> {
             .describes("Send the browser to a provider, to sign in there"),
         post("/auth/oauth/{provider}/callback", Access::Public, Limit::Authentication, end)
             .describes("Sign in with what a provider sent the browser back with")
+            .names_its_tenant()
             .refuses(ARRIVALS),
         get("/auth/oauth/{provider}/callback", Access::Public, Limit::Authentication, lead_back)
             .describes(

@@ -46,6 +46,7 @@ pub fn endpoints() -> Vec<Endpoint> {
             begin_login,
         )
         .describes("Start to log in with a passkey")
+        .names_its_tenant()
         .refuses(&[Code::TokenUsed]),
         post("/auth/passkeys/authenticate/complete", Access::Public, Limit::Authentication, log_in)
             .describes("Log in with what a passkey has signed")

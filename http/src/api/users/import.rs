@@ -12,7 +12,7 @@ use crate::call::Call;
 use crate::error::{Code, Error};
 use crate::lines::{Line, Lines};
 use crate::output::Data;
-use crate::{input, json, rules};
+use crate::{input, json, rules, shapes};
 
 /// How many errors the answer tells of; the others are counted.
 const MOST_ERRORS: usize = 1000;
@@ -131,13 +131,13 @@ pub struct ImportLine {
     #[schema(max_length = 100)]
     last_name: Option<String>,
     #[garde(custom(rules::when_present(rules::phone_number)))]
-    #[schema(pattern = r"^\+[1-9][0-9]{6,14}$")]
+    #[schema(schema_with = shapes::phone_number)]
     phone_number: Option<String>,
     #[serde(default)]
     #[garde(skip)]
     phone_verified: bool,
     #[garde(custom(rules::when_present(rules::https_url)))]
-    #[schema(format = "uri", pattern = "^https://", max_length = 2048)]
+    #[schema(schema_with = shapes::picture)]
     avatar: Option<String>,
     /// bcrypt, scrypt, PBKDF2 or Argon2, in PHC or modular crypt form, or as Django, passlib and
     /// Werkzeug write them. The first login with the password brings it to Argon2id.

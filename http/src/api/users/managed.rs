@@ -19,7 +19,7 @@ use crate::error::{Code, Error};
 use crate::input::{Empty, Json};
 use crate::output::{Created, Data, Done};
 use crate::query::Query;
-use crate::{rules, text};
+use crate::{rules, shapes, text};
 
 const READ: Access = Access::Permission("users:read");
 const WRITE: Access = Access::Permission("users:write");
@@ -30,15 +30,17 @@ pub fn endpoints_for_administrators() -> Vec<Endpoint> {
     vec![
         get("/users", READ, Limit::Api, list)
             .describes("List or search users, in the order of their coming"),
-        post("/users", WRITE, Limit::Api, create)
-            .describes("Create a user")
-            .refuses(&[Code::EmailAlreadyExists, Code::WeakPassword]),
+        post("/users", WRITE, Limit::Api, create).describes("Create a user").refuses(&[
+            Code::EmailAlreadyExists,
+            Code::WeakPassword,
+            Code::PasswordBreached,
+        ]),
         post("/users/import", WRITE, Limit::Api, import::import)
             .describes("Import users with their password hashes, one JSON object a line"),
         get("/users/{userId}", READ, Limit::Api, show).describes("Get a user"),
         patch("/users/{userId}", WRITE, Limit::Api, amend)
             .describes("Change a user; another password ends all sessions")
-            .refuses(&[Code::EmailAlreadyExists, Code::WeakPassword]),
+            .refuses(&[Code::EmailAlreadyExists, Code::WeakPassword, Code::PasswordBreached]),
         delete("/users/{userId}", DELETE, Limit::Api, remove)
             .describes("Delete a user, and erase what is held on them"),
         post("/users/{userId}/suspend", WRITE, Limit::Api, suspend)
@@ -154,13 +156,16 @@ pub struct UserQuery {
     /// Only those who came after this user: `next` of the page before. Unlike an offset it passes
     /// over nobody while users are deleted.
     #[garde(custom(rules::when_present(user_id)))]
-    #[schema(example = "usr_01jhmz5ajs9p9tbgc0n4d5x9xq")]
+    #[schema(
+        pattern = "^usr_[0-7][0-9a-hjkmnp-tv-z]{25}$",
+        example = "usr_01jhmz5ajs9p9tbgc0n4d5x9xq"
+    )]
     after: Option<String>,
     #[garde(range(min = 1, max = 100))]
     #[schema(minimum = 1, maximum = 100, default = 50)]
     limit: Option<u32>,
     #[garde(skip)]
-    #[schema(minimum = 0, default = 0)]
+    #[schema(minimum = 0, maximum = 4294967295_u32, default = 0, format = Int64)]
     offset: Option<u32>,
 }
 
@@ -233,10 +238,10 @@ pub struct CreateUserRequest {
     #[schema(max_length = 100, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$")]
     last_name: Option<String>,
     #[garde(custom(rules::when_present(rules::phone_number)))]
-    #[schema(pattern = r"^\+[1-9][0-9]{6,14}$")]
+    #[schema(schema_with = shapes::phone_number)]
     phone_number: Option<String>,
     #[garde(custom(rules::when_present(rules::https_url)))]
-    #[schema(format = "uri", pattern = "^https://", max_length = 2048)]
+    #[schema(schema_with = shapes::picture)]
     avatar: Option<String>,
     /// Whether the user is known to read mail at the address.
     #[serde(default)]
@@ -263,11 +268,11 @@ pub struct AmendUserRequest {
     /// A changed number is unverified unless `phoneVerified` says so.
     #[serde(deserialize_with = "rules::given")]
     #[garde(custom(rules::when_given(rules::phone_number)))]
-    #[schema(value_type = Option<String>, pattern = r"^\+[1-9][0-9]{6,14}$")]
+    #[schema(schema_with = shapes::phone_number)]
     phone_number: Option<Option<String>>,
     #[serde(deserialize_with = "rules::given")]
     #[garde(custom(rules::when_given(rules::https_url)))]
-    #[schema(value_type = Option<String>, format = "uri", pattern = "^https://", max_length = 2048)]
+    #[schema(schema_with = shapes::picture)]
     avatar: Option<Option<String>>,
     /// At most 16 KiB as JSON.
     #[serde(deserialize_with = "rules::given")]
@@ -316,8 +321,9 @@ impl TryFrom<AmendUserRequest> for Amendment {
 #[serde(rename_all = "camelCase")]
 pub struct Users {
     users: Vec<ManagedUser>,
-    /// How many were found. One request looks at 50,000 accounts; where it stops there, these are
-    /// not all, `hasMore` is true, and `next` says where to go on.
+    /// How many there are, those before `after` included. One request looks at 50,000 accounts on
+    /// either side of it; where it stops there, these are not all, `hasMore` is true if there may be
+    /// more ahead, and `next` says where to go on.
     total_count: u32,
     has_more: bool,
     /// Goes into `after` for what is behind these.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use garde::Validate;
 use janua_actors::hashing::Plaintext;
-use janua_actors::refusal::Refusal;
+use janua_actors::refusal::{FieldError, Refusal};
 use janua_actors::session::Live;
 use janua_storage::capability::users::{self, Changes};
 use janua_storage::ids::UserId;
@@ -24,7 +24,7 @@ use crate::endpoint::{Access, Endpoint, Limit, delete, get, post, put};
 use crate::error::{Code, Error};
 use crate::input::{Empty, Json};
 use crate::output::{Data, Done, DoneWith};
-use crate::{rules, text};
+use crate::{rules, shapes, text};
 
 /// The endpoints for the current user.
 pub fn endpoints() -> Vec<Endpoint> {
@@ -46,6 +46,7 @@ pub fn endpoints() -> Vec<Endpoint> {
                 Code::InvalidCredentials,
                 Code::AccountLocked,
                 Code::WeakPassword,
+                Code::PasswordBreached,
                 Code::ReauthenticationRequired,
             ]),
         get("/users/me/export", Access::Session, Limit::Api, export::export)
@@ -99,12 +100,15 @@ async fn change_password(
 /// The policy speaks of the password; in this body it is the new one.
 pub(super) fn about_the_new_one(refusal: Refusal) -> Refusal {
     match refusal {
-        Refusal::WeakPassword(mut fields) => {
-            fields.iter_mut().for_each(|error| error.field = "newPassword".into());
-            Refusal::WeakPassword(fields)
-        }
+        Refusal::WeakPassword(fields) => Refusal::WeakPassword(of_the_new_one(fields)),
+        Refusal::PasswordBreached(fields) => Refusal::PasswordBreached(of_the_new_one(fields)),
         other => other,
     }
+}
+
+fn of_the_new_one(mut fields: Vec<FieldError>) -> Vec<FieldError> {
+    fields.iter_mut().for_each(|error| error.field = "newPassword".into());
+    fields
 }
 
 /// Changes of a profile: what is absent stays, `null` clears, `metadata` is replaced.
@@ -121,11 +125,11 @@ pub struct UpdateRequest {
     last_name: Option<Option<String>>,
     #[serde(deserialize_with = "rules::given")]
     #[garde(custom(rules::when_given(rules::phone_number)))]
-    #[schema(value_type = Option<String>, pattern = r"^\+[1-9][0-9]{6,14}$", example = "+9876543210")]
+    #[schema(schema_with = shapes::phone_number)]
     phone_number: Option<Option<String>>,
     #[serde(deserialize_with = "rules::given")]
     #[garde(custom(rules::when_given(rules::https_url)))]
-    #[schema(value_type = Option<String>, format = "uri", pattern = "^https://", max_length = 2048, example = "https://example.com/avatar.jpg")]
+    #[schema(schema_with = shapes::picture)]
     avatar: Option<Option<String>>,
     /// At most 16 KiB as JSON.
     #[serde(deserialize_with = "rules::given")]

@@ -119,6 +119,7 @@ pub(super) static TEXTS: Texts = Texts {
     password_missing: "Enter a password.",
     password_short: "Use at least {number} characters.",
     password_guessable: "This password is too easy to guess. Make it longer or less regular, without your name or address.",
+    password_breached: "This password is known from a breach of another service. Choose another one.",
     name_invalid: "Use at most 100 characters of plain text.",
     credentials_wrong: "Address and password do not belong together. Check both.",
     locked: "Too many failed tries. Try again in {number} min, or reset the password.",

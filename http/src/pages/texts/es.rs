@@ -119,6 +119,7 @@ pub(super) static TEXTS: Texts = Texts {
     password_missing: "Escribe una contraseña.",
     password_short: "Usa al menos {number} caracteres.",
     password_guessable: "Esta contraseña es demasiado fácil de adivinar. Hazla más larga o menos regular, sin tu nombre ni tu dirección.",
+    password_breached: "Esta contraseña se conoce por una filtración de otro servicio. Elige otra.",
     name_invalid: "Usa como máximo 100 caracteres de texto sencillo.",
     credentials_wrong: "La dirección y la contraseña no coinciden. Comprueba las dos.",
     locked: "Demasiados intentos fallidos. Inténtalo de nuevo en {number} min o restablece la contraseña.",

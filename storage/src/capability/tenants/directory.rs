@@ -11,6 +11,7 @@ use crate::ids::{TenantId, TenantNumber};
 use crate::keys::{self, Kind};
 use crate::moment::Moment;
 use crate::state_machine::Step;
+use crate::view::View;
 
 /// A tenant that is not wholly there, or not wholly gone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,12 +89,15 @@ impl Unsettled {
 }
 
 impl Reserve {
+    /// Invariant: an id and a slug are taken from here on until their tenant is forgotten, so that no
+    /// two tenants ever have the same.
     pub(super) fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
         in_the_directory(step)?;
         let taken = step.contains(&keys::slug(&self.slug))?
             || step.contains(&keys::directory(&self.slug))?
             || step.contains(&keys::directory(self.id.as_str()))?
-            || step.contains(&keys::slug(self.id.as_str()))?;
+            || step.contains(&keys::slug(self.id.as_str()))?
+            || self.is_unsettled(step)?;
         if taken {
             return Err(Rejection::SlugTaken.into());
         }
@@ -106,14 +110,22 @@ impl Reserve {
         Unsettled { id, number, slug, since: step.now, leaving: false }.save(step)?;
         Ok(Reply::Tenant(number))
     }
+
+    /// Whether a tenant that is coming or going has the id, or has the slug for an id.
+    fn is_unsettled(&self, step: &Step<'_, '_>) -> Result<bool, Fault> {
+        let unsettled = View::new(step.records(), step.tenant).unsettled()?;
+        Ok(unsettled.iter().any(|one| one.id == self.id || one.id.as_str() == self.slug))
+    }
 }
 
 impl Enlist {
     pub(super) fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
         in_the_directory(step)?;
         let entry = keys::directory(self.id.as_str());
-        if step.get(&entry)? == Some(self.number) {
-            return Ok(Reply::Done);
+        match step.get::<TenantNumber>(&entry)? {
+            Some(known) if known == self.number => return Ok(Reply::Done),
+            Some(_) => return Err(Rejection::SlugTaken.into()),
+            None => {}
         }
         let unsettled = Unsettled::load(step, self.number)?.ok_or(Rejection::NotFound)?;
         if unsettled.id != self.id || unsettled.leaving {

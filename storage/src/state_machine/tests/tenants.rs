@@ -17,8 +17,21 @@ impl World {
     }
 
     fn reserve(&mut self, name: &str) -> Outcome {
-        let reserve = Reserve { id: id(&format!("ten_{name}")), slug: name.into() };
+        self.reserve_as(&format!("ten_{name}"), name)
+    }
+
+    fn reserve_as(&mut self, name: &str, slug: &str) -> Outcome {
+        let reserve = Reserve { id: id(name), slug: slug.into() };
         self.directory(tenants::Command::Reserve(reserve))
+    }
+
+    fn delist(&mut self, name: &str) -> Outcome {
+        let delist = Delist { id: id(&format!("ten_{name}")), slug: name.into() };
+        self.directory(tenants::Command::Delist(delist))
+    }
+
+    fn forget(&mut self, number: TenantNumber) -> Outcome {
+        self.directory(tenants::Command::Forget(Forget { number }))
     }
 
     fn enlist(&mut self, name: &str, number: TenantNumber) -> Outcome {
@@ -55,23 +68,45 @@ fn a_name_is_free_again_once_its_tenant_is_forgotten_and_a_number_never() {
     let mut world = World::new();
     world.reserve("acme").expect("a number");
     world.enlist("acme", TenantNumber(2)).expect("a tenant");
-    let delist = || tenants::Command::Delist(Delist { id: id("ten_acme"), slug: "acme".into() });
-    assert_eq!(world.directory(delist()), Ok(Reply::Tenant(TenantNumber(2))));
-    assert_eq!(world.directory(delist()), Err(Rejection::NotFound));
+    assert_eq!(world.delist("acme"), Ok(Reply::Tenant(TenantNumber(2))));
+    assert_eq!(world.delist("acme"), Err(Rejection::NotFound));
     assert!(world.known().is_empty());
     assert_eq!(world.reserve("acme"), Err(Rejection::SlugTaken), "its records are still there");
     assert_eq!(world.enlist("acme", TenantNumber(2)), Err(Rejection::NotFound), "it is leaving");
-    let forget = tenants::Command::Forget(Forget { number: TenantNumber(2) });
-    assert_eq!(world.directory(forget), Ok(Reply::Done));
+    assert_eq!(world.forget(TenantNumber(2)), Ok(Reply::Done));
     assert_eq!(world.reserve("acme"), Ok(Reply::Tenant(TenantNumber(3))));
+}
+
+#[test]
+fn an_id_belongs_to_one_tenant_from_its_reservation_until_it_is_forgotten() {
+    let mut world = World::new();
+    world.reserve_as("ten_acme", "acme").expect("a number");
+    for (name, slug) in [("ten_acme", "other"), ("other", "acme"), ("acme", "other")] {
+        assert_eq!(world.reserve_as(name, slug), Err(Rejection::SlugTaken), "{name} {slug}");
+    }
+    world.enlist("acme", TenantNumber(2)).expect("a tenant");
+    assert_eq!(world.reserve_as("ten_acme", "other"), Err(Rejection::SlugTaken));
+    world.delist("acme").expect("a number");
+    assert_eq!(world.reserve_as("ten_acme", "other"), Err(Rejection::SlugTaken), "it is leaving");
+    world.forget(TenantNumber(2)).expect("a forgotten tenant");
+    world.reserve_as("plain", "other").expect("a number");
+    assert_eq!(world.reserve_as("ten_acme", "plain"), Err(Rejection::SlugTaken));
+    world.reserve_as("ten_acme", "acme").expect("a number");
+}
+
+#[test]
+fn an_id_that_is_enlisted_leads_to_no_other_tenant() {
+    let mut world = World::new();
+    world.reserve("acme").expect("a number");
+    world.enlist("acme", TenantNumber(2)).expect("a tenant");
+    assert_eq!(world.enlist("acme", TenantNumber(3)), Err(Rejection::SlugTaken));
 }
 
 #[test]
 fn a_reservation_that_was_given_up_enlists_nobody() {
     let mut world = World::new();
     world.reserve("acme").expect("a number");
-    let forget = tenants::Command::Forget(Forget { number: TenantNumber(2) });
-    world.directory(forget).expect("a forgotten tenant");
+    world.forget(TenantNumber(2)).expect("a forgotten tenant");
     assert_eq!(world.enlist("acme", TenantNumber(2)), Err(Rejection::NotFound));
 }
 
