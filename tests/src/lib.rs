@@ -17,6 +17,7 @@ pub mod authenticator;
 pub mod browser;
 pub mod chance;
 pub mod chromium;
+pub mod clients;
 pub mod cluster;
 pub mod command;
 pub mod diary;

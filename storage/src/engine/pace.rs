@@ -182,6 +182,9 @@ fn need(node: u64, shard: &Shard, running: &Running, link: Option<&Link>) -> Nee
     if !voters.contains(&node) {
         return Need::Rest;
     }
+    if link.is_some_and(Link::is_astray) {
+        return Need::Wait(Instant::now() + ELECTION_MAX);
+    }
     let candidate_in = (metrics.state == ServerState::Candidate).then_some(metrics.current_term);
     if voters.len() == 1 {
         return Need::Stand { pre_vote: false, candidate_in };

@@ -9,7 +9,7 @@ use tokio_rustls::{TlsConnector, TlsStream};
 
 use super::identity::{self, Channel, Identity};
 use super::wire::{self, Hello, Welcome};
-use super::{CONNECT, Refused, Stream};
+use super::{CONNECT, REACH, Refused, Stream};
 
 /// Connects to an address, and tells who is there.
 pub async fn connect(
@@ -20,7 +20,8 @@ pub async fn connect(
 ) -> io::Result<(Stream, Hello)> {
     let name = identity::expected((hello.to != 0).then_some(hello.to));
     let connected = async {
-        let stream = TcpStream::connect(address).await?;
+        let reached = timeout(REACH, TcpStream::connect(address)).await;
+        let stream = reached.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         stream.set_nodelay(true)?;
         let mut stream = secure(identity, stream, channel, name).await?;
         wire::write(&mut stream, &hello).await?;
