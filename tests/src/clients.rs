@@ -33,24 +33,29 @@ struct Office {
     failures: Mutex<Vec<String>>,
 }
 
+impl Office {
+    fn opens(&self, node: &Node) {
+        self.nodes.lock().expect("no holder panics").push(node.api.over_new_connections());
+    }
+}
+
 impl Clients {
     /// So many clients, at these nodes.
     pub async fn of(nodes: &[Node], count: u64) -> Self {
         let office = Arc::new(Office::default());
+        nodes.iter().for_each(|node| office.opens(node));
         let mut tasks = JoinSet::new();
         for number in 0..count {
             let user = nodes[0].register(&format!("client-{number}")).await;
             let (office, chance) = (office.clone(), Chance::from_seed(number));
             tasks.spawn(Client { office, user, chance }.works());
         }
-        let clients = Self { office, tasks };
-        nodes.iter().for_each(|node| clients.may_use(node));
-        clients
+        Self { office, tasks }
     }
 
     /// A node that has joined.
     pub fn may_use(&self, node: &Node) {
-        self.office.nodes.lock().expect("no holder panics").push(node.api.over_new_connections());
+        self.office.opens(node);
     }
 
     /// A node that has left.

@@ -228,6 +228,8 @@ async fn a_node_whose_clock_is_wrong_does_not_lead() {
     for (node, time) in [(&first, 100_000), (&second, 100_200), (&third, 900_000)] {
         link(node).go_by(Arc::new(move || Moment(time)));
     }
+    // Two are needed to tell a third.
+    link(&second).peer(3);
     until("it knows", || link(&third).is_astray()).await;
     until("the others know", || !link(&first).can_take_over(3)).await;
     assert!(!link(&first).is_astray() && !link(&second).is_astray());
