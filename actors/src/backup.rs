@@ -1,10 +1,9 @@
 //! Backups, as operators ask for them.
 
 use janua_storage::backup::recovery_key::RecoveryPublicKey;
-use janua_storage::capability::tenants::{self, Mark, SetRecoveryKey};
-use janua_storage::command::{Command, Proposal, Rejection};
+use janua_storage::capability::tenants::{self, SetRecoveryKey};
+use janua_storage::command::Rejection;
 use janua_storage::engine::backup::{Archive, Order};
-use janua_storage::event::Origin;
 use janua_storage::ids::TenantNumber;
 use janua_storage::view::View;
 
@@ -38,35 +37,20 @@ impl Directory {
         }
     }
 
-    /// Marks the present position in the shards that other nodes lead.
-    async fn mark(&self, value: [u8; 16]) -> Result<(), Refusal> {
-        let node = self.node();
-        for shard in node.shards.iter().filter(|shard| !shard.is_leader()) {
-            let mark = tenants::Command::Mark(Mark { value });
-            let proposal = Proposal {
-                tenant: TenantNumber::CLUSTER,
-                proposed: node.clock.now(),
-                seed: node.clock.random(),
-                origin: Origin::default(),
-                idempotency: None,
-                command: Command::Tenants(mark),
-            };
-            let outcome = node.write_at(shard, proposal);
-            let refused = |rejection| Refusal::from_rejection(rejection, node.clock.now());
-            outcome.await?.map_err(refused)?;
-        }
-        Ok(())
-    }
-
     /// Begins a backup of everything that was answered before, and says to whom it is encrypted.
     ///
     /// Decision: it is taken by the node that is asked, from its own replicas, also of shards that
-    /// others lead: an archive is not sent through another node.
+    /// others lead. Only the part of a shard of which it has none comes from another node.
+    ///
+    /// Decision: the first shard, which has the directory of tenants, is read first: whatever tenant
+    /// the directory knows is then in its own shard. One that is created meanwhile may be in its
+    /// shard alone; a restore removes it.
     pub async fn back_up(&self) -> Result<(Archive, RecoveryPublicKey), Refusal> {
         let node = self.node();
-        let mark = node.clock.random();
-        self.mark(mark).await?;
-        let settled = node.shards.shards().settled(&mark).await?;
+        let mut parts = Vec::new();
+        for home in node.shards.iter() {
+            parts.push(node.part_of(home).await?);
+        }
         let records = node.shards.of(TenantNumber::CLUSTER).follow()?;
         let view = View::new(&records, TenantNumber::CLUSTER);
         let to = view.recovery_key()?.map(RecoveryPublicKey).ok_or(Refusal::RecoveryKey)?;
@@ -80,6 +64,6 @@ impl Directory {
             to,
             random: node.clock.random(),
         };
-        Ok((settled.back_up(order)?, to))
+        Ok((Archive::of(parts, order)?, to))
     }
 }

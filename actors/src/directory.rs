@@ -148,6 +148,9 @@ pub(crate) struct Node {
     pub readings: Arc<Semaphore>,
 }
 
+/// How long a node that stops goes on answering other nodes.
+const FINISH: Duration = Duration::from_secs(3);
+
 /// How many of those read at once.
 const READINGS: usize = 2;
 
@@ -262,9 +265,10 @@ impl Directory {
         self.0.node.gateway.get()
     }
 
-    /// Stops every actor. What they hold can be rebuilt.
+    /// Stops every actor, when what other nodes have asked for is done. What they hold can be rebuilt.
     pub async fn stop(&self) {
         if let Some(gateway) = self.gateway() {
+            gateway.finish(FINISH).await;
             gateway.stop();
         }
         Touches::write_down(&self.0.node).await;

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
+use janua_storage::backup::archive::Position;
 use janua_storage::command::{Outcome, Proposal};
+use janua_storage::engine::backup::Held;
 use janua_storage::engine::{Leadership, Shard, Shards, Unavailable, View};
 use janua_storage::ids::{ShardId, TenantNumber};
 use tokio::sync::watch;
@@ -30,12 +32,21 @@ impl Home {
         self.0.leadership()
     }
 
+    /// Term and leader, as long as this node's replica is told of them.
+    pub fn heard_leader(&self) -> Option<(u64, u64)> {
+        self.0.heard_leader()
+    }
+
     /// The records as they are now. Asked of a node that does not lead, the answer is where else.
     pub async fn read(&self) -> Result<View, Refusal> {
-        self.0.read().await.map_err(|unavailable| match unavailable.is_not_leader() {
+        self.0.read().await.map_err(|unavailable| self.unread(unavailable))
+    }
+
+    fn unread(&self, unavailable: Unavailable) -> Refusal {
+        match unavailable.is_not_leader() {
             true => self.elsewhere(),
             false => unavailable.into(),
-        })
+        }
     }
 
     /// The records as this node's replica has them: perhaps older than what others were told.
@@ -46,6 +57,16 @@ impl Home {
     /// Proposes a command. Where nobody can say what came of it, the refusal says that.
     pub async fn write(&self, proposal: Proposal) -> Result<Outcome, Refusal> {
         self.0.write(proposal).await.map_err(|unavailable| self.unwritten(&unavailable))
+    }
+
+    /// A position that covers everything that was answered before; told by the leader alone.
+    pub async fn settled(&self) -> Result<Position, Refusal> {
+        self.0.settled().await.map_err(|unavailable| self.unread(unavailable))
+    }
+
+    /// What this node's replica has, once it has come to a position.
+    pub async fn held(&self, upto: Position) -> Result<Held, Refusal> {
+        Ok(self.0.held(upto).await?)
     }
 
     /// Go to whoever leads this shard.

@@ -6,6 +6,7 @@
 //! not know has to be said by the leader of shard 0. Whether a tenant, a session or a key is good is
 //! judged by the leader of the tenant's own shard alone.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,11 +16,10 @@ use janua_storage::secret::Secret;
 use janua_storage::view::View;
 use quick_cache::sync::Cache;
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 
 use crate::capability::api_keys::named_by;
 use crate::directory::{Directory, Node};
-use crate::gateway::Gateway;
 use crate::refusal::Refusal;
 use crate::settings::Settings;
 use crate::tenant::{Held, Shared};
@@ -29,15 +29,17 @@ use crate::tenant::{Held, Shared};
 pub enum Place {
     /// On this node.
     Here,
-    /// On this one, to which there is a link.
-    There(u64),
+    /// On this one, to which there is a link; in this term, or a later one.
+    There {
+        /// Which one.
+        node: u64,
+        /// The latest term that is known.
+        term: u64,
+    },
 }
 
-/// How often a leader that is not known is asked for again.
-const RECHECK: Duration = Duration::from_millis(25);
-
-/// Longer than any request.
-const LONG: Duration = Duration::from_secs(3600);
+/// How soon a node that has said that it does not lead is asked again, when nobody knows better.
+const ASK_AGAIN: Duration = Duration::from_millis(25);
 
 /// Of so many tenants that are led elsewhere the keys are held.
 const MOST_FOLLOWED: usize = 1000;
@@ -54,6 +56,8 @@ impl Default for Followed {
 impl Node {
     /// What this node's replica has of a tenant that another node leads.
     pub fn followed(self: &Arc<Self>, number: TenantNumber) -> Option<Arc<Held>> {
+        // A replica that is told nothing may hold keys that are good no more.
+        self.shards.of(number).heard_leader()?;
         let known = self.followed.0.get(&number);
         let current = |held: &Arc<Held>| held.stamp == self.stamps.tenant(number);
         if let Some(held) = known.filter(current) {
@@ -66,42 +70,52 @@ impl Node {
         Some(held)
     }
 
+    /// Who leads a shard in the latest term that this node knows of: by its own replica, as long as
+    /// that is told, or by what other nodes say.
+    pub fn leader_of(&self, shard: ShardId) -> Option<(u64, u64)> {
+        let heard = self.gateway.get().and_then(|gateway| gateway.leader_of(shard));
+        self.shards.get(shard)?.heard_leader().max(heard)
+    }
+
     /// See [`Directory::place_of`].
     pub async fn place_of(
         &self,
         shard: ShardId,
-        asked: Option<u64>,
+        asked: &BTreeSet<u64>,
         hint: Option<u64>,
     ) -> Result<Place, Refusal> {
         let no_such_shard = || Refusal::unavailable(format!("there is no shard {shard}"));
         let mut leadership = self.shards.get(shard).ok_or_else(no_such_shard)?.leadership();
         let stopped = || Refusal::unavailable("the shard has stopped");
-        let gateway = self.gateway.get();
-        let mut links = gateway.map(Gateway::changes);
+        let Some(gateway) = self.gateway.get() else {
+            let led = leadership.wait_for(|now| now.leads || now.stopped).await;
+            let leads = led.is_ok_and(|now| now.leads);
+            return if leads { Ok(Place::Here) } else { Err(stopped()) };
+        };
+        let (mut links, mut leaders) = (gateway.changes(), gateway.moves());
+        let again = Instant::now() + ASK_AGAIN;
         loop {
-            let leader = {
-                let now = leadership.borrow_and_update();
-                if now.leads {
-                    return Ok(Place::Here);
-                }
-                if now.stopped && gateway.is_none() {
-                    return Err(stopped());
-                }
-                let untried = |leader: &u64| asked != Some(*leader);
-                let heard = || gateway.and_then(|gateway| gateway.leader_of(shard));
-                now.leader.filter(untried).or(hint).or_else(heard).or(now.leader)
-            };
-            if let Some(gateway) = gateway
-                && let Some(leader) = leader.filter(|leader| *leader != gateway.node())
-                && gateway.reaches(leader)
-            {
-                return Ok(Place::There(leader));
+            if leadership.borrow_and_update().leads {
+                return Ok(Place::Here);
+            }
+            links.mark_unchanged();
+            leaders.mark_unchanged();
+            let known = self.leader_of(shard);
+            let term = known.map_or(0, |(term, _)| term);
+            let known = known.map(|(_, leader)| leader);
+            let reached = |leader: &u64| *leader != gateway.node() && gateway.answers(*leader);
+            let candidates = || known.into_iter().chain(hint).filter(reached);
+            let untried = candidates().find(|leader| !asked.contains(leader));
+            let tried = candidates().next();
+            let in_turn = untried.or(tried.filter(|_| Instant::now() >= again));
+            if let Some(node) = in_turn {
+                return Ok(Place::There { node, term });
             }
             tokio::select! {
-                changed = leadership.changed() => changed.map_err(|_| stopped())?,
-                () = changed(links.as_mut()) => {}
-                // What others say of themselves is looked at now and then.
-                () = sleep(RECHECK) => {}
+                () = changed(&mut leadership) => {}
+                () = changed(&mut links) => {}
+                () = changed(&mut leaders) => {}
+                () = sleep_until(again), if tried.is_some() => {}
             }
         }
     }
@@ -120,13 +134,13 @@ impl Directory {
         self.node().shards.shard_of(number)
     }
 
-    /// Where a shard is led, as soon as that is known and there is a way to it. The node that was
-    /// `asked` last and does not lead is asked again only if nothing better is known than it had
-    /// itself to say: `hint`. Waits for as long as it takes.
+    /// Where a shard is led, as soon as that is known and there is a way to it. Nodes that were `asked`
+    /// before and do not lead are asked again only when nobody knows better, nor does `hint`, which
+    /// one of them has given. Waits for as long as it takes.
     pub async fn place_of(
         &self,
         shard: ShardId,
-        asked: Option<u64>,
+        asked: &BTreeSet<u64>,
         hint: Option<u64>,
     ) -> Result<Place, Refusal> {
         self.node().place_of(shard, asked, hint).await
@@ -134,25 +148,25 @@ impl Directory {
 
     /// Who leads a shard, as this node knows it.
     pub fn leader_of(&self, shard: ShardId) -> Option<u64> {
-        let known = self.node().shards.get(shard)?.leadership().borrow().leader;
-        known.or_else(|| self.gateway()?.leader_of(shard))
+        self.node().leader_of(shard).map(|(_, leader)| leader)
     }
 
-    /// Returns once another node than this peer leads the shard.
-    pub async fn moved_from(&self, shard: ShardId, peer: u64) {
-        let Some(home) = self.node().shards.get(shard) else { return };
-        let mut leadership = home.leadership();
+    /// Returns once another node than this peer is known to lead the shard, in a later term than this.
+    pub async fn moved_from(&self, shard: ShardId, peer: u64, term: u64) {
+        let (Some(home), Some(gateway)) = (self.node().shards.get(shard), self.gateway()) else {
+            return std::future::pending().await;
+        };
+        let (mut leadership, mut leaders) = (home.leadership(), gateway.moves());
         loop {
-            let known = leadership.borrow_and_update().leader;
-            let heard = known.or_else(|| self.gateway()?.leader_of(shard));
-            if heard.is_some_and(|leader| leader != peer) {
+            leadership.mark_unchanged();
+            leaders.mark_unchanged();
+            let known = self.node().leader_of(shard);
+            if known.is_some_and(|(later, leader)| leader != peer && later > term) {
                 return;
             }
-            // Without a replica of its own, a node is told of no change.
-            let look = if known.is_some() { LONG } else { RECHECK };
             tokio::select! {
-                changed = leadership.changed() => if changed.is_err() { sleep(LONG).await },
-                () = sleep(look) => {}
+                () = changed(&mut leadership) => {}
+                () = changed(&mut leaders) => {}
             }
         }
     }
@@ -191,12 +205,9 @@ impl Directory {
     }
 }
 
-async fn changed(links: Option<&mut watch::Receiver<u64>>) {
-    let changed = match links {
-        Some(links) => links.changed().await.is_ok(),
-        None => false,
-    };
-    if !changed {
+/// Returns at the next change; never, if there will be none.
+async fn changed<T>(watched: &mut watch::Receiver<T>) {
+    if watched.changed().await.is_err() {
         std::future::pending().await
     }
 }

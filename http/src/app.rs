@@ -150,8 +150,9 @@ impl App {
     pub fn unready(&self) -> Vec<String> {
         let mut reasons = (self.services.unready)();
         reasons.extend(self.membership.get().and_then(|membership| membership.problem()));
-        if self.directory.get().is_none() {
-            reasons.push("the node is starting".into());
+        match self.directory.get() {
+            None => reasons.push("the node is starting".into()),
+            Some(directory) => reasons.extend(directory.gateway().and_then(Gateway::problem)),
         }
         if self.stopping.load(Ordering::Relaxed) {
             reasons.push("the node is stopping".into());

@@ -109,7 +109,8 @@ where
         Err(route) => {
             let (asked, body, trail) = (&asked, &mut body, &mut trail);
             // Boxed: most requests need no journey, and should not carry the room for one.
-            Box::pin(Journey { app, asked, body, trail, started, deadline }.follow(route)).await
+            let times = (started, deadline);
+            Box::pin(Journey::new(app, asked, body, trail, times).follow(route)).await
         }
     };
     finish(app, &asked, &mut response);

@@ -1,4 +1,5 @@
-//! Signals: the first SIGTERM or SIGINT asks for a graceful end, the second ends the process.
+//! Signals: the first SIGTERM or SIGINT asks for a graceful end, the second ends the process; SIGHUP has
+//! the node read again what may change while it runs.
 
 use std::process;
 
@@ -33,6 +34,12 @@ async fn next(terminate: &mut Signal, interrupt: &mut Signal) {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+}
+
+/// Watches for SIGHUP from now on: read again what may change.
+pub fn watch_hangups() -> Result<Signal, Failure> {
+    let refused = |error| Failure::Start(format!("signals cannot be watched: {error}"));
+    signal(SignalKind::hangup()).map_err(refused)
 }
 
 /// Returns when the node should stop.

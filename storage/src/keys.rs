@@ -26,7 +26,7 @@ pub enum Kind {
     Unsettled = 10,
     /// To whom backups are encrypted (cluster range).
     RecoveryKey = 11,
-    /// What a backup has written last to be sure of its position (cluster range of every shard).
+    /// What backups once wrote to be sure of their position (cluster range of every shard).
     BackupMark = 12,
     /// The tenant.
     Tenant = 16,
@@ -128,6 +128,11 @@ pub fn unsettled(number: TenantNumber) -> Vec<u8> {
 /// Everything that a tenant has begins so.
 pub fn all_of(tenant: TenantNumber) -> Vec<u8> {
     tenant.0.to_be_bytes().to_vec()
+}
+
+/// Whose range a key lies in.
+pub fn tenant_of(key: &[u8]) -> Option<TenantNumber> {
+    key.first_chunk().map(|number| TenantNumber(u32::from_be_bytes(*number)))
 }
 
 /// A node of the cluster.

@@ -219,6 +219,23 @@ impl<'a> View<'a> {
         self.list(&keys::range(self.tenant, Kind::Directory))
     }
 
+    /// The numbers of all tenants of whom there are records in the shard.
+    pub fn tenants_here(&self) -> Result<Vec<TenantNumber>, Fault> {
+        let (mut found, mut after) = (Vec::new(), TenantNumber::CLUSTER);
+        while let Some(next) = after.0.checked_add(1).map(TenantNumber) {
+            let mut first = None;
+            // Every key of the next tenant is longer than this one.
+            self.records.scan(&[], Some(&keys::all_of(next)), &mut |key, _| {
+                first = keys::tenant_of(key);
+                ControlFlow::Break(())
+            })?;
+            let Some(tenant) = first else { break };
+            found.push(tenant);
+            after = tenant;
+        }
+        Ok(found)
+    }
+
     /// All tenants, in the view of the cluster's records.
     pub fn directory(&self) -> Result<Vec<(TenantId, TenantNumber)>, Fault> {
         let prefix = keys::range(self.tenant, Kind::Directory);

@@ -1,7 +1,9 @@
 //! Several nodes as one: joining, failing, leaving.
 
+mod backups;
 mod failover;
 mod flows;
+mod growing;
 mod joining;
 mod partitions;
 mod routing;

@@ -18,6 +18,7 @@ pub mod breaches;
 pub mod browser;
 pub mod chance;
 pub mod chromium;
+pub mod clients;
 pub mod cluster;
 pub mod command;
 pub mod diary;

@@ -29,6 +29,9 @@ const TEST_SETTINGS: [(&str, &str); 10] = [
     ("log.level", "info"),
 ];
 
+/// The setting that gives the operator's token.
+const OPERATOR: &str = "bootstrap.operator_token";
+
 /// A node that is about to be started.
 pub struct Setup {
     settings: Vec<(String, String)>,
@@ -186,6 +189,9 @@ impl Node {
             };
         }
         drop(process);
+        if let Some((_, token)) = self.setup.settings.iter().find(|(key, _)| key == OPERATOR) {
+            self.keys.lock().expect("no holder panics").operator.clone_from(token);
+        }
         let base = format!("{}://{}", text(&listening["scheme"]), text(&listening["address"]));
         *self.api.base.write().expect("no holder panics") = base;
         wait::until("the node is ready", async || {

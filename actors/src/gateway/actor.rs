@@ -124,7 +124,14 @@ impl State {
         while let Some(part) = frame::next(&mut batch) {
             let Some(part) = inbound.whole(part) else { continue };
             let answer = match part.kind {
-                Kind::Request | Kind::Stream | Kind::Hash | Kind::Write | Kind::Read => {
+                Kind::Request
+                | Kind::Stream
+                | Kind::Hash
+                | Kind::Write
+                | Kind::Read
+                | Kind::Position
+                | Kind::BackUp
+                | Kind::Outbox => {
                     inbound.work_on(&self.gateway, part);
                     continue;
                 }

@@ -46,10 +46,16 @@ pub enum Kind {
     ReplyPiece = 13,
     /// So many more pieces of the answer may be sent.
     ReplyGrant = 14,
+    /// Say up to where this shard, which you lead, has come.
+    Position = 15,
+    /// Send this shard's part of a backup.
+    BackUp = 16,
+    /// Say which mails are kept in this shard, which you lead.
+    Outbox = 17,
 }
 
 impl Kind {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 18] = [
         Self::Request,
         Self::Hash,
         Self::Write,
@@ -65,6 +71,9 @@ impl Kind {
         Self::ReplyStream,
         Self::ReplyPiece,
         Self::ReplyGrant,
+        Self::Position,
+        Self::BackUp,
+        Self::Outbox,
     ];
 }
 

@@ -99,7 +99,9 @@ impl Inbound {
             Pieces::of_request(gateway.clone(), (peer, call), arriving)
         });
         let (busy, grants) = (self.calls.len() >= MOST_CALLS, self.grants.clone());
+        let at_work = gateway.works();
         let task = self.tasks.spawn(async move {
+            let _at_work = at_work;
             if busy {
                 gateway.reply(peer, Frame::bare(Kind::Busy, call)).await;
                 return call;

@@ -2,21 +2,17 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::future::BoxFuture;
-use janua_storage::capability::cluster;
+use janua_storage::capability::cluster::NodeState;
 use janua_storage::engine::Shards;
 use janua_storage::engine::link::{Channel, Link, Stream as Connection};
-use janua_storage::ids::{ShardId, TenantNumber};
+use janua_storage::ids::ShardId;
+use janua_storage::membership::Known;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::AbortHandle;
-use tokio::time::sleep;
 
 use super::{Links, Peer, Stream};
-
-/// How often the records are looked at.
-const LOOK: Duration = Duration::from_millis(250);
 
 /// The other nodes, as this node's replica of the cluster's records knows them.
 pub struct MemberLinks {
@@ -28,14 +24,13 @@ pub struct MemberLinks {
 }
 
 impl MemberLinks {
-    /// Of a node that has links to others; once.
-    pub fn of(shards: &Arc<Shards>) -> Option<Arc<Self>> {
+    /// Of a node that has links to others, once; the records of all nodes are followed in `known`.
+    pub fn of(shards: &Shards, known: watch::Receiver<Known>) -> Option<Arc<Self>> {
         let link = shards.link()?.clone();
         let accepted = Mutex::new(link.actor_connections()?);
         let node = shards.node_id();
-        let (known, peers) = watch::channel(others(shards, node).unwrap_or_default());
-        let watching = ractor::concurrency::spawn(look(Arc::downgrade(shards), node, known));
-        let watching = watching.abort_handle();
+        let (sender, peers) = watch::channel(others(&known.borrow(), node));
+        let watching = ractor::concurrency::spawn(follow(known, node, sender)).abort_handle();
         Some(Arc::new(Self { node, link, peers, accepted, watching }))
     }
 }
@@ -46,28 +41,25 @@ impl Drop for MemberLinks {
     }
 }
 
-async fn look(shards: std::sync::Weak<Shards>, node: u64, known: watch::Sender<Vec<Peer>>) {
-    while let Some(shards) = shards.upgrade() {
-        if let Some(present) = others(&shards, node) {
-            known.send_if_modified(|known| {
-                let changed = *known != present;
-                *known = present;
-                changed
-            });
+async fn follow(mut known: watch::Receiver<Known>, node: u64, peers: watch::Sender<Vec<Peer>>) {
+    loop {
+        let present = others(&known.borrow_and_update(), node);
+        peers.send_if_modified(|peers| {
+            let changed = *peers != present;
+            *peers = present;
+            changed
+        });
+        if known.changed().await.is_err() {
+            return;
         }
-        drop(shards);
-        sleep(LOOK).await;
     }
 }
 
-/// The nodes that the records name, but this one; nothing when they cannot be read.
-fn others(shards: &Shards, node: u64) -> Option<Vec<Peer>> {
-    let records = shards.of(TenantNumber::CLUSTER).follow().ok()?;
-    let nodes = cluster::nodes(&records).ok()?;
-    let here =
-        |known: &cluster::Node| known.id != node && known.state != cluster::NodeState::Removed;
-    let peer = |known: cluster::Node| Peer { id: known.id, name: known.name };
-    Some(nodes.into_iter().filter(here).map(peer).collect())
+/// The nodes that the records name, but this one and those that have left.
+fn others(known: &Known, node: u64) -> Vec<Peer> {
+    let nodes = known.iter().flat_map(|nodes| nodes.iter());
+    let others = nodes.filter(|known| known.id != node && known.state != NodeState::Removed);
+    others.map(|known| Peer { id: known.id, name: known.name.clone() }).collect()
 }
 
 impl Links for MemberLinks {
@@ -79,8 +71,16 @@ impl Links for MemberLinks {
         self.peers.clone()
     }
 
-    fn leader_of(&self, shard: ShardId) -> Option<u64> {
+    fn leader_of(&self, shard: ShardId) -> Option<(u64, u64)> {
         self.link.leader_of(shard)
+    }
+
+    fn is_up(&self, peer: u64) -> bool {
+        self.link.is_up(peer)
+    }
+
+    fn moves(&self) -> watch::Receiver<u64> {
+        self.link.moves()
     }
 
     fn connect(&self, peer: u64) -> BoxFuture<'static, io::Result<Stream>> {

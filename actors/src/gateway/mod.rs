@@ -5,6 +5,7 @@
 //! broke, or time ran out. What is to be made of that is the caller's affair.
 
 mod actor;
+mod backup;
 mod frame;
 mod hashing;
 mod inbound;
@@ -30,7 +31,7 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use janua_storage::ids::ShardId;
 use parking_lot::Mutex;
-use ractor::{Actor, ActorRef};
+use ractor::{Actor, ActorRef, ActorStatus};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
@@ -43,11 +44,19 @@ pub use sessions::{Links, Peer, Stream};
 pub(crate) use origin::Origin;
 
 use self::actor::GatewayActor;
-use self::frame::{Frame, Kind, Part};
+pub(crate) use self::frame::Kind;
+use self::frame::{Frame, Part};
 use self::link::Link;
 use crate::context::Operation;
 use crate::directory::Node;
+use crate::mail;
 use crate::refusal::Refusal;
+
+/// How long answers may take to leave.
+const LINGER: Duration = Duration::from_millis(20);
+
+/// A peer that does not answer for so long is given up.
+pub const LOST: Duration = Duration::from_millis(1_500);
 
 /// Answers requests that other nodes have received.
 pub trait Worker: Send + Sync + 'static {
@@ -69,6 +78,15 @@ pub enum Answer {
     Pieces(Bytes, BoxStream<'static, Piece>),
 }
 
+/// A call of another node that is being worked on.
+struct AtWork(Gateway);
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.0.at_work.send_modify(|count| *count -= 1);
+    }
+}
+
 /// Calls other nodes, and has their calls answered. Cloning gives another handle on the same one.
 #[derive(Clone)]
 pub struct Gateway(Arc<Inner>);
@@ -87,6 +105,8 @@ struct Inner {
     /// Drawn when the node was started.
     incarnation: u64,
     next_call: AtomicU64,
+    /// Calls of other nodes that are being worked on.
+    at_work: watch::Sender<usize>,
     /// The task of each connection, and the root of the rest.
     running: Mutex<Vec<AbortHandle>>,
     server: OnceLock<ActorRef<ractor_cluster::NodeServerMessage>>,
@@ -118,6 +138,7 @@ impl Gateway {
             next_link: first_link.into(),
             incarnation: first_call,
             next_call: first_call.into(),
+            at_work: watch::Sender::default(),
             running: Mutex::default(),
             server: OnceLock::new(),
             actor: OnceLock::new(),
@@ -129,6 +150,26 @@ impl Gateway {
         Ok(gateway)
     }
 
+    /// Returns when no call of another node is being worked on, or after this time.
+    pub async fn finish(&self, within: Duration) {
+        let mut at_work = self.0.at_work.subscribe();
+        if *at_work.borrow_and_update() == 0 {
+            return;
+        }
+        let finished = at_work.wait_for(|count| *count == 0);
+        if tokio::time::timeout(within, finished).await.is_err() {
+            tracing::warn!("calls of other nodes are cut off");
+        }
+        // The last answers are on their way.
+        tokio::time::sleep(LINGER).await;
+    }
+
+    /// A call is being worked on, until what this gives is dropped.
+    fn works(&self) -> AtWork {
+        self.0.at_work.send_modify(|count| *count += 1);
+        AtWork(self.clone())
+    }
+
     /// Hangs up on every peer.
     pub fn stop(&self) {
         self.0.running.lock().drain(..).for_each(|task| task.abort());
@@ -138,6 +179,15 @@ impl Gateway {
         if let Some(actor) = self.0.actor.get() {
             actor.stop(None);
         }
+    }
+
+    /// Why no other node gets through to this one, if a bug has seen to that.
+    pub fn problem(&self) -> Option<String> {
+        let has_stopped = |status| matches!(status, ActorStatus::Stopping | ActorStatus::Stopped);
+        let server = self.0.server.get().is_some_and(|server| has_stopped(server.get_status()));
+        let actor = self.0.actor.get().is_some_and(|actor| has_stopped(actor.get_status()));
+        let problem = || "the node does not hear other nodes any more: start it again".into();
+        (server || actor).then(problem)
     }
 
     /// Who answers the requests that other nodes send here.
@@ -161,14 +211,39 @@ impl Gateway {
         self.has_peers().then(|| Operation { node, incarnation, number: self.next_call() })
     }
 
-    /// Who leads a shard, as others say.
-    pub fn leader_of(&self, shard: ShardId) -> Option<u64> {
+    /// Who leads a shard, as others say: the latest term, and its leader.
+    pub fn leader_of(&self, shard: ShardId) -> Option<(u64, u64)> {
         self.0.others.leader_of(shard)
+    }
+
+    /// Changes whenever another node says that it leads a shard, or is reached, or lost.
+    pub fn moves(&self) -> watch::Receiver<u64> {
+        self.0.others.moves()
     }
 
     /// Whether there is a link to this node.
     pub fn reaches(&self, peer: u64) -> bool {
         self.0.links.contains_key(&peer)
+    }
+
+    /// Whether there is a link to this node, and it answers.
+    pub fn answers(&self, peer: u64) -> bool {
+        self.reaches(peer) && self.0.others.is_up(peer)
+    }
+
+    /// Returns once nothing was heard of a peer for longer than a busy machine would explain.
+    pub async fn has_lost(&self, peer: u64) {
+        let mut moves = self.moves();
+        loop {
+            // Without a sender nothing will ever change.
+            if moves.wait_for(|_| !self.0.others.is_up(peer)).await.is_err() {
+                return std::future::pending().await;
+            }
+            let back = moves.wait_for(|_| self.0.others.is_up(peer));
+            if tokio::time::timeout(LOST, back).await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Changes whenever a link comes or goes.
@@ -250,6 +325,13 @@ impl Gateway {
                 Kind::Hash => whole(hashing::work(&self.0.local.upgrade()?, &part.bytes).await),
                 Kind::Write => whole(remote::write(&self.0.local.upgrade()?, &part.bytes).await),
                 Kind::Read => whole(remote::read(&self.0.local.upgrade()?, &part.bytes).await),
+                Kind::Position => {
+                    whole(backup::position(&self.0.local.upgrade()?, &part.bytes).await)
+                }
+                Kind::Outbox => {
+                    whole(mail::kept::answer(&self.0.local.upgrade()?, &part.bytes).await)
+                }
+                Kind::BackUp => backup::part(&self.0.local.upgrade()?, &part.bytes).await,
                 _ => None,
             }
         };

@@ -1,6 +1,7 @@
 //! Reading from and writing to shards that other nodes lead: for what spans two shards, such as a
 //! tenant that comes or goes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,32 +47,20 @@ impl Node {
         self: &Arc<Self>,
         proposal: Proposal,
     ) -> Result<Outcome, Refusal> {
-        self.write_at(self.shards.of(proposal.tenant), proposal).await
-    }
-
-    /// The same for a shard that the proposal's tenant does not tell: every one has records of the
-    /// cluster's.
-    pub(crate) async fn write_at(
-        self: &Arc<Self>,
-        home: &Home,
-        proposal: Proposal,
-    ) -> Result<Outcome, Refusal> {
+        let home = self.shards.of(proposal.tenant);
         let deadline = Instant::now() + PATIENCE;
-        let mut asked = None;
+        let mut asked = BTreeSet::new();
         loop {
-            let written = match self.place_by(deadline, home, asked).await? {
+            let written = match self.place_by(deadline, home, &mut asked).await? {
                 Place::Here => home.write(proposal.clone()).await,
-                Place::There(peer) => {
-                    asked = Some(peer);
-                    self.write_there(peer, home, &proposal, deadline).await
+                Place::There { node, .. } => {
+                    self.write_there(node, home, &proposal, deadline).await
                 }
             };
             match written {
-                Err(Refusal::Elsewhere(_)) => {}
-                Err(Refusal::Unsettled { .. }) => {}
+                Err(Refusal::Elsewhere(_) | Refusal::Unsettled { .. }) => sleep(PAUSE).await,
                 written => return written,
             }
-            sleep(PAUSE).await;
         }
     }
 
@@ -82,39 +71,64 @@ impl Node {
         key: &[u8],
     ) -> Result<Option<T>, Refusal> {
         let home = self.shards.of(tenant);
+        let here = || async { Ok(home.read().await?.get(key)?) };
+        let question = codec::encode(&(home.id(), key))?;
+        let there = |found: Bytes| match codec::decode(&found)? {
+            Found::Here(value) => Ok(value),
+            Found::NotHere => Err(home.elsewhere()),
+        };
+        let found = self.ask_leader(home, (Kind::Read, question), here, there).await?;
+        Ok(found.map(|value| codec::decode(&value)).transpose()?)
+    }
+
+    /// What the leader of a shard says to a question that changes nothing: this node, or another one,
+    /// whose answer is then read by `there`.
+    pub(crate) async fn ask_leader<T, F: Future<Output = Result<T, Refusal>>>(
+        &self,
+        home: &Home,
+        (kind, question): (Kind, Vec<u8>),
+        here: impl Fn() -> F,
+        there: impl Fn(Bytes) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
         let deadline = Instant::now() + PATIENCE;
-        let mut asked = None;
+        let mut asked = BTreeSet::new();
         loop {
-            let found = match self.place_by(deadline, home, asked).await? {
-                Place::Here => match home.read().await {
-                    Ok(records) => Ok(records.get(key)?),
-                    Err(refusal) => Err(refusal),
-                },
-                Place::There(peer) => {
-                    asked = Some(peer);
-                    self.get_there(peer, home, key, deadline).await
+            let answer = match self.place_by(deadline, home, &mut asked).await? {
+                Place::Here => here().await,
+                Place::There { node, .. } => {
+                    match self.ask(node, kind, question.clone(), deadline).await {
+                        Ok(answer) => there(answer),
+                        Err(Lost::Busy) => Err(busy()),
+                        Err(Lost::Unreachable | Lost::Unknown) => Err(home.elsewhere()),
+                    }
                 }
             };
-            match found {
+            match answer {
                 Err(Refusal::Elsewhere(_)) => sleep(PAUSE).await,
-                Err(refusal) => return Err(refusal),
-                Ok(found) => return Ok(found.map(|value| codec::decode(&value)).transpose()?),
+                answer => return answer,
             }
         }
     }
 
-    async fn place_by(
+    pub(super) async fn place_by(
         &self,
         deadline: Instant,
         home: &Home,
-        asked: Option<u64>,
+        asked: &mut BTreeSet<u64>,
     ) -> Result<Place, Refusal> {
         // A node without others asks its own shard, which says by itself what is wrong.
         if self.gateway.get().is_none() {
             return Ok(Place::Here);
         }
         let place = timeout_at(deadline, self.place_of(home.id(), asked, None)).await;
-        place.map_err(|_| Refusal::unavailable("the shard has no leader"))?
+        let place = place.map_err(|_| Refusal::unavailable("the shard has no leader"))?;
+        if let Ok(Place::There { node: peer, .. }) = place
+            && !asked.insert(peer)
+        {
+            // A new round begins.
+            *asked = BTreeSet::from([peer]);
+        }
+        place
     }
 
     async fn ask(
@@ -145,28 +159,14 @@ impl Node {
                 Written::Unsettled(reason) => Err(home.unsettled(reason)),
             },
             Err(Lost::Unreachable) => Err(home.elsewhere()),
-            Err(Lost::Busy) => Err(Refusal::Overloaded { retry_after: Duration::from_secs(1) }),
+            Err(Lost::Busy) => Err(busy()),
             Err(Lost::Unknown) => Err(home.unsettled(Lost::Unknown.to_string())),
         }
     }
+}
 
-    async fn get_there(
-        &self,
-        peer: u64,
-        home: &Home,
-        key: &[u8],
-        deadline: Instant,
-    ) -> Result<Option<Vec<u8>>, Refusal> {
-        let question = codec::encode(&(home.id(), key))?;
-        match self.ask(peer, Kind::Read, question, deadline).await {
-            Ok(found) => match codec::decode(&found)? {
-                Found::Here(value) => Ok(value),
-                Found::NotHere => Err(home.elsewhere()),
-            },
-            Err(Lost::Busy) => Err(Refusal::Overloaded { retry_after: Duration::from_secs(1) }),
-            Err(Lost::Unreachable | Lost::Unknown) => Err(home.elsewhere()),
-        }
-    }
+fn busy() -> Refusal {
+    Refusal::Overloaded { retry_after: Duration::from_secs(1) }
 }
 
 /// Proposes what another node asks for.

@@ -66,9 +66,19 @@ pub trait Links: Send + Sync + 'static {
     /// The other nodes, as they come and go.
     fn peers(&self) -> watch::Receiver<Vec<Peer>>;
 
-    /// Who leads a shard, as others say: for a node that has no replica of it.
-    fn leader_of(&self, _: ShardId) -> Option<u64> {
+    /// Who leads a shard, as others say: the latest term, and its leader.
+    fn leader_of(&self, _: ShardId) -> Option<(u64, u64)> {
         None
+    }
+
+    /// Whether a node answers.
+    fn is_up(&self, _: u64) -> bool {
+        true
+    }
+
+    /// Changes whenever another node says that it leads a shard, or is reached, or lost.
+    fn moves(&self) -> watch::Receiver<u64> {
+        watch::channel(0).1
     }
 
     /// Connects with another node.

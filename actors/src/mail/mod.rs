@@ -5,7 +5,7 @@
 //! Where no server is configured, mails are kept for the operator to read, and named on the log. Only
 //! there, and only while the cluster is reached by a loopback address, the log shows their links.
 
-mod kept;
+pub(crate) mod kept;
 mod message;
 mod postman;
 mod relay;

@@ -17,11 +17,12 @@
 mod codec;
 mod worker;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode};
-use janua_actors::gateway::Lost;
+use janua_actors::gateway::{LOST, Lost};
 use janua_actors::refusal::Elsewhere;
 use janua_actors::routing::Place;
 use janua_storage::ids::ShardId;
@@ -42,7 +43,9 @@ pub(crate) use worker::Colleague;
 
 use codec::Reply;
 
-/// How long a node without others waits to lead its own shards.
+/// For how long a leader that can be reached is looked for: longer than it takes to elect one. A node
+/// without others waits to lead its own shards.
+const LEADERLESS: Duration = Duration::from_secs(3);
 const ALONE: Duration = Duration::from_secs(1);
 
 /// How long the former leader of a shard may take to answer once there is another.
@@ -70,29 +73,65 @@ pub enum Route {
 /// What a try that came to no answer has left.
 struct Tried {
     route: Route,
-    /// The node that was asked.
-    asked: Option<u64>,
-    /// Who leads, as that one sees it.
+    /// Who leads, as the node sees it that was asked.
     hint: Option<u64>,
 }
 
 impl Tried {
     fn here(route: Route) -> Self {
-        Self { route, asked: None, hint: None }
+        Self { route, hint: None }
     }
 }
 
 /// A request under way to the node that can answer it.
 pub(crate) struct Journey<'j, 'a, B> {
-    pub app: &'a Arc<App>,
-    pub asked: &'j Asked,
-    pub body: &'j mut Payload<B>,
-    pub trail: &'j mut Trail<'a>,
-    pub started: Instant,
-    pub deadline: Instant,
+    app: &'a Arc<App>,
+    asked: &'j Asked,
+    body: &'j mut Payload<B>,
+    trail: &'j mut Trail<'a>,
+    started: Instant,
+    deadline: Instant,
+    search: Search,
 }
 
-impl<B: Stream> Journey<'_, '_, B> {
+/// The search for the leader of a shard.
+#[derive(Default)]
+struct Search {
+    shard: Option<ShardId>,
+    /// Who was asked in this round, and does not lead.
+    asked: BTreeSet<u64>,
+    /// How long nobody has been at work on the request, all shards together.
+    lasted: Duration,
+}
+
+impl Search {
+    /// The leader of this shard is looked for.
+    fn is_for(&mut self, shard: ShardId) {
+        if self.shard != Some(shard) {
+            *self = Self { shard: Some(shard), lasted: self.lasted, ..Self::default() };
+        }
+    }
+
+    /// Somebody is asked, in a new round if that was asked before.
+    fn asks(&mut self, peer: u64) {
+        if !self.asked.insert(peer) {
+            self.asked = BTreeSet::from([peer]);
+        }
+    }
+}
+
+impl<'j, 'a, B: Stream> Journey<'j, 'a, B> {
+    /// Of this request, which came at the first of these times, and whose client waits until the other.
+    pub fn new(
+        app: &'a Arc<App>,
+        asked: &'j Asked,
+        body: &'j mut Payload<B>,
+        trail: &'j mut Trail<'a>,
+        (started, deadline): (Instant, Instant),
+    ) -> Self {
+        Self { app, asked, body, trail, started, deadline, search: Search::default() }
+    }
+
     /// Follows the leader of the shard that is needed, until somebody answers or time is over.
     pub async fn follow(mut self, route: Route) -> Response {
         let mut tried = Tried::here(route);
@@ -140,25 +179,36 @@ impl<B: Stream> Journey<'_, '_, B> {
             }
             Route::Unsettled(shard) => shard,
         };
-        sleep_until((Instant::now() + pause).min(self.deadline)).await;
+        let begun = Instant::now();
+        sleep_until((begun + pause).min(self.deadline)).await;
         let directory = self.app.directory()?;
-        let alone = directory.gateway().is_none();
-        let patience = if alone { Instant::now() + ALONE } else { self.deadline };
-        let place = directory.place_of(shard, tried.asked, tried.hint);
-        let place =
-            timeout_at(patience.min(self.deadline), place).await.map_err(|_| leaderless())?;
+        self.search.is_for(shard);
+        let patience = match directory.gateway() {
+            Some(_) => LEADERLESS.saturating_sub(self.search.lasted),
+            None => ALONE,
+        };
+        let place = directory.place_of(shard, &self.search.asked, tried.hint);
+        let until = (begun + patience).min(self.deadline);
+        let place = timeout_at(until, place).await.map_err(|_| leaderless())?;
+        self.search.lasted += begun.elapsed();
         Ok(match place? {
             Place::Here => {
                 let (app, asked, deadline) = (self.app, self.asked, self.deadline);
                 let here = pipeline::attempt(app, asked, self.body, self.trail, deadline).await;
                 here.map_err(Tried::here)
             }
-            Place::There(peer) => self.ask(peer, shard).await?,
+            Place::There { node, term } => self.ask(node, term, shard).await?,
         })
     }
 
     /// Has another node answer.
-    async fn ask(&mut self, peer: u64, shard: ShardId) -> Result<Result<Response, Tried>, Error> {
+    async fn ask(
+        &mut self,
+        peer: u64,
+        term: u64,
+        shard: ShardId,
+    ) -> Result<Result<Response, Tried>, Error> {
+        self.search.asks(peer);
         let directory = self.app.directory()?;
         let Some(gateway) = directory.gateway() else { return Err(leaderless()) };
         let wants_body = self.trail.endpoint.is_some_and(|endpoint| endpoint.takes_body);
@@ -185,11 +235,15 @@ impl<B: Stream> Journey<'_, '_, B> {
                 }
             } => replied,
             () = async {
-                directory.moved_from(shard, peer).await;
+                directory.moved_from(shard, peer, term).await;
                 sleep(GRACE).await;
             } => Err(Lost::Unknown),
+            () = gateway.has_lost(peer) => {
+                self.search.lasted += LOST;
+                Err(Lost::Unknown)
+            }
         };
-        let tried = |route, hint| Ok(Err(Tried { route, asked: Some(peer), hint }));
+        let tried = |route, hint| Ok(Err(Tried { route, hint }));
         match replied.map(codec::reply) {
             Ok(Some(Reply::Answer(response))) => Ok(Ok(response)),
             Ok(Some(Reply::NotHere(not_here))) => {

@@ -64,8 +64,8 @@ async fn answer(
             let (head, body) = response.into_parts();
             match body {
                 Body::Whole(whole) => {
-                    let whole = whole.collect().await.map(Collected::to_bytes);
-                    Answer::Whole(codec::answer(&head, false), whole.unwrap_or_default())
+                    let Ok(whole) = whole.collect().await.map(Collected::to_bytes);
+                    Answer::Whole(codec::answer(&head, false), whole)
                 }
                 Body::Stream(..) => Answer::Pieces(codec::answer(&head, true), pieces_of(body)),
             }

@@ -63,8 +63,8 @@ impl Links for Pipe {
         self.peers.subscribe()
     }
 
-    fn leader_of(&self, _: ShardId) -> Option<u64> {
-        Some(OWNER)
+    fn leader_of(&self, _: ShardId) -> Option<(u64, u64)> {
+        Some((1, OWNER))
     }
 
     fn connect(&self, _: u64) -> BoxFuture<'static, io::Result<Stream>> {

@@ -91,6 +91,7 @@ fn secrets(config: &Config, layers: &mut Layers) {
         ("bootstrap.secret_key", "jsk_", &bootstrap.secret_key),
         ("bootstrap.operator_token", "jop_", &bootstrap.operator_token),
         ("cluster.secret", "", &config.cluster.secret),
+        ("cluster.previous_secret", "", &config.cluster.previous_secret),
         ("storage.key_secret", "", &config.storage.key_secret),
         ("storage.previous_key_secret", "", &config.storage.previous_key_secret),
     ] {

@@ -86,6 +86,7 @@ sections! {
         advertise: Option<String>,
         join: Vec<String>,
         secret: Option<Secret>,
+        previous_secret: Option<Secret>,
         shards: Number<1, 1024>,
         replicas: Number<1, 5>,
     }

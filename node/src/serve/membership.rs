@@ -9,13 +9,14 @@ use janua_storage::capability::cluster::Join;
 use janua_storage::cluster_key;
 use janua_storage::engine::Door;
 use janua_storage::engine::files::{RealDisk, write_durably};
+use janua_storage::engine::link::Secrets;
 use janua_storage::membership::home::{Home, hex};
 use janua_storage::membership::{VERSION, join};
 use janua_storage::seal::Key;
 use janua_storage::secret::{Secret, SecretHash};
 use zeroize::Zeroizing;
 
-use super::start;
+use super::{floors, start};
 use crate::config::Config;
 use crate::failure::Failure;
 
@@ -83,7 +84,8 @@ impl Gate {
         let cluster = home.as_ref().map(|home| home.cluster);
         let peers = home.as_ref().map(|home| home.peers.clone()).unwrap_or_default();
         let Self { listener, cluster_address: address, .. } = self;
-        Ok(Identity { home, door: Door { listener, address, secret, cluster, peers } })
+        let (secrets, now) = (with_previous(config, secret), clock.now());
+        Ok(Identity { home, door: Door { listener, address, secrets, now, cluster, peers } })
     }
 
     /// Invariant: the folder says whose it is only once the cluster's key is in it.
@@ -103,7 +105,8 @@ impl Gate {
             ticket: ticket(folder, clock)?,
             replace: self.replace,
         };
-        let joined = join::join(&config.cluster.join, secret, ask).await.map_err(start)?;
+        let joined =
+            join::join(&config.cluster.join, secret, clock.now(), ask).await.map_err(start)?;
         cluster_key::keep(folder, &joined.key(), wrapping, clock.random()).map_err(start)?;
         let home = Home {
             node: joined.node,
@@ -111,6 +114,7 @@ impl Gate {
             shards: joined.shards,
             incarnation: 0,
             founded: false,
+            address: None,
             peers: joined.peers,
         };
         home.write(folder).map_err(|error| unusable(folder, &error))?;
@@ -133,23 +137,37 @@ fn ticket(folder: &Path, clock: &SharedClock) -> Result<SecretHash, Failure> {
 /// The cluster's secret: as configured, as the folder has it, or drawn for a new cluster.
 fn secret(config: &Config, joins: bool, clock: &SharedClock) -> Result<Secret, Failure> {
     let folder = &config.node.data_dir;
-    if let Some(secret) = &config.cluster.secret {
-        return Ok(Secret::given(secret.expose()));
-    }
-    let path = folder.join(SECRET);
-    match fs::read_to_string(&path).map(Zeroizing::new) {
-        Ok(text) if !text.trim().is_empty() => Ok(Secret::given(text.trim())),
-        _ if joins => Err(start(format!(
+    match known_secret(config) {
+        Some(secret) => Ok(secret),
+        None if joins => Err(start(format!(
             "cluster.secret must be given to join a cluster: it is the founder's, which keeps it \
              in {SECRET} in its data folder unless it was configured"
         ))),
-        _ => {
+        None => {
             let text = Zeroizing::new(hex(&*Zeroizing::new(clock.random::<32>())));
-            let written = write_durably(&RealDisk, &path, text.as_bytes());
+            let written = write_durably(&RealDisk, &folder.join(SECRET), text.as_bytes());
             written.map_err(|error| unusable(folder, &error))?;
             Ok(Secret::given(&text))
         }
     }
+}
+
+/// What the members know, as the configuration and the folder have it by now.
+pub fn secrets(config: &Config) -> Option<Secrets> {
+    known_secret(config).map(|secret| with_previous(config, secret))
+}
+
+fn with_previous(config: &Config, own: Secret) -> Secrets {
+    Secrets { own, also: floors::secret(config.cluster.previous_secret.as_ref()) }
+}
+
+/// The secret as configured, or as the folder has it.
+pub fn known_secret(config: &Config) -> Option<Secret> {
+    if let Some(secret) = &config.cluster.secret {
+        return Some(Secret::given(secret.expose()));
+    }
+    let text = fs::read_to_string(config.node.data_dir.join(SECRET)).map(Zeroizing::new).ok()?;
+    (!text.trim().is_empty()).then(|| Secret::given(text.trim()))
 }
 
 fn unusable(folder: &Path, error: &std::io::Error) -> Failure {

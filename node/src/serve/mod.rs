@@ -3,8 +3,9 @@
 
 mod descriptors;
 pub mod floors;
-mod membership;
+pub mod membership;
 
+use std::convert::Infallible;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -25,6 +26,7 @@ use janua_storage::secret::Secret;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::runtime;
+use tokio::signal::unix::Signal;
 use tokio_util::task::AbortOnDropHandle;
 use zeroize::Zeroizing;
 
@@ -56,7 +58,7 @@ pub fn run(command: &Serve) -> Result<(), Failure> {
         .thread_name("janua")
         .build()
         .map_err(|error| start(format!("threads cannot be started: {error}")))?;
-    runtime.block_on(serve(&config, connections, command.replace, output, metrics))
+    runtime.block_on(serve(command, &config, connections, output, metrics))
 }
 
 /// What lies below the HTTP floor, open.
@@ -67,13 +69,13 @@ struct Opened {
 }
 
 async fn serve(
+    command: &Serve,
     config: &Config,
     connections: u64,
-    replace: bool,
     output: Output,
     metrics: PrometheusHandle,
 ) -> Result<(), Failure> {
-    let stop = shutdown::watch_signals()?;
+    let (stop, hangups) = (shutdown::watch_signals()?, shutdown::watch_hangups()?);
     let mut settings = floors::http(config)?;
     settings.connections.total = usize::try_from(connections).unwrap_or(usize::MAX);
     // The ports first: whoever finds them taken must leave the data folder alone.
@@ -83,7 +85,7 @@ async fn serve(
         None => None,
     };
     let http_address = public.local_addr().map_err(start)?.to_string();
-    let gate = Gate::open(config, http_address, replace)?;
+    let gate = Gate::open(config, http_address, command.replace)?;
     let clock: SharedClock = Arc::new(SystemClock::default());
     let storage = Arc::new(OnceLock::new());
     let _upkeep = upkeep(metrics.clone());
@@ -105,7 +107,12 @@ async fn serve(
     }
     app.open(opened.directory.clone());
     output.listening(addresses.0.map_err(start)?, addresses.1.transpose().map_err(start)?, tls)?;
-    let served = server.await;
+    let served = tokio::select! {
+        served = &mut server => served,
+        never = heed_hangups(hangups, command, opened.membership.as_deref()) => match never {},
+    };
+    // What it was given meanwhile, it gives away as well.
+    opened.shards.hand_over().await;
     drop(opened.membership);
     opened.directory.stop().await;
     opened.shards.close().await;
@@ -135,6 +142,7 @@ async fn open(
     let http_address = gate.http_address.clone();
     let identity = gate.identify(config, wrapping.as_ref(), &clock).await?;
     let options = floors::storage(config, identity.home.as_ref());
+    let secrets = identity.door.secrets.clone();
     let parts = Parts { door: Some(identity.door), ..Parts::default() };
     let shards = Shards::open(options, parts).await.map_err(start)?;
     let shards = storage.get_or_init(|| Arc::new(shards)).clone();
@@ -149,10 +157,12 @@ async fn open(
             home: identity.home,
             founded,
             replicas: floors::replicas(config),
+            secrets,
         };
         let stamp: Stamp = Arc::new(move || (clock.now(), clock.random()));
         let membership = Membership::start(shards.clone(), about, key, stamp).map_err(start)?;
-        if let Some(links) = MemberLinks::of(&shards) {
+        let known = membership.as_ref().map(Membership::known);
+        if let Some(links) = known.and_then(|known| MemberLinks::of(&shards, known)) {
             directory.connect(links).await.map_err(start)?;
         }
         Ok((directory, membership.map(Arc::new)))
@@ -172,6 +182,34 @@ async fn hand_over(asked: impl Future<Output = ()>, storage: Arc<OnceLock<Arc<Sh
     if let Some(shards) = storage.get() {
         shards.hand_over().await;
     }
+}
+
+/// Reads the cluster's secrets again at every SIGHUP.
+async fn heed_hangups(
+    mut hangups: Signal,
+    command: &Serve,
+    membership: Option<&Membership>,
+) -> Infallible {
+    while hangups.recv().await.is_some() {
+        let settings = &command.settings;
+        let config = match config::load(settings.config.as_deref(), &settings.flags()) {
+            Ok(config) => config,
+            Err(problems) => {
+                for problem in problems {
+                    tracing::error!(%problem, "the configuration cannot be read again");
+                }
+                continue;
+            }
+        };
+        match (membership::secrets(&config), membership) {
+            (Some(secrets), Some(membership)) => match membership.trust(secrets) {
+                Ok(()) => tracing::info!("the cluster's secrets have been read again"),
+                Err(error) => tracing::error!(%error, "the cluster's secrets are as they were"),
+            },
+            _ => tracing::warn!("there is no secret of a cluster to read again"),
+        }
+    }
+    std::future::pending().await
 }
 
 /// Makes the data folder, if it is not there, for this user alone.

@@ -88,9 +88,31 @@ pub struct ShardEnd {
     pub time: Moment,
 }
 
-/// Writes an archive. What comes out is handed to `out` as it comes.
-pub struct Writer<F> {
-    sealer: Sealer,
+/// What becomes of an archive's content before it leaves.
+pub trait Wrap {
+    /// Takes further content, and puts what is ready into `out`.
+    fn push(&mut self, content: &[u8], out: &mut Vec<u8>) -> Result<(), Fault>;
+}
+
+impl Wrap for Sealer {
+    fn push(&mut self, content: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+        Self::push(self, content, out)
+    }
+}
+
+/// Nothing: a part of an archive on its way to the node that writes it.
+pub struct Bare;
+
+impl Wrap for Bare {
+    fn push(&mut self, content: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+        out.extend_from_slice(content);
+        Ok(())
+    }
+}
+
+/// Writes an archive, or a part of one. What comes out is handed to `out` as it comes.
+pub struct Writer<W, F> {
+    wrap: W,
     buffer: Vec<u8>,
     out: F,
 }
@@ -98,10 +120,10 @@ pub struct Writer<F> {
 /// Bytes handed on at once.
 const PIECE: usize = 256 * 1024;
 
-impl<F: FnMut(Vec<u8>) -> Result<(), Fault>> Writer<F> {
+impl<W: Wrap, F: FnMut(Vec<u8>) -> Result<(), Fault>> Writer<W, F> {
     /// Into `out`, where the head has gone already.
-    pub fn new(sealer: Sealer, out: F) -> Self {
-        Self { sealer, buffer: Vec::new(), out }
+    pub fn new(wrap: W, out: F) -> Self {
+        Self { wrap, buffer: Vec::new(), out }
     }
 
     /// The next item.
@@ -113,17 +135,26 @@ impl<F: FnMut(Vec<u8>) -> Result<(), Fault>> Writer<F> {
 
     /// What the last item has announced.
     pub fn content(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        self.sealer.push(bytes, &mut self.buffer)?;
+        self.wrap.push(bytes, &mut self.buffer)?;
         match self.buffer.len() >= PIECE {
             true => (self.out)(std::mem::take(&mut self.buffer)),
             false => Ok(()),
         }
     }
+}
 
+impl<F: FnMut(Vec<u8>) -> Result<(), Fault>> Writer<Sealer, F> {
     /// The end.
     pub fn finish(mut self) -> Result<(), Fault> {
         self.item(&Item::End)?;
-        self.sealer.finish(&mut self.buffer)?;
+        self.wrap.finish(&mut self.buffer)?;
+        (self.out)(self.buffer)
+    }
+}
+
+impl<F: FnMut(Vec<u8>) -> Result<(), Fault>> Writer<Bare, F> {
+    /// The end of a part.
+    pub fn flush(mut self) -> Result<(), Fault> {
         (self.out)(self.buffer)
     }
 }

@@ -5,18 +5,20 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use openraft::EntryPayload;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::error::Unavailable;
 use super::folder;
 use super::raft::{Entry, LogId, Proposed};
 use super::shard::Shard;
-use super::shards::Shards;
 use super::snapshot::SnapshotFile;
-use crate::backup::archive::{ClusterHead, Item, Position, ShardEnd, ShardHead, Writer};
+use crate::backup::archive::{
+    Bare, ClusterHead, Item, Position, ShardEnd, ShardHead, Wrap, Writer,
+};
 use crate::backup::recovery_key::RecoveryPublicKey;
 use crate::backup::stream::Sealer;
 use crate::codec;
@@ -24,7 +26,6 @@ use crate::fault::Fault;
 use crate::ids::TenantNumber;
 use crate::keys::{self, Kind};
 use crate::moment::Moment;
-use crate::records::Records;
 use crate::seal::Key;
 
 /// Entries read at once.
@@ -33,10 +34,10 @@ const CHUNK: u64 = 256;
 const BLOCK: usize = 256 * 1024;
 /// How often a shard may begin again because a newer snapshot has let its log go meanwhile.
 const TRIES: u32 = 10;
-/// How long a replica may take to apply a mark.
-const MARK_DEADLINE: Duration = Duration::from_secs(5);
-/// How often it is looked for.
-const MARK_PAUSE: Duration = Duration::from_millis(5);
+/// How long a replica may take to come to a position that its leader has come to.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// How often it is looked at.
+const PAUSE: Duration = Duration::from_millis(5);
 /// Pieces of the archive that may wait for whoever reads it.
 const WAITING: usize = 8;
 
@@ -56,7 +57,7 @@ pub struct Order {
     pub random: [u8; 32],
 }
 
-/// An archive that is being written, piece by piece. Dropped, it ends early.
+/// An archive, or a part of one, that is being written, piece by piece. Dropped, it ends early.
 pub struct Archive {
     pieces: mpsc::Receiver<Result<Vec<u8>, Fault>>,
     _writing: JoinHandle<()>,
@@ -67,87 +68,105 @@ impl Archive {
     pub async fn next(&mut self) -> Option<Result<Vec<u8>, Fault>> {
         self.pieces.recv().await
     }
-}
 
-/// A shard, and the position up to which it is to be backed up.
-struct Part {
-    shard: Arc<Shard>,
-    upto: LogId,
-}
-
-/// Positions that cover everything that was answered before they were asked for.
-pub struct Settled(Vec<Part>);
-
-impl Shards {
-    /// Such a position of every shard. `mark` is what was written, by a `Mark`, to each shard that this
-    /// node does not lead.
-    ///
-    /// Decision: the first shard, which has the directory of tenants, is read first: whatever tenant
-    /// the directory knows is then in its own shard. One that is created meanwhile may be in its
-    /// shard alone; a restore removes it.
-    pub async fn settled(&self, mark: &[u8; 16]) -> Result<Settled, Unavailable> {
-        let mut parts = Vec::new();
-        for shard in self.iter() {
-            parts.push(Part { upto: shard.settled(mark).await?, shard: shard.clone() });
-        }
-        Ok(Settled(parts))
-    }
-}
-
-impl Settled {
-    /// Begins a backup up to these positions.
-    pub fn back_up(self, order: Order) -> Result<Archive, Fault> {
+    /// Of these parts, one for each shard, in their order.
+    pub fn of(parts: Vec<Part>, order: Order) -> Result<Self, Fault> {
         let (sealer, head) = Sealer::new(&order.to, &order.random)?;
+        Ok(Self::writing(move |out| {
+            out(head)?;
+            write(&order, parts, Writer::new(sealer, out))
+        }))
+    }
+
+    fn writing(
+        write: impl FnOnce(&mut dyn FnMut(Vec<u8>) -> Result<(), Fault>) -> Result<(), Fault>
+        + Send
+        + 'static,
+    ) -> Self {
         let (sender, pieces) = mpsc::channel(WAITING);
         let writing = tokio::task::spawn_blocking(move || {
-            let out = |piece: Vec<u8>| {
+            let mut out = |piece: Vec<u8>| {
                 let gone = |_| Fault::Io("nobody reads the backup any more".into());
                 sender.blocking_send(Ok(piece)).map_err(gone)
             };
-            let written = out(head).and_then(|()| write(&order, &self.0, Writer::new(sealer, out)));
-            if let Err(fault) = written {
+            if let Err(fault) = write(&mut out) {
                 tracing::warn!(%fault, "a backup has failed");
                 // Whoever reads may have gone.
                 drop(sender.blocking_send(Err(fault)));
             }
         });
-        Ok(Archive { pieces, _writing: writing })
+        Self { pieces, _writing: writing }
+    }
+}
+
+/// What arrives of a part that another node writes.
+pub enum Arriving {
+    /// The next bytes.
+    Bytes(Bytes),
+    /// That was all.
+    End,
+    /// There will be no more, though there should be.
+    Broken(String),
+}
+
+/// Begins to fetch a part from another node.
+pub type Fetch = Box<dyn FnOnce() -> mpsc::Receiver<Arriving> + Send>;
+
+/// The part of one shard.
+pub enum Part {
+    /// From this node's replica, up to a position.
+    Here(Held),
+    /// From another node.
+    There(Fetch),
+}
+
+/// A replica, and the position up to which it is backed up.
+pub struct Held {
+    shard: Arc<Shard>,
+    upto: LogId,
+}
+
+impl Held {
+    /// The part, as it is written for another node.
+    pub fn send(self) -> Archive {
+        Archive::writing(move |out| {
+            let mut part = Writer::new(Bare, out);
+            write_shard(&self, &mut part)?;
+            part.flush()
+        })
     }
 }
 
 impl Shard {
-    /// A position that covers everything answered before this call: what is applied here once
-    /// leadership was confirmed, or once a mark that was written to the leader has come by.
-    async fn settled(&self, mark: &[u8; 16]) -> Result<LogId, Unavailable> {
-        if self.read().await.is_err() {
-            let came_by = timeout(MARK_DEADLINE, self.comes_by(mark)).await;
-            let late = |_| Unavailable::new(format!("shard {} lags, or is not here", self.id()));
-            came_by.map_err(late)??;
-        }
-        let tree = self.core.tree().map_err(unavailable)?;
+    /// A position that covers everything that was answered before this call; only the leader knows.
+    pub async fn settled(&self) -> Result<Position, Unavailable> {
+        self.read().await?;
+        self.applied().map(|applied| position(&applied))
+    }
+
+    /// What this node's replica has, once it has come to a position.
+    pub async fn held(self: &Arc<Self>, upto: Position) -> Result<Held, Unavailable> {
+        let comes = async {
+            loop {
+                match self.applied() {
+                    Ok(applied) if applied.index() >= upto.index => return applied,
+                    _ => sleep(PAUSE).await,
+                }
+            }
+        };
+        let late = |_| Unavailable::new(format!("shard {} lags, or is not here", self.id()));
+        let upto = timeout(DEADLINE, comes).await.map_err(late)?;
+        Ok(Held { shard: self.clone(), upto })
+    }
+
+    fn applied(&self) -> Result<LogId, Unavailable> {
+        let tree = self.core.tree().map_err(|fault| Unavailable::new(fault.to_string()))?;
         let applied = tree.meta().last_applied;
         applied.ok_or_else(|| Unavailable::new(format!("shard {} is empty", self.id())))
     }
-
-    async fn comes_by(&self, mark: &[u8; 16]) -> Result<(), Unavailable> {
-        let place = keys::single(TenantNumber::CLUSTER, Kind::BackupMark);
-        loop {
-            let tree = self.core.tree().map_err(unavailable)?;
-            let found = tree.get(&place).map_err(unavailable)?;
-            let found = found.map(|bytes| codec::decode::<[u8; 16]>(&bytes)).transpose();
-            if found.map_err(unavailable)?.as_ref() == Some(mark) {
-                return Ok(());
-            }
-            tokio::time::sleep(MARK_PAUSE).await;
-        }
-    }
 }
 
-fn unavailable(fault: Fault) -> Unavailable {
-    Unavailable::new(fault.to_string())
-}
-
-fn write<F>(order: &Order, parts: &[Part], mut archive: Writer<F>) -> Result<(), Fault>
+fn write<F>(order: &Order, parts: Vec<Part>, mut archive: Writer<Sealer, F>) -> Result<(), Fault>
 where
     F: FnMut(Vec<u8>) -> Result<(), Fault>,
 {
@@ -160,13 +179,35 @@ where
         begun: order.begun,
     }))?;
     for part in parts {
-        write_shard(part, &mut archive)?;
+        match part {
+            Part::Here(held) => write_shard(&held, &mut archive)?,
+            Part::There(fetch) => copy(fetch(), &mut archive)?,
+        }
     }
     archive.finish()
 }
 
-fn write_shard<F>(part: &Part, archive: &mut Writer<F>) -> Result<(), Fault>
+fn copy<W, F>(
+    mut arriving: mpsc::Receiver<Arriving>,
+    archive: &mut Writer<W, F>,
+) -> Result<(), Fault>
 where
+    W: Wrap,
+    F: FnMut(Vec<u8>) -> Result<(), Fault>,
+{
+    loop {
+        match arriving.blocking_recv() {
+            Some(Arriving::Bytes(bytes)) => archive.content(&bytes)?,
+            Some(Arriving::End) => return Ok(()),
+            Some(Arriving::Broken(reason)) => return Err(Fault::Io(reason)),
+            None => return Err(Fault::Io("a part of another node was cut off".into())),
+        }
+    }
+}
+
+fn write_shard<W, F>(part: &Held, archive: &mut Writer<W, F>) -> Result<(), Fault>
+where
+    W: Wrap,
     F: FnMut(Vec<u8>) -> Result<(), Fault>,
 {
     for _ in 0..TRIES {
@@ -179,8 +220,9 @@ where
 }
 
 /// `Continue` if the log behind the snapshot was freed while it was being read.
-fn try_shard<F>(part: &Part, archive: &mut Writer<F>) -> Result<ControlFlow<ShardEnd>, Fault>
+fn try_shard<W, F>(part: &Held, archive: &mut Writer<W, F>) -> Result<ControlFlow<ShardEnd>, Fault>
 where
+    W: Wrap,
     F: FnMut(Vec<u8>) -> Result<(), Fault>,
 {
     let shard = &part.shard;
@@ -245,8 +287,9 @@ fn time_of(shard: &Shard, snapshot: &SnapshotFile) -> Result<Moment, Fault> {
     time.map(|bytes| codec::decode(&bytes)).transpose().map(Option::unwrap_or_default)
 }
 
-fn write_snapshot<F>(snapshot: &SnapshotFile, archive: &mut Writer<F>) -> Result<(), Fault>
+fn write_snapshot<W, F>(snapshot: &SnapshotFile, archive: &mut Writer<W, F>) -> Result<(), Fault>
 where
+    W: Wrap,
     F: FnMut(Vec<u8>) -> Result<(), Fault>,
 {
     let (bytes, mut at) = (snapshot.bytes(), 0);
@@ -264,8 +307,9 @@ where
     Ok(())
 }
 
-fn write_entries<F>(entries: &[Entry], archive: &mut Writer<F>) -> Result<(), Fault>
+fn write_entries<W, F>(entries: &[Entry], archive: &mut Writer<W, F>) -> Result<(), Fault>
 where
+    W: Wrap,
     F: FnMut(Vec<u8>) -> Result<(), Fault>,
 {
     let mut bytes = Vec::new();

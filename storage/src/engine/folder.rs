@@ -98,6 +98,11 @@ pub fn shards_of(dir: &Path) -> Result<u16, OpenError> {
     shards.ok_or_else(|| foreign(dir, "its `format` file is not ours"))
 }
 
+/// Whether a node runs on a folder.
+pub fn is_in_use(dir: &Path) -> bool {
+    matches!(lock(dir), Err(OpenError::Locked(_)))
+}
+
 fn lock(dir: &Path) -> Result<File, OpenError> {
     let unusable =
         |error: io::Error| OpenError::Folder { path: dir.into(), problem: error.to_string() };

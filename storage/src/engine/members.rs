@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use openraft::async_runtime::Instant as _;
 use openraft::async_runtime::watch::WatchReceiver;
 use openraft::errors::{ClientWriteError, RaftError};
-use openraft::{BasicNode, ChangeMembers, RaftMetrics, ServerState};
+use openraft::{BasicNode, ChangeMembers, RaftMetrics, ServerState, TokioInstant};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
@@ -22,6 +23,8 @@ use super::shard::{Running, Shard};
 const CHANGE_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a new leader may take to show.
 const HAND_OVER_DEADLINE: Duration = Duration::from_secs(1);
+/// A follower that has answered within this time runs.
+const HEARD: Duration = Duration::from_millis(500);
 /// A leader that a quorum has not answered for so long, or that was not heard for so long, is gone.
 pub(super) const LOST: Duration = Duration::from_millis(1_500);
 
@@ -98,7 +101,15 @@ impl Shard {
         done(running.raft.change_membership(ChangeMembers::RemoveNodes(nodes), true)).await
     }
 
-    fn running_or_why(&self) -> Result<Arc<Running>, Unavailable> {
+    /// Whether a follower has answered this leader just now.
+    pub fn is_heard_by(&self, node: u64) -> bool {
+        let Some(running) = self.running() else { return false };
+        let metrics = running.metrics.borrow_watched();
+        let answered = metrics.heartbeat.as_ref().and_then(|all| all.get(&node)?.as_ref());
+        answered.is_some_and(|at| TokioInstant::now() < **at + HEARD)
+    }
+
+    pub(super) fn running_or_why(&self) -> Result<Arc<Running>, Unavailable> {
         self.running().ok_or_else(|| Unavailable::new("the shard does not run"))
     }
 
@@ -147,6 +158,10 @@ impl Shard {
         if !is_member(&metrics) {
             // Every node follows the cluster's own records.
             return (shard.0 == 0).then(|| "the node has not been taken in yet".into());
+        }
+        let leads = metrics.state == ServerState::Leader;
+        if !leads && self.pulse.silent_for() > LOST && self.is_not_needed() {
+            return None;
         }
         let Some(leader) = metrics.current_leader else {
             return Some(format!("shard {shard} has no leader"));

@@ -11,6 +11,7 @@ pub mod files;
 mod folder;
 mod health;
 mod lease;
+mod let_go;
 pub mod link;
 mod log;
 mod members;
@@ -36,17 +37,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use self::error::{Cause, OpenError, Unavailable};
-pub use self::folder::{VERSION as DATA_VERSION, shards_of};
+pub use self::folder::{VERSION as DATA_VERSION, is_in_use, shards_of};
 pub use self::health::Health;
 pub use self::members::Members;
 pub use self::shard::{Leadership, Shard, View};
 pub use self::shards::Shards;
 
 use self::files::{Disk, RealDisk};
+use self::link::Secrets;
 use crate::command::{Outcome, Proposal};
 use crate::effect::Effect;
 use crate::fault::Fault;
-use crate::secret::Secret;
+use crate::moment::Moment;
 use crate::state_machine;
 use crate::transaction::Transaction;
 
@@ -110,7 +112,9 @@ pub struct Door {
     /// How others reach it.
     pub address: String,
     /// The cluster's secret.
-    pub secret: Secret,
+    pub secrets: Secrets,
+    /// What time it is.
+    pub now: Moment,
     /// The cluster, if there is one already; until it is known, nobody is met.
     pub cluster: Option<[u8; 16]>,
     /// Where other nodes were last reached.

@@ -12,7 +12,8 @@ use tokio::task::JoinHandle;
 
 use super::error::OpenError;
 use super::folder::Folder;
-use super::link::{Identity, Link};
+use super::let_go::LetGo;
+use super::link::{Identity, IdentityError, Link};
 use super::log::store::ShardLog;
 use super::log::{Log, LogOptions};
 use super::poison::Poison;
@@ -73,6 +74,7 @@ impl Opening {
             problem: fault.to_string(),
         };
         Ok(Arc::new(Core {
+            node: self.options.node,
             shard: id,
             store: self.store.clone(),
             snapshots: self.snapshots.clone(),
@@ -80,7 +82,7 @@ impl Opening {
             poison: self.poison.clone(),
             logic: self.parts.logic.clone(),
             tree: RwLock::default(),
-            observer: RwLock::default(),
+            observers: RwLock::default(),
             stopped: Mutex::default(),
             snapshotting: Mutex::default(),
             closing: AtomicBool::default(),
@@ -92,10 +94,11 @@ impl Opening {
     /// The links to other nodes.
     pub fn link(&self, door: &Door, runtime: &Runtime) -> Result<Arc<Link>, OpenError> {
         let node = self.options.node;
-        let identity = Identity::new(&door.secret, node).map_err(|error| OpenError::Folder {
+        let unmade = |error: IdentityError| OpenError::Folder {
             path: self.options.data_dir.clone(),
             problem: error.to_string(),
-        })?;
+        };
+        let identity = Identity::new(&door.secrets, node, door.now).map_err(unmade)?;
         let (address, handle) = (door.address.clone(), runtime.handle().clone());
         Ok(Link::new(node, address, identity, handle, self.changed.clone()))
     }
@@ -127,6 +130,7 @@ pub struct Prepared {
     /// The shard.
     pub shard: Arc<Shard>,
     waiting: mpsc::Receiver<Confirmation>,
+    asked: mpsc::Receiver<LetGo>,
     tries: Tries,
 }
 
@@ -154,6 +158,10 @@ pub async fn prepare_shard(opening: Arc<Opening>, id: ShardId) -> Result<Prepare
         problem: fault.to_string(),
     };
     restore::open_tree(&core, opening.folder.clean_state).map_err(state_failed)?;
+    if core.log.is_forgotten() {
+        core.snapshots.forget(id).map_err(|error| state_failed(error.into()))?;
+    }
+    let (letting_go, asked) = mpsc::channel(1);
     let (confirmations, waiting) = mpsc::channel(supervise::WAITING_READS);
     let shard = Arc::new(Shard {
         core,
@@ -166,18 +174,23 @@ pub async fn prepare_shard(opening: Arc<Opening>, id: ShardId) -> Result<Prepare
         pulse: Pulse::default(),
         changed: opening.changed.clone(),
         handed_over: AtomicU64::default(),
+        placed_here: AtomicBool::new(true),
+        claimed_ms: AtomicU64::default(),
+        letting_go,
     });
     let mut tries = Tries::default();
     restore::prepare(&shard.core, &mut tries)?;
-    Ok(Prepared { shard, waiting, tries })
+    Ok(Prepared { shard, waiting, asked, tries })
 }
 
 /// Starts a shard, and the tasks that look after it.
 pub async fn start_shard(prepared: Prepared, start: Start) -> Result<(), OpenError> {
-    let Prepared { shard, waiting, tries } = prepared;
+    let Prepared { shard, waiting, asked, tries } = prepared;
+    let forgotten = shard.core.log.has_forgotten().await;
+    forgotten.map_err(|error| restore::failed(&shard.core, &error))?;
     start.raft(&shard, tries).await?;
     let runtime = tokio::runtime::Handle::current();
-    runtime.spawn(supervise::supervise(shard.clone(), start));
+    runtime.spawn(supervise::supervise(shard.clone(), start, asked));
     runtime.spawn(supervise::confirm_reads(shard, waiting));
     Ok(())
 }

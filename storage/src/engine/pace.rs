@@ -197,6 +197,9 @@ fn need(node: u64, shard: &Shard, running: &Running, link: Option<&Link>) -> Nee
     if !voters.contains(&node) {
         return Need::Rest;
     }
+    if link.is_some_and(Link::is_astray) {
+        return Need::Wait(Instant::now() + ELECTION_MAX);
+    }
     let candidate_in =
         (metrics.state == ServerState::Candidate).then_some(metrics.vote.leader_id.term);
     if voters.len() == 1 {

@@ -1,7 +1,7 @@
 //! A shard: one Raft group, the log and the tree below it, and what the actors call.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use openraft::alias::WatchReceiverOf;
@@ -16,6 +16,7 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::error::Unavailable;
+use super::let_go::LetGo;
 use super::members::LOST;
 use super::pulse::Pulse;
 use super::raft::machine::Core;
@@ -70,6 +71,7 @@ pub(super) enum Phase {
     Starting,
     Serving,
     Rebuilding(String),
+    LettingGo,
     Stopped(String),
 }
 
@@ -91,6 +93,12 @@ pub struct Shard {
     pub(super) changed: Arc<Notify>,
     /// The term in which this node has given up its lease, to hand over leadership.
     pub(super) handed_over: AtomicU64,
+    /// Whether the shard has its place on this node, as the cluster's records say.
+    pub(super) placed_here: AtomicBool,
+    /// When another node last said that it leads the shard, in milliseconds of the pulse; 0 if never.
+    pub(super) claimed_ms: AtomicU64,
+    /// Where it is asked to let go of what it holds.
+    pub(super) letting_go: mpsc::Sender<LetGo>,
 }
 
 impl Shard {
@@ -175,15 +183,48 @@ impl Shard {
         self.leadership.borrow().leads
     }
 
+    /// Term and leader, as long as this node hears of the leader or is it. A replica that hears nothing,
+    /// or is none, knows nothing.
+    pub fn heard_leader(&self) -> Option<(u64, u64)> {
+        let known = self.leadership.borrow();
+        let current = known.leads || self.is_member() && self.pulse.silent_for() <= LOST;
+        known.leader.filter(|_| current).map(|leader| (known.term, leader))
+    }
+
+    /// Another node says that it leads the shard in this term.
+    pub(super) fn is_claimed(&self, term: u64) {
+        if term >= self.leadership.borrow().term {
+            let now = u64::try_from(self.pulse.now().as_millis()).unwrap_or(u64::MAX);
+            self.claimed_ms.store(now.max(1), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether another node has said so just now.
+    fn is_led_elsewhere(&self) -> bool {
+        let claimed = self.claimed_ms.load(Ordering::Relaxed);
+        claimed > 0 && self.pulse.now().saturating_sub(Duration::from_millis(claimed)) <= LOST
+    }
+
+    /// Whether the shard has its place on this node, as the cluster's records say.
+    pub fn belongs_here(&self, placed: bool) {
+        self.placed_here.store(placed, Ordering::Relaxed);
+    }
+
+    /// Whether this node does without the shard: it has its place elsewhere, or is led elsewhere by a
+    /// leader that sends nothing here, having let this node go.
+    pub(super) fn is_not_needed(&self) -> bool {
+        !self.placed_here.load(Ordering::Relaxed) || self.is_led_elsewhere()
+    }
+
     /// Follows who leads the shard.
     pub fn leadership(&self) -> watch::Receiver<Leadership> {
         self.leadership.subscribe()
     }
 
     /// Calls `observer` with the effects of each batch after it is in place and before any caller
-    /// hears the reply. There is one observer; it must not block.
+    /// hears the reply. It must not block.
     pub fn observe(&self, observer: Observer) {
-        *self.core.observer.write() = Some(observer);
+        self.core.observers.write().push(observer);
     }
 
     /// Asks for a snapshot, and returns at once.
@@ -198,6 +239,7 @@ impl Shard {
             Phase::Starting => Some(format!("shard {shard} is starting")),
             Phase::Rebuilding(reason) => Some(format!("shard {shard} is being rebuilt: {reason}")),
             Phase::Stopped(reason) => Some(reason.clone()),
+            Phase::LettingGo => None,
             Phase::Serving => self.quorum_problem(),
         }
     }
@@ -217,6 +259,9 @@ impl Shard {
     }
 
     fn why(&self) -> Unavailable {
+        if *self.phase.lock() == Phase::LettingGo {
+            return Unavailable::not_leader(None);
+        }
         let poison = self.core.poison.reason().map(str::to_owned);
         let reason = poison.or_else(|| self.problem());
         Unavailable::new(reason.unwrap_or_else(|| format!("shard {} is closed", self.id())))

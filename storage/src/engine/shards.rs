@@ -1,5 +1,6 @@
 //! All shards of a node: opens and closes the data folder, and holds what the shards share.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
@@ -10,7 +11,7 @@ use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::error::OpenError;
@@ -31,6 +32,9 @@ use crate::ids::{ShardId, TenantNumber};
 const RAFT_THREADS: usize = 3;
 /// How much more of a core than the rest of the server Raft's threads may have (POSIX nice).
 const URGENT: i32 = -5;
+/// How long a node that stops goes on handing over, and how long it waits when nobody can take over.
+const HAND_OVER: Duration = Duration::from_secs(3);
+const RESPITE: Duration = Duration::from_millis(50);
 /// How long opening waits for the shards to lead; beyond it `health` says which do not.
 const LEAD_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -178,18 +182,11 @@ impl Shards {
     pub async fn hand_over(&self) {
         let Some(link) = &self.link else { return };
         link.leave();
-        let handed = self.shards.iter().map(|shard| async {
-            let Some(members) = shard.members() else { return };
-            let others = members.voters.iter().copied().filter(|id| *id != self.node);
-            let heir =
-                others.filter(|id| link.can_take_over(*id)).min_by_key(|id| members.lag(*id));
-            if let Some(heir) = heir
-                && let Err(problem) = shard.hand_over(heir).await
-            {
-                tracing::warn!(shard = shard.id().0, heir, %problem, "a shard was not handed over");
-            }
-        });
-        join_all(handed).await;
+        let handed = join_all(self.shards.iter().map(|shard| hand_over(shard, link)));
+        drop(timeout(HAND_OVER, handed).await);
+        for shard in self.shards.iter().filter(|shard| !shard.is_alone() && shard.is_leader()) {
+            tracing::warn!(shard = shard.id().0, "a shard was not handed over");
+        }
     }
 
     /// One shard. Its id must be one of this node's.
@@ -212,7 +209,10 @@ impl Shards {
         if let Some(reason) = self.poison.reason() {
             return Health { reasons: vec![format!("storage has stopped: {reason}")] };
         }
-        Health { reasons: self.shards.iter().filter_map(|shard| shard.problem()).collect() }
+        let stopped = self.pace.lock().as_ref().is_some_and(AbortOnDropHandle::is_finished);
+        let stopped = stopped.then(|| "the heartbeats have stopped: start the node again".into());
+        let problems = self.shards.iter().filter_map(|shard| shard.problem());
+        Health { reasons: stopped.into_iter().chain(problems).collect() }
     }
 
     /// Bytes on disk: of the log, and of the state.
@@ -258,6 +258,13 @@ impl Shards {
         }
     }
 
+    /// Returns once another node says that it leads the shard.
+    async fn is_led_elsewhere(&self, shard: ShardId) {
+        let Some(link) = &self.link else { return std::future::pending().await };
+        // The sender lives in the link.
+        drop(link.moves().wait_for(|_| link.leader_of(shard).is_some()).await);
+    }
+
     /// Returns once each shard leads or follows, or is known not to.
     async fn all_settled(&self) {
         let settled = join_all(self.shards.iter().map(|shard| async {
@@ -266,13 +273,40 @@ impl Shards {
                 now.leads || now.stopped || now.leader.is_some_and(|leader| leader != self.node)
             };
             if self.founds || shard.is_member() {
-                // The sender lives in the shard, so waiting cannot fail.
-                drop(leadership.wait_for(settled).await);
+                tokio::select! {
+                    // The sender lives in the shard, so waiting cannot fail.
+                    _ = leadership.wait_for(settled) => {}
+                    () = self.is_led_elsewhere(shard.id()) => {}
+                }
             }
         }));
         tokio::select! {
             _ = settled => {}
             () = self.poison.stopped() => {}
+        }
+    }
+}
+
+/// Tries one heir after the other, the one that has come furthest first, until this node does not lead
+/// the shard any more, or there is none.
+async fn hand_over(shard: &Shard, link: &Link) {
+    let mut tried = BTreeSet::new();
+    while let Some(members) = shard.members() {
+        let others = members.voters.iter().copied().filter(|id| *id != link.node());
+        let up: Vec<u64> = others.filter(|id| link.can_take_over(*id)).collect();
+        let untried = up.iter().filter(|id| shard.is_heard_by(**id) && !tried.contains(*id));
+        match untried.copied().min_by_key(|id| members.lag(*id)) {
+            Some(heir) => {
+                tried.insert(heir);
+                if let Err(problem) = shard.hand_over(heir).await {
+                    tracing::info!(shard = shard.id().0, heir, %problem, "another one is tried");
+                }
+            }
+            None if up.is_empty() => return,
+            None => {
+                tried.clear();
+                sleep(RESPITE).await;
+            }
         }
     }
 }

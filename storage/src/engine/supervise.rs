@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::error::{OpenError, Unavailable};
+use super::let_go::{self, LetGo};
 use super::link::Link;
 use super::raft::machine::Machine;
 use super::raft::network::Network;
@@ -114,14 +115,16 @@ enum Happened {
     Metrics,
     Damage,
     SnapshotWanted,
+    LetGo(LetGo),
     Stop,
 }
 
 /// Runs until the shard is stopped.
-pub async fn supervise(shard: Arc<Shard>, start: Start) {
+pub async fn supervise(shard: Arc<Shard>, start: Start, mut asked: mpsc::Receiver<LetGo>) {
     while let Some(running) = shard.running() {
-        match follow(&shard, &running).await {
+        match follow(&shard, &running, &mut asked).await {
             Ended::Stop => break,
+            Ended::LetGo(asked) => let_go::give_up(&shard, &start, &running, asked).await,
             Ended::Damaged(damage) => rebuild(&shard, &start, &running, damage).await,
             Ended::Fatal(reason) => {
                 let reason = shard.core.stopped.lock().clone().unwrap_or(reason);
@@ -136,13 +139,14 @@ pub async fn supervise(shard: Arc<Shard>, start: Start) {
 
 enum Ended {
     Stop,
+    LetGo(LetGo),
     Damaged(String),
     Fatal(String),
 }
 
 /// Everything that openraft does shows in its metrics, also each heartbeat; how it stands, which is
 /// all that matters here, changes seldom.
-async fn follow(shard: &Shard, running: &Running) -> Ended {
+async fn follow(shard: &Shard, running: &Running, asked: &mut mpsc::Receiver<LetGo>) -> Ended {
     let (mut standing, mut metrics) = (running.standing.clone(), running.metrics.clone());
     let mut stood = None;
     loop {
@@ -177,12 +181,15 @@ async fn follow(shard: &Shard, running: &Running) -> Ended {
             Ok(()) = metrics.changed(), if catches_up => Happened::Metrics,
             () = tree.damaged() => Happened::Damage,
             () = shard.snapshot_wanted.notified() => Happened::SnapshotWanted,
+            // The sender lives in the shard.
+            Some(asked) = asked.recv() => Happened::LetGo(asked),
             () = shard.stop.notified() => Happened::Stop,
         };
         match happened {
             Happened::Metrics | Happened::Damage => {}
             // Refused only by an instance that has stopped, which the metrics tell as well.
             Happened::SnapshotWanted => drop(running.raft.trigger().snapshot().await),
+            Happened::LetGo(asked) => return Ended::LetGo(asked),
             Happened::Stop => return Ended::Stop,
         }
     }
@@ -207,7 +214,7 @@ async fn rebuild(shard: &Arc<Shard>, start: &Start, running: &Running, damage: S
     }
 }
 
-async fn restart(shard: &Shard, start: &Start) -> Result<(), String> {
+pub(super) async fn restart(shard: &Shard, start: &Start) -> Result<(), String> {
     let core = &shard.core;
     core.exchange(core.fresh_tree().map_err(|fault| fault.to_string())?);
     let mut tries = Tries::default();
@@ -227,7 +234,7 @@ fn leadership(standing: &RaftServerMetrics<Types>, metrics: &RaftMetrics<Types>)
     Leadership { term, leader, leads, stopped: false }
 }
 
-fn publish(shard: &Shard, now: &Leadership) {
+pub(super) fn publish(shard: &Shard, now: &Leadership) {
     shard.leadership.send_if_modified(|before| {
         let changed = before != now;
         before.clone_from(now);

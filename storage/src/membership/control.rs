@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::reset::Reset;
 use crate::capability::cluster::{Command, Join};
 use crate::command::Outcome;
 use crate::engine::Members;
@@ -13,7 +14,7 @@ use crate::seal::Key;
 /// A question. Append-only.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Ask {
-    /// To be taken in. All that a stranger may ask.
+    /// To be taken in.
     Join(Box<Join>),
     /// To propose this to shard 0.
     Decide(Command),
@@ -21,6 +22,11 @@ pub enum Ask {
     Report,
     /// To put leaders in their places without waiting for calm.
     Rebalance,
+    /// Whether the asking node has been let go of by this shard, which the asked one leads.
+    HasLetGo(ShardId),
+    /// To let the operator have another token. A stranger who proves to know the cluster's key may
+    /// ask that too.
+    ResetOperator(Reset),
 }
 
 /// An answer. Append-only.
@@ -38,6 +44,8 @@ pub enum Told {
     Unavailable(String),
     /// Never.
     Refused(String),
+    /// Whether it has been.
+    LetGo(bool),
 }
 
 /// What a new node is given.

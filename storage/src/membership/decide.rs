@@ -30,14 +30,25 @@ const RESPITE: Duration = Duration::from_millis(100);
 pub struct Undecided(pub String);
 
 impl Inner {
-    /// Decides, here or at the leader of shard 0. All these commands may be made twice.
+    /// Decides about nodes.
     pub async fn decide(&self, command: Command) -> Result<Outcome, Undecided> {
+        let ask = Ask::Decide(command.clone());
+        self.decide_by(command::Command::Cluster(command), &ask).await
+    }
+
+    /// Decides, here or, by asking for it, at the leader of shard 0. All these commands may be made
+    /// twice.
+    pub(super) async fn decide_by(
+        &self,
+        command: command::Command,
+        ask: &Ask,
+    ) -> Result<Outcome, Undecided> {
         let deadline = Instant::now() + DEADLINE;
         loop {
             let problem = match self.decide_here(command.clone()).await {
                 Ok(outcome) => return Ok(outcome),
                 Err(unavailable) if unavailable.is_not_leader() => {
-                    match self.decide_there(&unavailable, &command).await {
+                    match self.decide_there(&unavailable, ask).await {
                         Ok(outcome) => return Ok(outcome),
                         Err(problem) => problem,
                     }
@@ -51,12 +62,16 @@ impl Inner {
         }
     }
 
-    async fn decide_here(&self, command: Command) -> Result<Outcome, Unavailable> {
+    /// Decides if this node leads shard 0.
+    pub(super) async fn decide_here(
+        &self,
+        command: command::Command,
+    ) -> Result<Outcome, Unavailable> {
         let shard = self.shards.shard(ShardId(0));
         if !shard.is_leader() {
-            let leader = shard.leadership().borrow().leader;
-            let told = self.link.leader_of(ShardId(0));
-            return Err(Unavailable::not_leader(leader.or(told).filter(|id| *id != self.me())));
+            let leader = shard.heard_leader().max(self.link.leader_of(ShardId(0)));
+            let leader = leader.map(|(_, leader)| leader).filter(|leader| *leader != self.me());
+            return Err(Unavailable::not_leader(leader));
         }
         let (proposed, seed) = (self.stamp)();
         let proposal = Proposal {
@@ -65,21 +80,15 @@ impl Inner {
             seed,
             origin: Origin::default(),
             idempotency: None,
-            command: command::Command::Cluster(command),
+            command,
         };
-        let outcome = shard.write(proposal).await;
-        self.stirred.notify_one();
-        outcome
+        shard.write(proposal).await
     }
 
-    async fn decide_there(
-        &self,
-        unavailable: &Unavailable,
-        command: &Command,
-    ) -> Result<Outcome, String> {
+    async fn decide_there(&self, unavailable: &Unavailable, ask: &Ask) -> Result<Outcome, String> {
         let leader = unavailable.leader().ok_or_else(|| unavailable.to_string())?;
         let text = |problem: &dyn std::fmt::Display| format!("node {leader}: {problem}");
-        let request = codec::encode(&Ask::Decide(command.clone())).map_err(|fault| text(&fault))?;
+        let request = codec::encode(ask).map_err(|fault| text(&fault))?;
         let answer = self.link.ask(leader, &request, ASK_DEADLINE).await;
         match codec::decode(&answer.map_err(|error| text(&error))?) {
             Ok(Told::Decided(outcome)) => Ok(*outcome),
@@ -109,17 +118,23 @@ impl Inner {
     async fn answer(&self, from: u64, ask: Ask) -> Told {
         match ask {
             Ask::Join(join) => self.take_in(*join).await,
+            Ask::ResetOperator(asked) => self.reset_operator(from, asked).await,
             _ if from == 0 => Told::Refused("it is no member".into()),
-            Ask::Decide(command) => match self.decide_here(command).await {
-                Ok(outcome) => Told::Decided(Box::new(outcome)),
-                Err(unavailable) => Told::Unavailable(unavailable.to_string()),
-            },
-            Ask::Report => Told::Report(self.report()),
-            Ask::Rebalance => {
-                *self.hurry.lock() = true;
-                self.stirred.notify_one();
-                Told::Done
+            Ask::Decide(command) => {
+                match self.decide_here(command::Command::Cluster(command)).await {
+                    Ok(outcome) => Told::Decided(Box::new(outcome)),
+                    Err(unavailable) => Told::Unavailable(unavailable.to_string()),
+                }
             }
+            Ask::Report => Told::Report(self.report()),
+            Ask::Rebalance => self.hurry(),
+            Ask::HasLetGo(shard) => match self.shards.iter().nth(usize::from(shard.0)) {
+                None => Told::Refused("there is no such shard".into()),
+                Some(shard) => match shard.has_let_go(from).await {
+                    Ok(gone) => Told::LetGo(gone),
+                    Err(unavailable) => Told::Unavailable(unavailable.to_string()),
+                },
+            },
         }
     }
 

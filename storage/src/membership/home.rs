@@ -23,6 +23,8 @@ pub struct Home {
     pub incarnation: u64,
     /// Whether the node has founded the cluster in this folder.
     pub founded: bool,
+    /// Where this node is reached, in its present or last run.
+    pub address: Option<String>,
     /// Where the other nodes were last known to be reached.
     pub peers: BTreeMap<u64, String>,
 }
@@ -62,8 +64,11 @@ impl Home {
         if self.founded {
             text.push_str("founded here\n");
         }
-        for (id, address) in &self.peers {
+        if let Some(address) = &self.address {
             // Writing to a text cannot fail.
+            let _ = writeln!(text, "address {address}");
+        }
+        for (id, address) in &self.peers {
             let _ = writeln!(text, "peer {id} {address}");
         }
         text
@@ -82,6 +87,7 @@ impl Home {
             shards: line("shards")?.parse().ok()?,
             incarnation: line("incarnation")?.parse().ok()?,
             founded: line("founded") == Some("here"),
+            address: line("address").map(str::to_owned),
             peers: peers.collect(),
         })
     }
@@ -110,6 +116,7 @@ mod tests {
             shards: 16,
             incarnation: 2,
             founded: true,
+            address: Some("127.0.0.1:7002".into()),
             peers: [(1, "127.0.0.1:7000".into()), (2, "node-2.internal:7000".into())].into(),
         };
         home.write(folder.path()).expect("a written file");

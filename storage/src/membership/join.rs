@@ -11,6 +11,7 @@ use crate::capability::cluster::Join;
 use crate::codec;
 use crate::engine::link::wire::Hello;
 use crate::engine::link::{self, Channel, Identity, IdentityError, Refused};
+use crate::moment::Moment;
 use crate::secret::Secret;
 
 /// Between rounds through the members.
@@ -28,8 +29,13 @@ pub enum JoinError {
 }
 
 /// Asks the members at these addresses, in turn, until one takes the node in.
-pub async fn join(members: &[String], secret: &Secret, ask: Join) -> Result<Joined, JoinError> {
-    let identity = Identity::new(secret, 0)?;
+pub async fn join(
+    members: &[String],
+    secret: &Secret,
+    now: Moment,
+    ask: Join,
+) -> Result<Joined, JoinError> {
+    let identity = Identity::new(&secret.clone().into(), 0, now)?;
     let address = ask.cluster_address.clone();
     let ask = Ask::Join(Box::new(ask));
     let (mut backoff, mut said) = (BACKOFF.0, None);
@@ -61,7 +67,12 @@ pub async fn join(members: &[String], secret: &Secret, ask: Join) -> Result<Join
     }
 }
 
-async fn ask_one(identity: &Identity, member: &str, address: &str, ask: &Ask) -> io::Result<Told> {
+pub(super) async fn ask_one(
+    identity: &Identity,
+    member: &str,
+    address: &str,
+    ask: &Ask,
+) -> io::Result<Told> {
     let hello =
         Hello { cluster: None, from: 0, to: 0, data: link::DATA, address: address.to_owned() };
     let (mut stream, _) = link::connect(identity, member, Channel::Control, hello).await?;

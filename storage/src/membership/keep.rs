@@ -1,70 +1,139 @@
-//! The task that keeps up a node's part in the cluster: it meets the others, says where it is, and
-//! brings the groups that it leads to their places.
+//! The tasks that keep up a node's part in the cluster: one meets the other nodes, one says where this
+//! one is, one sees off those that leave, and one for each shard brings the group to its place where
+//! this node leads it. None waits for another.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::join_all;
-use tokio::time::{Instant, timeout};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 
 use super::Inner;
-use super::placement::{self, Step};
+use super::tend::tend;
 use crate::capability::cluster::{Command, Node, NodeState};
-use crate::engine::{Shard, Unavailable};
-use crate::ids::ShardId;
+use crate::effect::Effect;
+use crate::ids::{ShardId, TenantNumber};
 
 /// How soon to look again while something is under way, and when nothing is.
-const SOON: Duration = Duration::from_millis(100);
-const LATER: Duration = Duration::from_secs(2);
-/// Alone there is nobody to look after.
-const ALONE: Duration = Duration::from_secs(30);
-/// Leadership is moved only where it has stayed for so long.
-const CALM: Duration = Duration::from_secs(2);
+pub(super) const SOON: Duration = Duration::from_millis(100);
+pub(super) const NOW_AND_THEN: Duration = Duration::from_secs(30);
+/// How often it is looked whether a node that leaves is free.
+const SEE_OFF: Duration = Duration::from_millis(500);
+
+/// How often the node's certificate is made anew.
+const RENEW: Duration = Duration::from_secs(24 * 3600);
+/// After a task has failed, all are started anew so much later.
+const RESPITE: Duration = Duration::from_secs(1);
 
 /// Runs until it is aborted.
 pub async fn keep(inner: Arc<Inner>) {
+    loop {
+        run(&inner).await;
+        sleep(RESPITE).await;
+    }
+}
+
+/// Returns when one of the tasks has ended, which only a bug makes it do.
+async fn run(inner: &Arc<Inner>) {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(meet(inner.clone()));
+    tasks.spawn(announce(inner.clone()));
+    tasks.spawn(see_off(inner.clone()));
+    tasks.spawn(renew(inner.clone()));
+    for shard in inner.shards.iter() {
+        tasks.spawn(tend(inner.clone(), shard.clone()));
+    }
+    let ended = tasks.join_next().await;
+    tracing::error!(?ended, "a task of the cluster's has ended");
+}
+
+/// Looks at the nodes' records whenever they may have changed.
+pub(super) fn watch(inner: &Arc<Inner>) {
+    let heard = Arc::downgrade(inner);
+    inner.shards.shard(ShardId(0)).observe(Arc::new(move |effects| {
+        let of_nodes = |effect: &Effect| match effect {
+            Effect::Tenant(tenant) => *tenant == TenantNumber::CLUSTER,
+            Effect::Everything => true,
+            _ => false,
+        };
+        if let Some(heard) = heard.upgrade().filter(|_| effects.iter().any(of_nodes)) {
+            heard.stirred.notify_one();
+        }
+    }));
+}
+
+/// Follows the nodes' records.
+async fn meet(inner: Arc<Inner>) {
     let mut said = BTreeMap::new();
     loop {
-        let stirred = inner.stirred.notified();
-        let wait = inner.look(&mut said).await;
+        let wait = match inner.all_nodes() {
+            Ok(nodes) => {
+                inner.note(&nodes, &mut said);
+                NOW_AND_THEN
+            }
+            Err(fault) => {
+                tracing::debug!(%fault, "the nodes' records cannot be read now");
+                SOON
+            }
+        };
         // Whether it was woken or waited makes no difference.
-        drop(timeout(wait, stirred).await);
+        drop(timeout(wait, inner.stirred.notified()).await);
+    }
+}
+
+/// Makes the node's certificate anew long before it is good no more.
+async fn renew(inner: Arc<Inner>) {
+    loop {
+        sleep(RENEW).await;
+        if let Err(error) = inner.renew() {
+            tracing::error!(%error, "the node's certificate is not made anew");
+        }
+    }
+}
+
+/// Has the records say of this node what it says.
+async fn announce(inner: Arc<Inner>) {
+    let mut nodes = inner.known.subscribe();
+    loop {
+        let known = nodes.borrow_and_update().clone();
+        let Some(known) = known else {
+            drop(nodes.changed().await);
+            continue;
+        };
+        match inner.announced(&known).await {
+            // The sender lives as long as this task.
+            true => drop(nodes.changed().await),
+            false => drop(timeout(SOON, nodes.changed()).await),
+        }
+    }
+}
+
+/// Lets nodes that drain leave once no group needs them, where shard 0 is led.
+async fn see_off(inner: Arc<Inner>) {
+    let (mut nodes, shard) = (inner.known.subscribe(), inner.shards.shard(ShardId(0)).clone());
+    let mut leadership = shard.leadership();
+    loop {
+        let known = nodes.borrow_and_update().clone().unwrap_or_default();
+        let leads = leadership.borrow_and_update().leads;
+        let some_drain = known.iter().any(|node| node.state == NodeState::Draining);
+        if leads && some_drain {
+            inner.let_leave(&known).await;
+        }
+        let wait = if leads && some_drain { SEE_OFF } else { NOW_AND_THEN };
+        tokio::select! {
+            _ = nodes.changed() => {}
+            changed = leadership.changed() => if changed.is_err() { return },
+            () = sleep(wait) => {}
+        }
     }
 }
 
 impl Inner {
-    /// Does what is to be done now, and tells when to look again.
-    async fn look(&self, said: &mut BTreeMap<u64, String>) -> Duration {
-        let nodes = match self.all_nodes() {
-            Ok(nodes) => nodes,
-            Err(fault) => {
-                tracing::debug!(%fault, "the nodes' records cannot be read now");
-                return SOON;
-            }
-        };
-        self.meet(&nodes, said);
-        let mut wait = match nodes.len() <= 1 {
-            true => ALONE,
-            false => LATER,
-        };
-        if !self.announce(&nodes).await {
-            wait = SOON;
-        }
-        let hurry = std::mem::take(&mut *self.hurry.lock());
-        let settled = self.shards.iter().map(|shard| self.settle(shard, &nodes, hurry));
-        if !join_all(settled).await.into_iter().all(|settled| settled) {
-            wait = SOON;
-        }
-        if self.shards.shard(ShardId(0)).is_leader() {
-            self.see_off(&nodes).await;
-        }
-        wait
-    }
-
-    /// Keeps up connections to all nodes that have not left, and remembers where they are. What a
-    /// node itself says when it connects is newer than what its record said before.
-    fn meet(&self, nodes: &[Node], said: &mut BTreeMap<u64, String>) {
+    /// Keeps up connections to all nodes that have not left, remembers where they are, and tells
+    /// whoever follows the nodes. What a node itself says when it connects is newer than what its
+    /// record said before.
+    fn note(&self, nodes: &[Node], said: &mut BTreeMap<u64, String>) {
         for node in nodes.iter().filter(|node| node.id != self.me()) {
             if node.state == NodeState::Removed {
                 self.link.forget(node.id);
@@ -86,6 +155,17 @@ impl Inner {
             .filter(|node| node.id != self.me())
             .map(|node| (node.id, node.cluster_address.clone()))
             .collect();
+        self.remember(peers);
+        self.known.send_if_modified(|known| {
+            let changed = known.as_deref().map(Vec::as_slice) != Some(nodes);
+            if changed {
+                *known = Some(Arc::new(nodes.to_vec()));
+            }
+            changed
+        });
+    }
+
+    fn remember(&self, peers: BTreeMap<u64, String>) {
         let mut home = self.home.lock();
         if !peers.is_empty() && home.peers != peers {
             home.peers = peers;
@@ -96,7 +176,7 @@ impl Inner {
     }
 
     /// Whether the records say of this node what it says.
-    async fn announce(&self, nodes: &[Node]) -> bool {
+    async fn announced(&self, nodes: &[Node]) -> bool {
         let announcement = self.announcement();
         let known = nodes.iter().find(|node| node.id == self.me());
         if known.is_some_and(|known| announcement.is_said_by(known)) {
@@ -113,45 +193,12 @@ impl Inner {
         false
     }
 
-    /// Takes one step with a shard. Whether nothing is left to do.
-    async fn settle(&self, shard: &Shard, nodes: &[Node], hurry: bool) -> bool {
-        let Some(members) = shard.members() else {
-            self.led_since.lock().remove(&shard.id());
-            return true;
-        };
-        let since = {
-            let mut led = self.led_since.lock();
-            let since = led.entry(shard.id()).or_insert((members.term, Instant::now()));
-            if since.0 != members.term {
-                *since = (members.term, Instant::now());
-            }
-            since.1
-        };
-        let place = placement::place(nodes, shard.id(), self.about.replicas);
-        let calm = hurry || since.elapsed() >= CALM;
-        let answers = |node| self.link.can_take_over(node);
-        let step = placement::next(self.me(), &members, &place, answers, calm);
-        if step == Step::Settled {
-            return true;
-        }
-        tracing::debug!(shard = shard.id().0, ?step, ?members, "a group is not in its place");
-        if let Err(problem) = take(shard, step).await {
-            tracing::warn!(shard = shard.id().0, %problem, "a group could not be changed");
-        }
-        false
-    }
-
     /// A draining node has left once no group needs it.
-    async fn see_off(&self, nodes: &[Node]) {
-        let draining: Vec<_> =
-            nodes.iter().filter(|node| node.state == NodeState::Draining).collect();
-        if draining.is_empty() {
-            return;
-        }
+    async fn let_leave(&self, nodes: &[Node]) {
         let present: Vec<_> =
             nodes.iter().filter(|node| node.state != NodeState::Removed).cloned().collect();
         let reports = self.reports(&present).await;
-        for node in draining {
+        for node in nodes.iter().filter(|node| node.state == NodeState::Draining) {
             let free = self.shards.iter().all(|shard| {
                 let Some((_, members)) = super::leader_of(&reports, shard.id()) else {
                     return false;
@@ -166,15 +213,5 @@ impl Inner {
                 }
             }
         }
-    }
-}
-
-async fn take(shard: &Shard, step: Step) -> Result<(), Unavailable> {
-    match step {
-        Step::Settled | Step::Wait => Ok(()),
-        Step::AddLearner(node) => shard.add_learner(node).await,
-        Step::SetVoters(voters) => shard.set_voters(voters).await,
-        Step::RemoveLearners(nodes) => shard.remove_learners(nodes).await,
-        Step::HandOver(to) => shard.hand_over(to).await,
     }
 }

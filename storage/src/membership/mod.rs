@@ -7,6 +7,8 @@ pub mod home;
 pub mod join;
 mod keep;
 pub mod placement;
+pub mod reset;
+mod tend;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,8 +18,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::sync::{Notify, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use self::control::{Ask, Report, Told};
@@ -27,7 +28,7 @@ use crate::capability::cluster::{self, Announce, Command, Node, NodeState, Versi
 use crate::codec;
 use crate::command::{Rejection, Reply};
 use crate::engine::link::wire::Hello;
-use crate::engine::link::{self, Admission, Link, PROTOCOL};
+use crate::engine::link::{self, Admission, Identity, IdentityError, Link, PROTOCOL, Secrets};
 use crate::engine::{Members, Shards};
 use crate::fault::Fault;
 use crate::ids::{ShardId, TenantNumber};
@@ -55,7 +56,12 @@ pub struct About {
     pub founded: bool,
     /// How many replicas each shard wants.
     pub replicas: usize,
+    /// What the members of the cluster know.
+    pub secrets: Secrets,
 }
+
+/// The nodes, as the records have them.
+pub type Known = Option<Arc<Vec<Node>>>;
 
 /// What this version of the program understands.
 pub const VERSION: Version = Version { protocol: PROTOCOL, data: link::DATA };
@@ -73,12 +79,15 @@ struct Inner {
     home: Mutex<Home>,
     key: Key,
     stamp: Stamp,
-    /// Something has happened that calls for a look.
+    /// The records of the nodes may have changed.
     stirred: Notify,
-    hurry: Mutex<bool>,
+    /// Every node there ever was, once that is known.
+    known: watch::Sender<Known>,
+    /// How often leaders were to be put in their places without waiting for calm.
+    hurry: watch::Sender<u64>,
     removed: Mutex<bool>,
-    /// Since when this node has led each shard.
-    led_since: Mutex<BTreeMap<ShardId, (u64, Instant)>>,
+    /// What the members know by now.
+    secrets: Mutex<Secrets>,
 }
 
 /// The cluster, as one node can tell.
@@ -125,23 +134,29 @@ impl Membership {
             shards: shards.iter().count() as u16,
             incarnation: 0,
             founded: about.founded,
+            address: None,
             peers: BTreeMap::new(),
         });
         home.incarnation += 1;
+        home.address = Some(link.address().to_owned());
         home.write(&about.data_dir)?;
         let inner = Arc::new(Inner {
             link: link.clone(),
+            secrets: Mutex::new(about.secrets.clone()),
             about,
             home: Mutex::new(home),
             key,
             stamp,
             stirred: Notify::new(),
-            hurry: Mutex::default(),
+            known: watch::Sender::default(),
+            hurry: watch::Sender::default(),
             removed: Mutex::default(),
-            led_since: Mutex::default(),
             shards,
         });
-        inner.watch_nodes();
+        keep::watch(&inner);
+        inner.known.send_replace(Some(Arc::new(inner.all_nodes()?)));
+        let stamp = inner.stamp.clone();
+        link.go_by(Arc::new(move || stamp().0));
         link.answer_control(Inner::control(&inner));
         link.admit_by(Inner::admission(&inner));
         inner.shards.belong_to(cluster)?;
@@ -152,6 +167,11 @@ impl Membership {
     /// Every node that has not left, as far as this one knows.
     pub fn nodes(&self) -> Result<Vec<Node>, Fault> {
         self.inner.nodes()
+    }
+
+    /// Follows the nodes' records, also of those that have left.
+    pub fn known(&self) -> watch::Receiver<Known> {
+        self.inner.known.subscribe()
     }
 
     /// Whether every node understands this version of commands and records.
@@ -176,11 +196,15 @@ impl Membership {
         Ok(Status { cluster, nodes, shards: shards.collect() })
     }
 
+    /// Goes by these secrets from now on, in new connections.
+    pub fn trust(&self, secrets: Secrets) -> Result<(), IdentityError> {
+        *self.inner.secrets.lock() = secrets;
+        self.inner.renew()
+    }
+
     /// Begins to move everything away from a node, which then leaves.
     pub async fn remove(&self, node: u64) -> Result<Result<(), Rejection>, Undecided> {
-        let decided = self.inner.decide(Command::Drain(node)).await?;
-        self.inner.stirred.notify_one();
-        Ok(decided.map(drop))
+        Ok(self.inner.decide(Command::Drain(node)).await?.map(drop))
     }
 
     /// Has every leader put in its place, without waiting for calm.
@@ -194,8 +218,11 @@ impl Membership {
 
     /// Why this node should get no requests, beside what its shards say.
     pub fn problem(&self) -> Option<String> {
-        let removed = *self.inner.removed.lock();
-        removed.then(|| "the node has been removed from the cluster".into())
+        if *self.inner.removed.lock() {
+            return Some("the node has been removed from the cluster".into());
+        }
+        let astray = || "the node's clock does not go with the others': set it right".into();
+        self.inner.link.is_astray().then(astray)
     }
 }
 
@@ -237,17 +264,11 @@ impl Inner {
         }
     }
 
-    /// Looks again whenever the leadership of a shard moves.
-    fn watch_nodes(self: &Arc<Self>) {
-        for shard in self.shards.iter() {
-            let (inner, mut leadership) = (Arc::downgrade(self), shard.leadership());
-            Handle::current().spawn(async move {
-                while leadership.changed().await.is_ok() {
-                    let Some(inner) = inner.upgrade() else { return };
-                    inner.stirred.notify_one();
-                }
-            });
-        }
+    /// Makes the node's certificate anew.
+    fn renew(&self) -> Result<(), IdentityError> {
+        let secrets = self.secrets.lock().clone();
+        self.link.show(Identity::new(&secrets, self.me(), (self.stamp)().0)?);
+        Ok(())
     }
 
     fn report(&self) -> Report {
@@ -303,14 +324,15 @@ impl Inner {
         join_all(asked).await.into_iter().flatten().collect()
     }
 
+    fn hurry(&self) -> Told {
+        self.hurry.send_modify(|times| *times += 1);
+        Told::Done
+    }
+
     /// Asks a node, perhaps this one.
     async fn ask(&self, node: u64, ask: &Ask) -> Option<Told> {
         if node == self.me() {
-            return matches!(ask, Ask::Rebalance).then(|| {
-                *self.hurry.lock() = true;
-                self.stirred.notify_one();
-                Told::Done
-            });
+            return matches!(ask, Ask::Rebalance).then(|| self.hurry());
         }
         let request = codec::encode(ask).ok()?;
         let answer = self.link.ask(node, &request, REPORT_DEADLINE).await.ok()?;

@@ -7,10 +7,8 @@ use crate::capability::cluster::{Node, NodeState};
 use crate::engine::Members;
 use crate::ids::ShardId;
 
-/// A replica that is so few entries behind may vote.
+/// A replica that is so few entries behind may vote, and lead.
 const CLOSE: u64 = 512;
-/// A replica that is so few entries behind may lead.
-const CLOSEST: u64 = 16;
 
 /// Where a shard belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +19,8 @@ pub struct Place {
     pub leader: Option<u64>,
     /// Who only follows.
     pub learners: BTreeSet<u64>,
+    /// Who may go on voting for as long as one of the voters is not to be had.
+    pub staying: BTreeSet<u64>,
 }
 
 /// What a leader does next.
@@ -40,11 +40,31 @@ pub enum Step {
     HandOver(u64),
 }
 
+/// What the leader of a group knows of the other nodes.
+pub struct Sight<'a> {
+    /// Whether a node is there.
+    pub answers: &'a dyn Fn(u64) -> bool,
+    /// Whether its replica could lead: it runs, and has not failed to take over just now.
+    pub can_lead: &'a dyn Fn(u64) -> bool,
+    /// Whether leadership has not moved for a while.
+    pub calm: bool,
+    /// Whether this node must not lead.
+    pub unfit: bool,
+}
+
+impl Place {
+    /// Whether a node has a replica.
+    pub fn holds(&self, node: u64) -> bool {
+        self.voters.contains(&node) || self.learners.contains(&node)
+    }
+}
+
 /// Where a shard belongs among these nodes: on as many as it wants, or on all there are, each shard
-/// beginning at another one.
+/// beginning at another one. A node that was never seen with its number gets nothing yet.
 pub fn place(nodes: &[Node], shard: ShardId, replicas: usize) -> Place {
-    let mut staying: Vec<u64> =
-        nodes.iter().filter(|node| node.stays()).map(|node| node.id).collect();
+    let in_state = |state: NodeState| move |node: &&Node| node.state == state;
+    let members = nodes.iter().filter(in_state(NodeState::Member));
+    let mut staying: Vec<u64> = members.map(|node| node.id).collect();
     staying.sort_unstable();
     let count = staying.len();
     let nth = |number: usize| staying[(usize::from(shard.0) + number) % count];
@@ -55,60 +75,82 @@ pub fn place(nodes: &[Node], shard: ShardId, replicas: usize) -> Place {
         0 => present.map(|node| node.id).filter(|id| !voters.contains(id)).collect(),
         _ => BTreeSet::new(),
     };
-    Place { leader: (count > 0).then(|| nth(0)), voters, learners }
+    let leader = (count > 0).then(|| nth(0));
+    Place { leader, voters, learners, staying: staying.into_iter().collect() }
 }
 
-/// What the leader `me` of a group does to bring it to its place. `answers` tells whether a node is
-/// there; `calm`, that leadership has not moved for a while.
-pub fn next(
-    me: u64,
-    members: &Members,
-    place: &Place,
-    answers: impl Fn(u64) -> bool,
-    calm: bool,
-) -> Step {
+/// What the leader `me` of a group does to bring it to its place. A node that is not to be had holds up
+/// nothing but its own coming.
+pub fn next(me: u64, members: &Members, place: &Place, sight: &Sight<'_>) -> Step {
     if place.voters.is_empty() {
         return Step::Settled;
     }
-    let wanted: BTreeSet<u64> = place.voters.union(&place.learners).copied().collect();
-    let present: BTreeSet<u64> = members.voters.union(&members.learners).copied().collect();
-    // A leader does not vote itself out: it hands over first.
-    let mut voters = place.voters.clone();
-    voters.insert(me);
     // What was begun is finished first, whatever has become of the place meanwhile.
     if let Some(next) = &members.changing {
         return Step::SetVoters(next.clone());
     }
-    let mut missing = wanted.difference(&present).copied().peekable();
-    if missing.peek().is_some() {
-        return missing.find(|id| answers(*id)).map_or(Step::Wait, Step::AddLearner);
+    let wanted: BTreeSet<u64> = place.voters.union(&place.learners).copied().collect();
+    let present: BTreeSet<u64> = members.voters.union(&members.learners).copied().collect();
+    let missing: BTreeSet<u64> = wanted.difference(&present).copied().collect();
+    if let Some(new) = missing.iter().find(|id| (sight.answers)(**id)) {
+        return Step::AddLearner(*new);
     }
+    let voters = voters(me, members, place, sight);
     if members.voters != voters {
-        let mut new = voters.difference(&members.voters);
-        return match new.all(|id| answers(*id) && members.lag(*id) <= CLOSE) {
+        return match is_safe(me, &voters, sight) {
             true => Step::SetVoters(voters),
             false => Step::Wait,
         };
     }
-    let may_lead = |id: u64| id != me && answers(id) && members.lag(id) <= CLOSEST;
-    if !place.voters.contains(&me) {
-        let heir = place.leader.filter(|id| may_lead(*id));
-        let heir = heir.or_else(|| place.voters.iter().copied().find(|id| may_lead(*id)));
-        return heir.map_or(Step::Wait, Step::HandOver);
+    let may_lead = |id: &u64| {
+        *id != me && (sight.answers)(*id) && (sight.can_lead)(*id) && members.lag(*id) <= CLOSE
+    };
+    if sight.unfit || !place.voters.contains(&me) {
+        let heirs = place.leader.iter().chain(&place.voters);
+        // One that must go itself takes whoever stays.
+        let others = if place.staying.contains(&me) { None } else { Some(&place.staying) };
+        let others = others.into_iter().flatten();
+        let mut heirs = heirs.chain(others).filter(|id| members.voters.contains(id));
+        if let Some(heir) = heirs.find(|id| may_lead(id)) {
+            return Step::HandOver(*heir);
+        }
     }
     let extra: BTreeSet<u64> = members.learners.difference(&wanted).copied().collect();
     if !extra.is_empty() {
         return Step::RemoveLearners(extra);
     }
+    let settled = missing.is_empty() && voters == place.voters;
     match place.leader.filter(|leader| *leader != me) {
-        None => Step::Settled,
+        None if settled => Step::Settled,
         Some(leader)
-            if calm && may_lead(leader) && members.voters.iter().all(|id| answers(*id)) =>
+            if sight.calm
+                && may_lead(&leader)
+                && members.voters.iter().all(|id| (sight.answers)(*id)) =>
         {
             Step::HandOver(leader)
         }
-        Some(_) => Step::Wait,
+        _ => Step::Wait,
     }
+}
+
+/// Who is to vote now: whom the place wants, as far as they are there and have caught up; for those
+/// who are not, others that vote already and stay; and the leader, who does not vote itself out.
+fn voters(me: u64, members: &Members, place: &Place, sight: &Sight<'_>) -> BTreeSet<u64> {
+    let is_ready =
+        |id: &u64| members.voters.contains(id) || (sight.answers)(*id) && members.lag(*id) <= CLOSE;
+    let mut voters: BTreeSet<u64> = place.voters.iter().copied().filter(is_ready).collect();
+    let lacking = place.voters.len() - voters.len();
+    let others = members.voters.intersection(&place.staying).filter(|id| !voters.contains(id));
+    let others: Vec<u64> = others.copied().take(lacking).collect();
+    voters.extend(others);
+    voters.insert(me);
+    voters
+}
+
+/// Whether these could decide without anybody else.
+fn is_safe(me: u64, voters: &BTreeSet<u64>, sight: &Sight<'_>) -> bool {
+    let there = voters.iter().filter(|id| **id == me || (sight.answers)(**id)).count();
+    2 * there > voters.len()
 }
 
 #[cfg(test)]
@@ -141,6 +183,24 @@ mod tests {
         ids.iter().copied().collect()
     }
 
+    /// Those that answer can lead, and all is calm.
+    fn all_there(answers: &dyn Fn(u64) -> bool) -> Sight<'_> {
+        Sight { answers, can_lead: answers, calm: true, unfit: false }
+    }
+
+    /// A group that has caught up.
+    fn group(voters: &[u64], learners: &[u64]) -> Members {
+        Members {
+            term: 1,
+            voters: set(voters),
+            learners: set(learners),
+            changing: None,
+            matched: voters.iter().chain(learners).map(|id| (*id, 10)).collect(),
+            last: 10,
+            applied: 10,
+        }
+    }
+
     #[test]
     fn leaders_and_replicas_are_spread_evenly() {
         let nodes = nodes(5);
@@ -167,18 +227,10 @@ mod tests {
 
     /// Plays the steps of a group until it is settled; who leads then, and who votes.
     fn settle(mut me: u64, voters: &[u64], place: &Place) -> (u64, BTreeSet<u64>) {
-        let mut members = Members {
-            term: 1,
-            voters: set(voters),
-            learners: BTreeSet::new(),
-            changing: None,
-            matched: BTreeMap::new(),
-            last: 10,
-            applied: 10,
-        };
+        let mut members = group(voters, &[]);
         for _ in 0..20 {
             members.matched = members.voters.union(&members.learners).map(|id| (*id, 10)).collect();
-            match next(me, &members, place, |_| true, true) {
+            match next(me, &members, place, &all_there(&|_| true)) {
                 Step::Settled => return (me, members.voters),
                 Step::Wait => panic!("nothing to wait for: {members:?}"),
                 Step::AddLearner(id) => drop(members.learners.insert(id)),
@@ -198,19 +250,12 @@ mod tests {
 
     #[test]
     fn a_change_that_was_interrupted_is_finished_before_another_begins() {
-        let members = Members {
-            term: 1,
-            voters: set(&[1, 2]),
-            learners: BTreeSet::new(),
-            changing: Some(set(&[1, 2])),
-            matched: [(1, 10), (2, 10)].into(),
-            last: 10,
-            applied: 10,
-        };
+        let members = Members { changing: Some(set(&[1, 2])), ..group(&[1, 2], &[]) };
         let place = place(&nodes(3), ShardId(2), 3);
-        let step = next(1, &members, &place, |_| true, true);
+        let step = next(1, &members, &place, &all_there(&|_| true));
         assert_eq!(step, Step::SetVoters(set(&[1, 2])));
-        let step = next(1, &Members { changing: None, ..members }, &place, |_| true, true);
+        let members = Members { changing: None, ..members };
+        let step = next(1, &members, &place, &all_there(&|_| true));
         assert_eq!(step, Step::AddLearner(3));
     }
 
@@ -222,5 +267,72 @@ mod tests {
         left[0].state = NodeState::Draining;
         let without_1 = place(&left, ShardId(0), 3);
         assert_eq!(settle(1, &[1, 2, 3], &without_1), (2, set(&[2, 3, 4])));
+    }
+
+    #[test]
+    fn a_node_that_leaves_waits_for_nobody_who_is_not_there() {
+        let mut nodes = nodes(4);
+        nodes[0].state = NodeState::Draining;
+        let place = place(&nodes, ShardId(1), 3);
+        assert_eq!(place.voters, set(&[2, 3, 4]));
+        let without_4 = |id| id != 4;
+        let sight = all_there(&without_4);
+        let step = next(2, &group(&[1, 2, 3], &[]), &place, &sight);
+        assert_eq!(step, Step::SetVoters(set(&[2, 3])));
+        let step = next(1, &group(&[1, 2, 3], &[]), &place, &sight);
+        assert_eq!(step, Step::HandOver(3));
+        // It is not yet in its place, but whoever is let go is let go.
+        let step = next(2, &group(&[2, 3], &[1]), &place, &sight);
+        assert_eq!(step, Step::RemoveLearners(set(&[1])));
+        assert_eq!(next(2, &group(&[2, 3], &[]), &place, &sight), Step::HandOver(3));
+        assert_eq!(next(3, &group(&[2, 3], &[]), &place, &sight), Step::Wait);
+    }
+
+    #[test]
+    fn whoever_would_leave_a_minority_behind_stays() {
+        let mut nodes = nodes(3);
+        nodes[0].state = NodeState::Draining;
+        let place = place(&nodes, ShardId(0), 3);
+        let alone = |_| false;
+        let step = next(1, &group(&[1, 2, 3], &[]), &place, &all_there(&alone));
+        assert_eq!(step, Step::Wait);
+        let step = next(2, &group(&[1, 2, 3], &[]), &place, &all_there(&alone));
+        assert_eq!(step, Step::Wait);
+    }
+
+    #[test]
+    fn a_replica_that_stays_votes_until_the_one_that_takes_its_place_is_there() {
+        let place = place(&nodes(4), ShardId(2), 3);
+        assert_eq!(place.voters, set(&[1, 3, 4]));
+        let without_4 = |id| id != 4;
+        let step = next(3, &group(&[1, 2, 3], &[]), &place, &all_there(&without_4));
+        assert_eq!(step, Step::Wait);
+        let step = next(3, &group(&[1, 2, 3], &[4]), &place, &all_there(&|_| true));
+        assert_eq!(step, Step::SetVoters(set(&[1, 3, 4])));
+    }
+
+    #[test]
+    fn leadership_goes_to_nobody_whose_replica_does_not_run() {
+        let place = place(&nodes(3), ShardId(1), 3);
+        let sight = Sight { can_lead: &|id| id != 2, ..all_there(&|_| true) };
+        assert_eq!(next(1, &group(&[1, 2, 3], &[]), &place, &sight), Step::Wait);
+        let sight = all_there(&|_| true);
+        assert_eq!(next(1, &group(&[1, 2, 3], &[]), &place, &sight), Step::HandOver(2));
+    }
+
+    #[test]
+    fn a_node_that_was_never_seen_has_no_place() {
+        let mut nodes = nodes(4);
+        nodes[3].state = NodeState::Joining;
+        assert_eq!(place(&nodes, ShardId(2), 3).voters, set(&[1, 2, 3]));
+        assert!(place(&nodes, ShardId(0), 3).holds(4));
+    }
+
+    #[test]
+    fn whoever_must_not_lead_hands_over_at_once() {
+        let place = place(&nodes(3), ShardId(0), 3);
+        assert_eq!(place.leader, Some(1));
+        let sight = Sight { calm: false, unfit: true, ..all_there(&|_| true) };
+        assert_eq!(next(1, &group(&[1, 2, 3], &[]), &place, &sight), Step::HandOver(2));
     }
 }

@@ -100,14 +100,14 @@ impl Rounds {
         }
     }
 
-    /// Everything that waits in the outboxes of a shard.
+    /// Everything that waits in the outboxes of a shard, which says itself whose it has: this node's
+    /// replica of the cluster's records may lag behind.
     pub async fn waiting(&self, shard: ShardId) -> Result<Vec<(TenantNumber, MailId)>, Refusal> {
-        let shards = &self.node.shards;
-        let records = shards.of(TenantNumber::CLUSTER).follow()?;
-        let numbers = View::new(&records, TenantNumber::CLUSTER).tenant_numbers()?;
+        let no_such_shard = || Refusal::unavailable(format!("there is no shard {shard}"));
+        let home = self.node.shards.get(shard).ok_or_else(no_such_shard)?;
+        let records = home.read().await?;
         let mut found = Vec::new();
-        for number in numbers.into_iter().filter(|number| shards.of(*number).id() == shard) {
-            let records = shards.of(number).read().await?;
+        for number in View::new(&records, TenantNumber::CLUSTER).tenants_here()? {
             let mails = View::new(&records, number).mails(false)?;
             found.extend(mails.into_iter().map(|mail| (number, mail.id)));
         }

@@ -62,7 +62,7 @@ pub struct Forget {
     pub number: TenantNumber,
 }
 
-/// Marks a position in the log of a shard: whatever was answered before is applied before it.
+/// Marks a position in the log of a shard. Nothing writes it any more; old logs have it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mark {
     /// Drawn for one backup.

@@ -129,7 +129,7 @@ async fn meet(link: Arc<Link>, stream: TcpStream, place: Place) -> io::Result<()
 /// TLS, and who is there.
 async fn introduce(link: &Link, stream: TcpStream) -> io::Result<(Stream, Channel, u64)> {
     stream.set_nodelay(true)?;
-    let mut stream = TlsAcceptor::from(link.identity.server()).accept(stream).await?;
+    let mut stream = TlsAcceptor::from(link.identity().server()).accept(stream).await?;
     let (certificate, channel) = {
         let (_, session) = stream.get_ref();
         let shown = session.peer_certificates().and_then(|chain| chain.first().cloned());

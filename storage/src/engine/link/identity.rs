@@ -2,9 +2,11 @@
 //!
 //! The key of a certificate authority is derived from the secret, so every node can issue itself a
 //! certificate that all others believe, and nothing has to be handed around or kept. Both ends of a
-//! connection show theirs (TLS 1.3, RFC 8446 §4.3.2).
+//! connection show theirs (TLS 1.3, RFC 8446 §4.3.2). It is good for a month, and made anew long before;
+//! while one secret takes the place of another, certificates of either are believed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer};
 use rcgen::{KeyPair, KeyUsagePurpose, PKCS_ED25519};
@@ -12,8 +14,10 @@ use rustls::client::verify_server_name;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
+use time::OffsetDateTime;
 use zeroize::Zeroizing;
 
+use crate::moment::Moment;
 use crate::seal::mac;
 use crate::secret::Secret;
 
@@ -64,6 +68,25 @@ impl Channel {
     }
 }
 
+/// How long a certificate is good, before the moment in which it is made and after it: so far may the
+/// clocks of nodes be apart that are still to hear each other say so.
+const GOOD_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// What the members of a cluster know.
+#[derive(Clone)]
+pub struct Secrets {
+    /// By which this node shows who it is.
+    pub own: Secret,
+    /// Another one, by which others may.
+    pub also: Option<Secret>,
+}
+
+impl From<Secret> for Secrets {
+    fn from(own: Secret) -> Self {
+        Self { own, also: None }
+    }
+}
+
 /// Why no identity could be made.
 #[derive(Debug, thiserror::Error)]
 #[error("the node's certificate cannot be made: {0}")]
@@ -76,13 +99,17 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The identity of a node; node 0 is one that has no number yet.
-    pub fn new(secret: &Secret, node: u64) -> Result<Self, IdentityError> {
+    /// The identity of a node, made now; node 0 is one that has no number yet.
+    pub fn new(secrets: &Secrets, node: u64, now: Moment) -> Result<Self, IdentityError> {
         let failed = |error: rustls::Error| IdentityError(error.to_string());
-        let (chain, key, authority) =
-            issue(secret, node).map_err(|error: rcgen::Error| IdentityError(error.to_string()))?;
+        let unmade = |error: rcgen::Error| IdentityError(error.to_string());
+        let (chain, key) = issue(&secrets.own, node, now).map_err(unmade)?;
         let mut roots = RootCertStore::empty();
-        roots.add(authority).map_err(failed)?;
+        for secret in [&secrets.own].into_iter().chain(&secrets.also) {
+            let (authority, key) = authority(secret).map_err(unmade)?;
+            let root = authority.self_signed(&key).map_err(unmade)?;
+            roots.add(root.der().clone()).map_err(failed)?;
+        }
         let roots = Arc::new(roots);
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let verifier = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone())
@@ -127,27 +154,33 @@ impl Identity {
     }
 }
 
-/// Certificate, key, and the certificate of the authority that both ends trust.
-fn issue(
-    secret: &Secret,
-    node: u64,
-) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>, CertificateDer<'static>), rcgen::Error>
-{
+/// The authority that both ends trust.
+fn authority(secret: &Secret) -> Result<(CertificateParams, KeyPair), rcgen::Error> {
     let mut authority = CertificateParams::new(Vec::new())?;
     authority.distinguished_name.push(DnType::CommonName, "janua cluster");
     authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     authority.key_usages = vec![KeyUsagePurpose::KeyCertSign];
-    let authority_key = authority_key(secret)?;
-    let root = authority.self_signed(&authority_key)?.der().clone();
+    Ok((authority, authority_key(secret)?))
+}
+
+/// Certificate and key.
+fn issue(
+    secret: &Secret,
+    node: u64,
+    now: Moment,
+) -> Result<(CertificateDer<'static>, PrivateKeyDer<'static>), rcgen::Error> {
+    let (authority, authority_key) = authority(secret)?;
     let key = KeyPair::generate_for(&PKCS_ED25519)?;
     // Every node answers to a name of its own, and to the one by which a stranger knows it.
     let mut leaf = CertificateParams::new(vec![name(node), ANY.to_owned()])?;
+    let now = OffsetDateTime::UNIX_EPOCH + Duration::from_millis(now.0);
+    (leaf.not_before, leaf.not_after) = (now - GOOD_FOR, now + GOOD_FOR);
     leaf.distinguished_name.push(DnType::CommonName, format!("janua node {node}"));
     leaf.extended_key_usages =
         vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     let leaf = leaf.signed_by(&key, &Issuer::new(authority, authority_key))?;
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    Ok((leaf.der().clone(), key, root))
+    Ok((leaf.der().clone(), key))
 }
 
 fn authority_key(secret: &Secret) -> Result<KeyPair, rcgen::Error> {
@@ -184,7 +217,7 @@ mod tests {
     #[test]
     fn a_certificate_names_its_node_alone() {
         let secret = Secret::given("a secret of the cluster's members");
-        let (certificate, ..) = issue(&secret, 3).expect("a certificate");
+        let (certificate, _) = issue(&secret, 3, Moment(0)).expect("a certificate");
         assert!(is_of(&certificate, 3));
         assert!(!is_of(&certificate, 4));
     }

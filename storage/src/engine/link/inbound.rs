@@ -43,9 +43,14 @@ async fn read_all(
             biased;
             Some(answer) = under_way.next() => answers.send(answer).await.map_err(gone)?,
             message = reader.next::<Outgoing>(), if under_way.len() < UNDER_WAY => match message? {
-                Outgoing::Ping { leaving, leads } => {
+                Outgoing::Ping { leaving, leads, time } => {
                     link.heed(from, leaving, &leads);
+                    link.hear(from, time);
                     answers.send(Incoming::Pong).await.map_err(gone)?;
+                }
+                Outgoing::Request { id, request: Request::Transfer(_), .. } if link.is_astray() => {
+                    let answer = Err("its clock does not go with the others'".into());
+                    answers.send(Incoming::Answer { id, answer }).await.map_err(gone)?;
                 }
                 Outgoing::Request { id, shard, request } => {
                     // They are polled first in the order in which they are put here.

@@ -5,6 +5,8 @@
 //! It knows nodes by their number, and nothing of who is a member: that comes from the records.
 
 mod accept;
+mod clocks;
+mod connect;
 mod identity;
 mod inbound;
 mod peer;
@@ -21,19 +23,22 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use parking_lot::{Mutex, RwLock};
-use rustls::pki_types::ServerName;
-use tokio::net::{TcpListener, TcpStream, lookup_host};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::time::{Instant, timeout};
-use tokio_rustls::{TlsConnector, TlsStream};
+use tokio_rustls::TlsStream;
 use tokio_util::sync::CancellationToken;
 
-pub use self::identity::{Channel, Identity, IdentityError, PROTOCOL};
+use self::clocks::Clocks;
+pub use self::clocks::Tell;
+pub use self::connect::{connect, exchange};
+pub use self::identity::{Channel, Identity, IdentityError, PROTOCOL, Secrets};
 pub use self::peer::{Lost, Peer};
 use self::wire::{Hello, Outgoing, Welcome};
 use super::shard::Shard;
 use crate::ids::ShardId;
+use crate::moment::Moment;
 
 /// An authenticated, encrypted connection to another node.
 pub type Stream = TlsStream<TcpStream>;
@@ -65,7 +70,7 @@ pub type Admission = Box<dyn Fn(&Hello) -> Result<(), String> + Send + Sync>;
 pub struct Link {
     node: u64,
     address: String,
-    identity: Identity,
+    identity: RwLock<Arc<Identity>>,
     runtime: Handle,
     cluster: OnceLock<[u8; 16]>,
     shards: OnceLock<Vec<Weak<Shard>>>,
@@ -76,11 +81,14 @@ pub struct Link {
     met: Mutex<HashMap<u64, Arc<Notify>>>,
     /// Who leads a shard, in which term, as nodes say of themselves.
     leaders: RwLock<BTreeMap<ShardId, (u64, u64)>>,
-    /// Nodes that are about to stop.
+    /// How often that has changed, or a connection has come or gone.
+    moves: watch::Sender<u64>,
+    /// Nodes that are about to stop, or must not lead for another reason.
     leaving: RwLock<BTreeSet<u64>>,
     /// Whether this node is.
     is_leaving: AtomicBool,
     changed: Arc<Notify>,
+    clocks: Clocks,
     /// Snapshots that may be on their way at once.
     snapshots: Semaphore,
     actors: mpsc::Sender<(u64, Stream)>,
@@ -102,7 +110,7 @@ impl Link {
         Arc::new(Self {
             node,
             address,
-            identity,
+            identity: RwLock::new(Arc::new(identity)),
             runtime,
             cluster: OnceLock::new(),
             shards: OnceLock::new(),
@@ -112,9 +120,11 @@ impl Link {
             peers: Mutex::default(),
             met: Mutex::default(),
             leaders: RwLock::default(),
+            moves: watch::Sender::new(0),
             leaving: RwLock::default(),
             is_leaving: AtomicBool::new(false),
             changed,
+            clocks: Clocks::default(),
             snapshots: Semaphore::new(SNAPSHOTS),
             actors,
             untaken: Mutex::new(Some(untaken)),
@@ -125,6 +135,15 @@ impl Link {
     /// Takes connections from now on.
     pub fn listen(self: &Arc<Self>, listener: TcpListener) {
         self.runtime.spawn(accept::accept(self.clone(), listener));
+    }
+
+    /// How this node shows itself, and whom it believes, in every connection from now on.
+    pub fn show(&self, identity: Identity) {
+        *self.identity.write() = Arc::new(identity);
+    }
+
+    fn identity(&self) -> Arc<Identity> {
+        self.identity.read().clone()
     }
 
     /// Raft's id of this node.
@@ -155,6 +174,16 @@ impl Link {
     /// The control channel is answered by this from now on.
     pub fn answer_control(&self, control: Control) {
         self.control.set(control).ok();
+    }
+
+    /// This node's clock.
+    pub fn go_by(&self, clock: Tell) {
+        self.clocks.go_by(clock);
+    }
+
+    /// Whether this node's clock does not go with the others': then it must not lead.
+    pub fn is_astray(&self) -> bool {
+        self.clocks.are_apart()
     }
 
     /// Nodes are admitted by this from now on.
@@ -197,12 +226,12 @@ impl Link {
         self.addresses.write().remove(&node);
     }
 
-    /// Whether a node has said that it is about to stop.
+    /// Whether a node has said that it is about to stop, or must not lead.
     pub fn is_leaving(&self, node: u64) -> bool {
         self.leaving.read().contains(&node)
     }
 
-    /// Whether a node answers, and is not about to stop.
+    /// Whether a node answers, is not about to stop, and may lead.
     pub fn can_take_over(&self, node: u64) -> bool {
         self.is_up(node) && !self.is_leaving(node)
     }
@@ -212,9 +241,14 @@ impl Link {
         self.is_leaving.store(true, Ordering::Relaxed);
     }
 
-    /// The node that has last said that it leads a shard.
-    pub fn leader_of(&self, shard: ShardId) -> Option<u64> {
-        self.leaders.read().get(&shard).map(|(_, node)| *node)
+    /// Who leads a shard, as nodes say of themselves: the latest term, and its leader.
+    pub fn leader_of(&self, shard: ShardId) -> Option<(u64, u64)> {
+        self.leaders.read().get(&shard).copied()
+    }
+
+    /// Changes whenever another node says that it leads a shard, or is reached, or lost.
+    pub fn moves(&self) -> watch::Receiver<u64> {
+        self.moves.subscribe()
     }
 
     /// Connections that other nodes have opened for actors. They are handed out once.
@@ -241,7 +275,7 @@ impl Link {
         let address = self.addresses.read().get(&node).cloned();
         let address = address.ok_or_else(|| io::Error::other("its address is not known"))?;
         let hello = self.hello(node);
-        connect(&self.identity, &address, channel, hello).await.map(|(stream, _)| stream)
+        connect(&self.identity(), &address, channel, hello).await.map(|(stream, _)| stream)
     }
 
     fn hello(&self, to: u64) -> Hello {
@@ -284,13 +318,19 @@ impl Link {
     }
 
     fn ping(&self) -> Outgoing {
-        Outgoing::Ping { leaving: self.is_leaving.load(Ordering::Relaxed), leads: self.leads() }
+        let leaving = self.is_leaving.load(Ordering::Relaxed) || self.is_astray();
+        Outgoing::Ping { leaving, leads: self.leads(), time: self.clocks.now() }
     }
 
     fn heed(&self, node: u64, leaving: bool, leads: &[(u16, u64)]) {
         if leaving != self.is_leaving(node) {
             let mut all = self.leaving.write();
             _ = if leaving { all.insert(node) } else { all.remove(&node) };
+        }
+        for (shard, term) in leads {
+            if let Some(shard) = self.shard(*shard) {
+                shard.is_claimed(*term);
+            }
         }
         let stale = |leaders: &BTreeMap<ShardId, (u64, u64)>| {
             leads.iter().any(|(shard, term)| leaders.get(&ShardId(*shard)) < Some(&(*term, node)))
@@ -301,11 +341,25 @@ impl Link {
                 let known = leaders.entry(ShardId(*shard)).or_default();
                 *known = (*known).max((*term, node));
             }
+            drop(leaders);
+            self.move_on();
+        }
+    }
+
+    fn hear(&self, node: u64, time: Option<Moment>) {
+        let nodes = self.peers.lock().len() + 1;
+        if self.clocks.hear(node, time, nodes) {
+            self.changed();
         }
     }
 
     fn changed(&self) {
         self.changed.notify_one();
+        self.move_on();
+    }
+
+    fn move_on(&self) {
+        self.moves.send_modify(|moves| *moves += 1);
     }
 
     fn notice(&self, node: u64) -> Arc<Notify> {
@@ -320,78 +374,4 @@ impl Link {
     async fn closed(&self) {
         self.closing.cancelled().await;
     }
-}
-
-/// Connects to an address, and tells who is there.
-pub async fn connect(
-    identity: &Identity,
-    address: &str,
-    channel: Channel,
-    hello: Hello,
-) -> io::Result<(Stream, Hello)> {
-    let name = identity::expected((hello.to != 0).then_some(hello.to));
-    let connected = async {
-        let stream = reach(address).await?;
-        stream.set_nodelay(true)?;
-        let mut stream = secure(identity, stream, channel, name).await?;
-        wire::write(&mut stream, &hello).await?;
-        match wire::read(&mut stream, wire::LARGEST_HELLO).await? {
-            Welcome::Yes(theirs) => Ok((stream, theirs)),
-            Welcome::No(reason) => Err(io::Error::other(Refused(reason))),
-        }
-    };
-    timeout(CONNECT, connected).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
-}
-
-/// Each address of a name in turn, until one answers.
-async fn reach(address: &str) -> io::Result<TcpStream> {
-    let mut problem = io::Error::from(io::ErrorKind::NotFound);
-    for address in lookup_host(address).await? {
-        match timeout(REACH, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => problem = error,
-            Err(_) => problem = io::ErrorKind::TimedOut.into(),
-        }
-    }
-    Err(problem)
-}
-
-async fn secure(
-    identity: &Identity,
-    stream: TcpStream,
-    channel: Channel,
-    name: ServerName<'static>,
-) -> io::Result<Stream> {
-    let connector = TlsConnector::from(identity.client(channel));
-    match connector.connect(name, stream).await {
-        Ok(stream) => Ok(TlsStream::Client(stream)),
-        Err(error) => Err(explained(error)),
-    }
-}
-
-/// What an operator can do about a handshake that failed.
-fn explained(error: io::Error) -> io::Error {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    let reason = match inner {
-        Some(rustls::Error::InvalidCertificate(rustls::CertificateError::NotValidForName)) => {
-            "another node has its address"
-        }
-        Some(rustls::Error::InvalidCertificate(_)) => {
-            "its certificate comes from another cluster.secret"
-        }
-        Some(rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol)) => {
-            "it speaks none of the protocols that this version knows"
-        }
-        Some(rustls::Error::AlertReceived(_)) => {
-            "it refuses this node's certificate: cluster.secret is another one there"
-        }
-        _ => return error,
-    };
-    io::Error::other(Refused(reason.into()))
-}
-
-/// One request and its answer on the control channel.
-pub async fn exchange(stream: &mut Stream, request: &[u8]) -> io::Result<Vec<u8>> {
-    wire::write(stream, &request).await?;
-    wire::read(stream, wire::LARGEST_SMALL).await
 }

@@ -7,12 +7,22 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::*;
+use crate::secret::Secret;
 
 const SECRET: &str = "what the members of a cluster know";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn identity(secret: &str, node: u64) -> Identity {
-    Identity::new(&crate::secret::Secret::given(secret), node).expect("an identity")
+    Identity::new(&secrets(secret, None), node, now()).expect("an identity")
+}
+
+fn secrets(own: &str, also: Option<&str>) -> Secrets {
+    Secrets { own: Secret::given(own), also: also.map(Secret::given) }
+}
+
+fn now() -> Moment {
+    let since = std::time::UNIX_EPOCH.elapsed().expect("a clock");
+    Moment(u64::try_from(since.as_millis()).expect("a time"))
 }
 
 /// A node that answers on the control channel what it was asked.
@@ -163,4 +173,36 @@ async fn idle_strangers_do_not_keep_members_out() {
     };
     assert_eq!(timeout(PATIENCE, answer).await.expect("an answer"), b"and now");
     drop(idle);
+}
+
+#[tokio::test]
+async fn one_secret_takes_the_place_of_another_while_nodes_hear_each_other() {
+    const NEXT: &str = "what the members will know from now on";
+    let ((one, first), (two, second)) = (echo(1).await, echo(2).await);
+    one.learn(2, &second);
+    two.learn(1, &first);
+    let hear_each_other = async || {
+        one.ask(2, b"are you there", PATIENCE).await.expect("an answer");
+        two.ask(1, b"are you there", PATIENCE).await.expect("an answer");
+    };
+    let steps = [secrets(SECRET, Some(NEXT)), secrets(NEXT, Some(SECRET)), secrets(NEXT, None)];
+    for step in steps {
+        for (link, node) in [(&one, 1), (&two, 2)] {
+            link.show(Identity::new(&step, node, now()).expect("an identity"));
+            hear_each_other().await;
+        }
+    }
+    let late = connect(&identity(SECRET, 3), &first, Channel::Control, hello(3, 1)).await;
+    assert!(late.is_err());
+}
+
+#[tokio::test]
+async fn a_certificate_is_good_for_a_month() {
+    let (_one, address) = echo(1).await;
+    for (days, good) in [(-40, false), (-20, true), (20, true), (40, false)] {
+        let then = now().0.saturating_add_signed(days * 24 * 3_600_000);
+        let two = Identity::new(&secrets(SECRET, None), 2, Moment(then)).expect("an identity");
+        let connected = connect(&two, &address, Channel::Control, hello(2, 1)).await;
+        assert_eq!(connected.is_ok(), good, "made {days} days from now");
+    }
 }

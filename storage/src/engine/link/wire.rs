@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::codec;
 use crate::engine::raft::{SnapshotMeta, Types, Vote};
+use crate::moment::Moment;
 
 /// The largest frame of Raft traffic: as many entries as one may carry, each as large as a request.
 pub const LARGEST: usize = 128 * 1024 * 1024;
@@ -62,10 +63,12 @@ pub enum Outgoing {
     },
     /// Whoever hears this answers.
     Ping {
-        /// Whether the sender is about to stop.
+        /// Whether the sender is about to stop, or must not lead for another reason.
         leaving: bool,
         /// What it leads: shard and term.
         leads: Vec<(u16, u64)>,
+        /// What time it is there, once that is known.
+        time: Option<Moment>,
     },
 }
 

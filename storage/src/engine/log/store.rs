@@ -32,6 +32,8 @@ const COMMITTED: &[u8] = b"committed";
 const PURGED: &[u8] = b"purged";
 /// The truncation mark: the last index that counts, while entries behind it are still there.
 const END: &[u8] = b"end";
+/// The shard was given up: what else there is of it is still to be removed.
+const FORGOTTEN: &[u8] = b"forgotten";
 
 type GrowthHook = Box<dyn Fn(u64) + Send + Sync>;
 
@@ -45,6 +47,7 @@ struct State {
     /// The log begins here, unless `purged` is later.
     first: u64,
     end_marked: bool,
+    forgotten: bool,
     recent: Recent,
 }
 
@@ -72,6 +75,7 @@ impl ShardLog {
             vote: value(VOTE).as_deref().map(codec::decode).transpose()?,
             purged: value(PURGED).as_deref().map(codec::decode).transpose()?,
             committed_written: true,
+            forgotten: value(FORGOTTEN).is_some(),
             first: log.first_index(shard),
             ..State::default()
         };
@@ -147,6 +151,35 @@ impl ShardLog {
     /// The term of the last vote; 0 if there is none.
     pub fn voted_term(&self) -> u64 {
         self.0.state.lock().vote.as_ref().map_or(0, |vote| vote.leader_id.term)
+    }
+
+    /// Removes everything but the vote, and notes that the rest of the shard has to go too.
+    pub async fn forget(&self) -> io::Result<()> {
+        let written = self.0.log.last_index(self.0.shard);
+        let items = {
+            let mut state = self.0.state.lock();
+            let vote = state.vote.take();
+            *state = State { vote, committed_written: true, forgotten: true, ..State::default() };
+            let compact = Item::Compact(written.map_or(0, |last| last + 1));
+            let deleted = [COMMITTED, PURGED, END].map(Item::Delete);
+            deleted.into_iter().chain([compact, Item::Put(FORGOTTEN, Vec::new())]).collect()
+        };
+        self.0.durable.store(0, Ordering::Release);
+        self.0.grown.store(0, Ordering::Relaxed);
+        self.0.log.write(self.0.shard, items).await
+    }
+
+    /// Whether something of the shard is still to be removed.
+    pub fn is_forgotten(&self) -> bool {
+        self.0.state.lock().forgotten
+    }
+
+    /// Nothing of it is.
+    pub async fn has_forgotten(&self) -> io::Result<()> {
+        if !std::mem::take(&mut self.0.state.lock().forgotten) {
+            return Ok(());
+        }
+        self.0.log.write(self.0.shard, vec![Item::Delete(FORGOTTEN)]).await
     }
 
     /// Writes what otherwise waits for the next append.

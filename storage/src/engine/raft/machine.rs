@@ -1,8 +1,8 @@
 //! The state machine as openraft sees it: runs of entries go through the logic into one batch of
 //! the tree; snapshots are files.
 //!
-//! Invariant: the batch is in place before the observer hears of its effects, and the observer has
-//! heard of them before any caller gets a reply.
+//! Invariant: the batch is in place before the observers hear of its effects, and they have heard of
+//! them before any caller gets a reply.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -34,6 +34,8 @@ const RUN: usize = 512;
 
 /// What the state machine of a shard works on; it outlives the Raft instance.
 pub struct Core {
+    /// Raft's id of this node.
+    pub node: u64,
     /// Which shard.
     pub shard: ShardId,
     /// The node's database.
@@ -49,7 +51,7 @@ pub struct Core {
     /// The shard's present tree; `None` once it is closed.
     pub tree: RwLock<Option<Arc<Tree>>>,
     /// Who hears of effects.
-    pub observer: RwLock<Option<Observer>>,
+    pub observers: RwLock<Vec<Observer>>,
     /// Why the shard has stopped, if a fault in applying has stopped it.
     pub stopped: Mutex<Option<String>>,
     /// One snapshot is written at a time.
@@ -181,8 +183,8 @@ impl Core {
     }
 
     fn report(&self, effects: &[Effect]) {
-        if let Some(observer) = self.observer.read().as_ref().filter(|_| !effects.is_empty()) {
-            observer(effects);
+        if !effects.is_empty() {
+            self.observers.read().iter().for_each(|observer| observer(effects));
         }
     }
 

@@ -214,6 +214,14 @@ impl Snapshots {
         Ok(put_in_place(&*self.disk, from, &self.path(shard))?)
     }
 
+    /// Removes the snapshot of a shard, if there is one, durably.
+    pub fn forget(&self, shard: ShardId) -> io::Result<()> {
+        match self.remove(shard) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => self.disk.sync_dir(&self.dir),
+        }
+    }
+
     /// Removes the snapshot of a shard.
     pub fn remove(&self, shard: ShardId) -> io::Result<()> {
         self.disk.remove(&self.path(shard))

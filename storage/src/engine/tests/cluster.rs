@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
+use futures::FutureExt;
 use tempfile::TempDir;
 use tokio::time::sleep;
 
@@ -30,7 +31,10 @@ async fn linked(id: u64, others: &[&Linked]) -> Linked {
     let door = Door {
         listener,
         address: address.clone(),
-        secret: Secret::given("what the members of a cluster know"),
+        secrets: Secret::given("what the members of a cluster know").into(),
+        now: Moment(
+            u64::try_from(UNIX_EPOCH.elapsed().expect("a clock").as_millis()).expect("a time"),
+        ),
         cluster: Some([1; 16]),
         peers,
     };
@@ -160,4 +164,77 @@ async fn a_node_that_is_no_member_votes_for_nobody_and_leads_nothing() {
     assert!(shard(&second.shards).read().await.err().expect("no leader").is_not_leader());
     write(&first.shards, 0..3).await;
     assert!(shard(&first.shards).is_alone());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_was_let_go_is_given_up_and_may_come_back() {
+    let [first, second, third] = three().await;
+    write(&first.shards, 0..20).await;
+    let (leader, stray) = (shard(&first.shards), shard(&third.shards));
+    has_caught_up(leader, &[2, 3]).await;
+    assert!(!leader.has_let_go(3).await.expect("a leader"));
+    leader.set_voters([1, 2].into()).await.expect("voters");
+    leader.remove_learners([3].into()).await.expect("no learner");
+    assert!(leader.has_let_go(3).await.expect("a leader"));
+    assert!(!leader.has_let_go(2).await.expect("a leader"));
+    shard(&second.shards).has_let_go(3).await.expect_err("no leader");
+    until("nothing was heard for long", || stray.is_stray()).await;
+    stray.let_go(async { false }.boxed()).await;
+    assert_eq!(followed(&third).len(), 20);
+    until("nothing was heard for long", || stray.is_stray()).await;
+    let voted = stray.core.log.voted_term();
+    stray.let_go(async { true }.boxed()).await;
+    assert!(followed(&third).is_empty() && !stray.is_stray() && !stray.is_member());
+    assert_eq!(stray.core.log.voted_term(), voted);
+    write(&first.shards, 20..30).await;
+    leader.add_learner(3).await.expect("a learner");
+    until("it has everything again", || followed(&third).len() == 30).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_given_up_stays_so_after_a_start() {
+    let [first, second, third] = three().await;
+    write_until_purged(&first.shards, 0).await;
+    let leader = shard(&first.shards);
+    has_caught_up(leader, &[2, 3]).await;
+    leader.set_voters([1, 2].into()).await.expect("voters");
+    leader.remove_learners([3].into()).await.expect("no learner");
+    shard(&third.shards).let_go(async { true }.boxed()).await;
+    third.shards.close().await;
+    drop((second, third.shards));
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let options = Options { node: 3, founds: false, ..options(third.folder.path(), 2) };
+    let opened = Shards::open(options, parts(&disk)).await.expect("an open data folder");
+    assert!(shard(&opened).core.log.last().is_none());
+    assert!(!shard(&opened).is_member());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_was_let_go_is_ready_without_the_shard() {
+    let [first, _second, third] = three().await;
+    let leader = shard(&first.shards);
+    leader.set_voters([1, 2].into()).await.expect("voters");
+    leader.remove_learners([3].into()).await.expect("no learner");
+    let stray = shard(&third.shards);
+    until("nothing was heard for long", || stray.is_stray()).await;
+    assert!(stray.heard_leader().is_none());
+    assert!(stray.quorum_problem().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_clock_is_wrong_does_not_lead() {
+    let [first, second, third] = three().await;
+    let link = |node: &Linked| node.shards.link().expect("links").clone();
+    for (node, time) in [(&first, 100_000), (&second, 100_200), (&third, 900_000)] {
+        link(node).go_by(Arc::new(move || Moment(time)));
+    }
+    // Two are needed to tell a third.
+    link(&second).peer(3);
+    until("it knows", || link(&third).is_astray()).await;
+    until("the others know", || !link(&first).can_take_over(3)).await;
+    assert!(!link(&first).is_astray() && !link(&second).is_astray());
+    drop(first);
+    let next = leader(&[&second, &third]).await;
+    assert_eq!(next.shards.node_id(), 2);
+    write(&second.shards, 0..3).await;
 }

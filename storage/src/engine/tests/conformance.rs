@@ -110,6 +110,7 @@ impl StoreBuilder<Types, ShardLog, Filled, ()> for Builder {
         let log = Arc::new(Log::open(options, &disk, &poison).expect("a log"));
         let store = Store::open(&dir.join("state"), 1024 * 1024).expect("a state");
         let core = Core {
+            node: 1,
             shard: ShardId(0),
             store: Arc::new(store),
             snapshots: Arc::new(Snapshots::open(&disk, dir.join("snapshots")).expect("a folder")),
@@ -117,7 +118,7 @@ impl StoreBuilder<Types, ShardLog, Filled, ()> for Builder {
             poison,
             logic: Arc::new(Pairs),
             tree: RwLock::default(),
-            observer: RwLock::default(),
+            observers: RwLock::default(),
             stopped: Mutex::default(),
             snapshotting: Mutex::default(),
             closing: AtomicBool::default(),

@@ -1,0 +1,73 @@
+//! A cluster is changed while people use it, and they notice nothing.
+
+use janua_tests::clients::Clients;
+use janua_tests::cluster::{Cluster, is_ready};
+use janua_tests::wait;
+
+/// Waits until a node has given up the replicas that were moved away from it.
+async fn gives_up_replicas(cluster: &Cluster, number: usize, count: usize) {
+    let log = &cluster.node(number).log;
+    wait::until("it gives up what has its place elsewhere", async || {
+        (log.text().matches("gave up a replica").count() >= count).then_some(())
+    })
+    .await;
+}
+
+async fn are_ready(cluster: &Cluster, numbers: &[usize]) {
+    for number in numbers {
+        let api = &cluster.node(*number).api;
+        let ready = api.get("/health/ready").await;
+        assert_eq!(ready.status, 200, "node {number}: {}", ready.text);
+    }
+}
+
+async fn leaves(cluster: &Cluster, number: usize, by: usize) {
+    cluster.lets_go(by, number).await;
+    wait::until("the node has left", async || {
+        let status = cluster.seen_by(by).await?;
+        let present = status.nodes("draining").len() + status.nodes("member").len();
+        (!status.nodes("member").contains(&(number as u64))
+            && present == status.nodes("member").len())
+        .then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn three_nodes_become_five_and_three_again_and_fail_no_request() {
+    let mut cluster = Cluster::of(3).await;
+    let clients = Clients::of(cluster.nodes(), 4).await;
+    for number in [4, 5] {
+        cluster.grows().await;
+        clients.may_use(cluster.node(number));
+        cluster.is_settled().await;
+    }
+    // Of four shards with three replicas each, five nodes hold twelve of twenty.
+    for (number, given_up) in [(1, 1), (2, 1), (3, 1)] {
+        gives_up_replicas(&cluster, number, given_up).await;
+    }
+    are_ready(&cluster, &[1, 2, 3, 4, 5]).await;
+    for number in [1, 2] {
+        leaves(&cluster, number, 3).await;
+        clients.leave_alone(cluster.node(number));
+        assert_eq!(cluster.node(number).stops().await, Some(0));
+        cluster.is_settled().await;
+    }
+    for number in [3, 4, 5] {
+        let api = &cluster.node(number).api;
+        wait::until("it is ready", async || is_ready(api).await.then_some(())).await;
+    }
+    clients.are_content().await;
+}
+
+#[tokio::test]
+async fn all_nodes_are_started_anew_one_by_one_and_no_request_fails() {
+    let cluster = Cluster::of(3).await;
+    let clients = Clients::of(cluster.nodes(), 4).await;
+    for number in 1..=3 {
+        let node = cluster.node(number);
+        assert_eq!(node.stops().await, Some(0));
+        node.restart().await;
+    }
+    clients.are_content().await;
+}
