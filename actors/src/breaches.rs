@@ -4,7 +4,10 @@
 //!
 //! Decision: a service that does not answer refuses nobody a password. The log says so.
 
+use std::time::Duration;
+
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use tokio::time::timeout;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -12,6 +15,8 @@ use crate::directory::Node;
 use crate::hashing::Plaintext;
 use crate::outbound::NoAnswer;
 
+/// How long a request waits for what the service says.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How many of its 40 digits are told.
 const TOLD: usize = 5;
 
@@ -20,13 +25,14 @@ impl Node {
     pub async fn is_breached(&self, password: &Plaintext) -> bool {
         let digits = digits(password);
         let (begins, ends) = digits.split_at(TOLD);
-        match self.known_ends(begins).await {
-            Ok(known) => is_among(&known, ends),
-            Err(error) => {
+        match timeout(PATIENCE, self.known_ends(begins)).await {
+            Ok(Ok(known)) => return is_among(&known, ends),
+            Ok(Err(error)) => {
                 tracing::warn!(%error, "a password was not looked up among breached ones");
-                false
             }
+            Err(_) => tracing::warn!("whether a password is a breached one was not told in time"),
         }
+        false
     }
 
     async fn known_ends(&self, begins: &str) -> Result<String, NoAnswer> {

@@ -337,6 +337,10 @@ impl Directory {
             match self.tenant(number).await {
                 // Another node may have erased the tenant, and given its id to one of another shard.
                 Ok(None) | Err(Refusal::Elsewhere(_)) => self.forget_number(id, number),
+                // What is held here of one that was erased may not have been let go.
+                Ok(Some(found)) if matches!(found.held().await, Err(Refusal::NotFound)) => {
+                    self.forget_tenant(id, number);
+                }
                 found => return found,
             }
         }

@@ -107,7 +107,9 @@ impl Call {
                 Err(Error::tenant_mismatch())
             };
         }
-        self.app.directory()?.tenant_by_id(&id).await?.ok_or_else(Error::not_found)
+        let found = self.app.directory()?.tenant_by_id(&id).await?.ok_or_else(Error::not_found)?;
+        self.named.set(found.clone()).ok();
+        Ok(found)
     }
 
     /// The session whose access token came with a request to a public endpoint, if it is valid.

@@ -11,7 +11,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-pub(crate) use self::judge::{judge, judge_as_followed};
+pub(crate) use self::judge::{judge, judge_as_followed, judge_at_last};
 use crate::output::Response;
 
 const REQUEST_HEADERS: &str = "authorization, content-type, idempotency-key, x-api-key, \

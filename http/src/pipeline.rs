@@ -47,8 +47,10 @@ pub(crate) struct Trail<'a> {
     pub counted: Option<Option<Shown>>,
     /// What need not be found out again by another node.
     pub vouched: Vouched,
-    /// Whether it has come as far as its handler.
+    /// Whether it has come as far as its handler, be it on another node.
     pub admitted: bool,
+    /// Whether it has in this try.
+    pub handled: bool,
     pub tenant: Option<TenantRef>,
     /// The tenant that its handler found named by a secret.
     pub named: Arc<OnceLock<TenantRef>>,
@@ -137,8 +139,7 @@ pub(crate) async fn attempt<'a, B: Stream>(
     trail: &mut Trail<'a>,
     deadline: Instant,
 ) -> Result<Response, Route> {
-    (trail.tenant, trail.named) = Default::default();
-    let before = trail.admitted;
+    (trail.tenant, trail.named, trail.handled) = Default::default();
     let answered = guard(app, deadline, handle(app, asked, body, trail)).await;
     let mut response = match answered {
         Ok(response) => response,
@@ -149,10 +150,10 @@ pub(crate) async fn attempt<'a, B: Stream>(
     };
     dress(app, asked, trail, &mut response);
     if cors::origin(&asked.headers).is_some() {
-        let admitted = cors::judge(app, asked, trail, &mut response).await;
-        // What a handler has done is not done again for the sake of this.
-        if let (Err(route), false) = (admitted, trail.admitted && !before) {
-            return Err(route);
+        match cors::judge(app, asked, trail, &mut response).await {
+            // What a handler has done is not done again for the sake of this.
+            Err(_) if trail.handled => cors::judge_at_last(app, asked, &mut response),
+            judged => judged?,
         }
     }
     Ok(response)
@@ -208,7 +209,7 @@ async fn handle<'a, B: Stream>(
         pieces: Mutex::default(),
         named: trail.named.clone(),
     };
-    trail.admitted = true;
+    (trail.admitted, trail.handled) = (true, true);
     if endpoint.takes_lines {
         handle_lines(endpoint, call, body).await
     } else {

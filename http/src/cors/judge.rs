@@ -57,6 +57,12 @@ pub(crate) async fn judge(
     Ok(())
 }
 
+/// The same for an answer that stands, whoever leads.
+pub(crate) fn judge_at_last(app: &App, asked: &Asked, response: &mut Response) {
+    judge_as_followed(app, asked, response.headers_mut());
+    strike_unadmitted(response.headers_mut());
+}
+
 /// The same by what this node's replicas know, whoever leads.
 pub(crate) fn judge_as_followed(app: &App, asked: &Asked, headers: &mut HeaderMap) {
     if let Some(origin) = foreign_origin(asked)

@@ -5,8 +5,6 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use crate::input::JSON;
-
 /// Texts of JSON bodies and of queries hold no NUL.
 const WITHOUT_NUL: &str = "^[^\\u0000]*$";
 
@@ -29,7 +27,22 @@ pub fn of(mut document: Value) -> Value {
         }
     });
     document["components"]["headers"] = described_headers();
+    without_null_defaults(&mut document["components"]["schemas"]);
     document
+}
+
+/// What is absent from a change stays, which is not what `null` says.
+fn without_null_defaults(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(without_null_defaults),
+        Value::Object(members) => {
+            if members.get("default").is_some_and(Value::is_null) {
+                members.remove("default");
+            }
+            members.values_mut().for_each(without_null_defaults);
+        }
+        _ => {}
+    }
 }
 
 fn for_each_operation(document: &mut Value, mut visit: impl FnMut(&mut Map<String, Value>)) {
@@ -38,13 +51,14 @@ fn for_each_operation(document: &mut Value, mut visit: impl FnMut(&mut Map<Strin
     operations.filter_map(|(_, operation)| operation.as_object_mut()).for_each(&mut visit);
 }
 
-/// The schemas of what is sent as JSON, and all that these refer to.
+/// The schemas of what is sent, and all that these refer to.
 fn sent(document: &Value) -> BTreeSet<String> {
     let mut bodies = document.clone();
     let (mut found, mut waiting) = (BTreeSet::new(), Vec::new());
     for_each_operation(&mut bodies, |operation| {
         let body = operation.get("requestBody").unwrap_or(&Value::Null);
-        references(&body["content"][JSON], &mut waiting);
+        let contents = body["content"].as_object().into_iter().flatten();
+        contents.for_each(|(_, content)| references(content, &mut waiting));
     });
     while let Some(name) = waiting.pop() {
         if found.insert(name.clone()) {
@@ -152,6 +166,7 @@ fn described_headers() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::input::JSON;
 
     fn document() -> Value {
         let reference = |name: &str| json!({ "$ref": format!("#/components/schemas/{name}") });

@@ -214,6 +214,7 @@ impl Directory {
         let delist = tenants::Command::Delist(Delist { id: id.clone(), slug });
         self.cluster(context.origin(), delist).await?;
         let number = tenant.number();
+        self.forget_tenant(id, number);
         self.erase(number).await?;
         self.forget_tenant(id, number);
         self.forget(number).await
