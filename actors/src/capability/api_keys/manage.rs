@@ -153,9 +153,14 @@ impl TenantRef {
         holds: &[String],
         id: ApiKeyId,
     ) -> Result<(), Refusal> {
+        let first = match self.attempt(context).await? {
+            Attempt::Repeated(_) => return Ok(()),
+            Attempt::First(first) => first,
+        };
         self.managed_key(holds, id).await?;
         let command = Command::ApiKeys(api_keys::Command::Revoke(Revoke { id }));
-        self.propose_once(context, command).await.map(drop)
+        let ticket = self.ticket(&first, None).await?;
+        self.propose(context.origin(), ticket, command).await.map(drop)
     }
 
     /// A key.
