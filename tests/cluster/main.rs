@@ -1,5 +1,6 @@
 //! Several nodes as one: joining, failing, leaving.
 
+mod demo;
 mod failover;
 mod flows;
 mod joining;
