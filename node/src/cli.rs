@@ -9,6 +9,7 @@ use crate::audit_verify::AuditCommand;
 use crate::backup::Backup;
 use crate::cluster::ClusterCommand;
 use crate::config::Flags;
+use crate::demo::Demo;
 use crate::operator_token::OperatorTokenCommand;
 use crate::restore::Restore;
 use crate::tenant::{KeyCommand, TenantCommand};
@@ -31,6 +32,8 @@ pub struct Cli {
 pub enum Command {
     /// Start a node and serve until SIGTERM or SIGINT; a second signal ends it at once
     Serve(Serve),
+    /// Watch a cluster survive: nodes on this machine, people at work, and keys that kill
+    Demo(Demo),
     /// Write a backup of a running cluster to a file, encrypted to the recovery key
     Backup(Backup),
     /// Make the data folder of a new cluster out of a backup
@@ -72,6 +75,9 @@ pub struct Serve {
     /// Join in the place of the node with the same name, which has lost its data for good
     #[arg(long)]
     pub replace: bool,
+    /// End at once when standard input does: whoever has started the node is gone then
+    #[arg(long, hide = true)]
+    pub attached: bool,
 }
 
 /// `janua config …`

@@ -7,6 +7,7 @@ mod cli;
 mod cluster;
 mod config;
 mod config_check;
+mod demo;
 mod failure;
 mod offline;
 mod operator_token;
@@ -32,6 +33,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve(serve) => serve::run(&serve),
+        Command::Demo(demo) => demo::run(&demo),
         Command::Backup(backup) => backup::run(&backup),
         Command::Restore(restore) => restore::run(&restore),
         Command::Tenant(tenant) => tenant::run(&tenant),

@@ -19,7 +19,8 @@ fn stderr(output: &Output) -> &str {
 fn the_help_names_every_command_and_the_exit_codes() {
     let help = janua(&["--help"]);
     assert!(help.status.success());
-    let words = ["serve", "config", "completions", "backup", "restore", "cluster", "tenant", "key"];
+    let words =
+        ["serve", "config", "completions", "backup", "restore", "cluster", "tenant", "key", "demo"];
     for word in words.into_iter().chain(["operator-token", "audit", "Exit codes", "130"]) {
         assert!(stdout(&help).contains(word), "{word}");
     }

@@ -1,6 +1,7 @@
 //! Several nodes as one: joining, failing, leaving.
 
 mod backups;
+mod demo;
 mod failover;
 mod flows;
 mod growing;

@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 
 use crate::node::Node;
+use crate::process::{Lines, Process};
 use crate::program;
 
 /// A command that is about to be run.
@@ -50,6 +51,11 @@ impl Janua {
     /// As the operator of a running node.
     pub fn against(self, node: &Node) -> Self {
         self.with("JANUA_URL", node.api.base()).with("JANUA_OPERATOR_TOKEN", node.keys().operator)
+    }
+
+    /// Starts it in a folder, and leaves it running.
+    pub fn start(self, folder: &Path) -> Process {
+        Process::run(self.0, &[], folder, Lines::default())
     }
 
     /// Runs it to its end.

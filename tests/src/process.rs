@@ -73,7 +73,8 @@ impl Process {
         Self::run(command, arguments, folder, log)
     }
 
-    fn run(mut command: Command, arguments: &[String], folder: &Path, log: Lines) -> Self {
+    /// The same with a command of the caller's.
+    pub fn run(mut command: Command, arguments: &[String], folder: &Path, log: Lines) -> Self {
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("JANUA_") {
                 command.env_remove(name);

@@ -44,6 +44,9 @@ pub fn run(command: &Serve) -> Result<(), Failure> {
     let config = config::load(settings.config.as_deref(), &settings.flags())
         .map_err(Failure::Configuration)?;
     let output = if command.json { Output::Json } else { Output::Text };
+    if command.attached {
+        shutdown::end_with_standard_input();
+    }
     // The first random bytes cost tens of milliseconds (AWS-LC gathers entropy from the processor's
     // jitter): they are drawn while storage opens.
     let _drawn = thread::spawn(|| SystemClock::default().fill(&mut [0; 32]));
