@@ -23,14 +23,16 @@ impl Two {
         let node = Node::start().await;
         let alice = node.register("alice").await;
         let sessions = alice.session.get("/sessions").await.is_yes(200);
-        let alices_session = sessions.data()["sessions"][0]["id"].as_str().unwrap().to_owned();
+        let alices_session = sessions.data()["sessions"][0]["id"].as_str();
+        let alices_session = alices_session.expect("a session").to_owned();
         let key = node.server(Method::POST, "/api-keys");
         let key = answer(key.json(&json!({ "name": "Web", "type": "publishable" }))).await;
         let made = node.api.request(Method::POST, "/admin/tenants");
         let made = made.bearer_auth(node.keys().operator).json(&json!({ "slug": "other" }));
         let other = answer(made).await.is_yes(201).data().clone();
         let register = node.api.request(Method::POST, "/auth/register");
-        let register = register.header("X-API-Key", other["publishableKey"].as_str().unwrap());
+        let register =
+            register.header("X-API-Key", other["publishableKey"].as_str().expect("a key"));
         let body = json!({ "email": "mallory@example.com", "password": PASSWORD });
         let registered = answer(register.json(&body)).await.is_yes(201);
         let mallory = Session::of(&node.api, registered.data());
