@@ -311,9 +311,8 @@ impl Directory {
             return Ok(None);
         }
         let records = self.0.node.shards.of(number).read().await?;
-        let record = View::new(&records, number).tenant()?;
-        let shared = |id| Shared::new(id, number, self.0.node.clone());
-        Ok(record.map(|record| TenantRef(shared(record.id))))
+        let Some(record) = View::new(&records, number).tenant()? else { return Ok(None) };
+        Ok(Some(TenantRef(Shared::new(record.id, number, self.0.node.clone()))))
     }
 
     /// Lets go of a tenant that is gone.
