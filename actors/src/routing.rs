@@ -58,6 +58,11 @@ impl Node {
     pub fn followed(self: &Arc<Self>, number: TenantNumber) -> Option<Arc<Held>> {
         // A replica that is told nothing may hold keys that are good no more.
         self.shards.of(number).heard_leader()?;
+        self.last_known(number)
+    }
+
+    /// The same, however long ago that was.
+    fn last_known(self: &Arc<Self>, number: TenantNumber) -> Option<Arc<Held>> {
         let known = self.followed.0.get(&number);
         let current = |held: &Arc<Held>| held.stamp == self.stamps.tenant(number);
         if let Some(held) = known.filter(current) {
@@ -184,7 +189,7 @@ impl Directory {
             Some(key) => cluster.bootstrap_key(&key.hash()).ok()?.or_else(|| named_by(key)),
             None => cluster.tenant_number(id?).ok()?,
         };
-        Some(self.node().followed(number?)?.settings.clone())
+        Some(self.node().last_known(number?)?.settings.clone())
     }
 
     /// Looks something up in the cluster's own records: a find in this node's replica stands, and
