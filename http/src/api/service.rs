@@ -41,7 +41,7 @@ pub fn endpoints() -> Vec<Endpoint> {
             .answers(StatusCode::NOT_MODIFIED),
         get("/openapi.yaml", Access::Service, Limit::Free, openapi_yaml)
             .describes("This API as OpenAPI, in YAML")
-            .sends(StatusCode::OK, "application/yaml", text)
+            .sends(StatusCode::OK, "application/yaml", object)
             .answers(StatusCode::NOT_MODIFIED),
         get("/postman/collection.json", Access::Service, Limit::Free, postman)
             .describes("This API as a collection for Postman")
