@@ -185,7 +185,10 @@ impl Stage {
             return Err(failed(format!("{} has ended: {}", node.name, node.last_words())));
         }
         if now - self.since > START_WITHIN {
-            return Err(failed(format!("the nodes are no cluster after {START_WITHIN:?}")));
+            let said = self.nodes.all().iter().map(Node::last_words).collect::<Vec<_>>().join("; ");
+            return Err(failed(format!(
+                "the nodes are no cluster after {START_WITHIN:?}; they said last: {said}"
+            )));
         }
         Ok(())
     }

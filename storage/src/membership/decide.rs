@@ -138,7 +138,12 @@ impl Inner {
         }
     }
 
+    /// Invariant: nobody is taken in before the founder's own record is there. A founder that came
+    /// second would be refused for ever, and everything moved away from it.
     async fn take_in(&self, join: Join) -> Told {
+        if self.all_nodes().unwrap_or_default().is_empty() {
+            return Told::Unavailable("the cluster is being founded".into());
+        }
         let name = join.name.clone();
         let node = match self.decide(Command::Join(Box::new(join))).await {
             Ok(Ok(reply)) => node_of(reply),
