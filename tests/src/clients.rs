@@ -71,7 +71,7 @@ impl Clients {
         let failures = self.office.failures.lock().expect("no holder panics").clone();
         let answers = self.office.answers.load(Ordering::Relaxed);
         assert!(failures.is_empty(), "{} of {answers} failed: {failures:#?}", failures.len());
-        assert!(answers > 100, "only {answers} answers");
+        assert!(answers > 20, "only {answers} answers");
     }
 }
 
