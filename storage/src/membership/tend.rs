@@ -23,7 +23,7 @@ const STRAY: Duration = Duration::from_secs(2);
 /// Leadership is moved only where it has stayed for so long.
 const CALM: Duration = Duration::from_secs(2);
 /// After a node has not taken over, it is not asked to again for so long; twice as long each time.
-const BACKOFF: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(8));
 
 /// What is known of a group that this node leads.
 struct Led {
