@@ -1,14 +1,15 @@
 //! What three nodes do in a second: durable refreshes beside an etcd of three, `GET /users/me` through
 //! a node that does not own the tenant beside the one that does, logins beside bare Argon2id.
 
-use super::super::clients::{Login, Me, Refresh};
+use super::super::clients::{Login, Me};
 use super::super::login::{USERS, bare_argon2, cores};
+use super::super::refresh::beside;
 use super::super::{CONNECTIONS, sessions, users};
 use super::{everywhere, only, three};
 use crate::Effort;
 use crate::etcd::Etcd;
 use crate::load::{Measured, Pace, Target, run_on};
-use crate::table::{Table, median, spread};
+use crate::table::{Table, spread};
 
 /// Measures the row of refresh.
 pub async fn refresh(effort: Effort, table: &mut Table) {
@@ -18,21 +19,7 @@ pub async fn refresh(effort: Effort, table: &mut Table) {
     };
     let cluster = three().await;
     let sessions = sessions(cluster.node(1), CONNECTIONS).await;
-    let tokens = sessions.into_iter().map(|session| session.refresh_token);
-    let mut clients: Vec<_> = tokens.map(|token| Refresh::with(vec![token])).collect();
-    let mut putters = etcd.clients(CONNECTIONS);
-    let (mut ratios, mut middles) = (vec![], vec![]);
-    let (mut ours, mut theirs) = (String::new(), String::new());
-    for _ in 0..effort.rounds {
-        let (reference, measured);
-        (reference, putters) = run_on(&etcd.target(), putters, effort.time, Pace::Flat).await;
-        (measured, clients) = run_on(&everywhere(&cluster), clients, effort.time, Pace::Flat).await;
-        assert_eq!((reference.bad, measured.bad), (0, 0), "every request is accepted");
-        ratios.push(measured.rate() / reference.rate());
-        middles.push(measured.quantile(0.5) / reference.quantile(0.5));
-        (ours, theirs) = (measured.summary(), reference.summary());
-    }
-    let ratio = format!("{}; p50 {:.2} of its", spread(&ratios), median(middles));
+    let [ours, theirs, ratio] = beside(&etcd, &everywhere(&cluster), sessions, effort).await;
     let floor = "0.85 of an etcd of three (aim 1.5)";
     table.add("three nodes: `POST /auth/refresh`, 64 connections", ours, theirs, ratio, floor);
 }
