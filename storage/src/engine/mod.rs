@@ -27,6 +27,7 @@ mod shard;
 mod shards;
 mod snapshot;
 mod supervise;
+mod suspend;
 mod tree;
 
 #[cfg(test)]
