@@ -2,6 +2,7 @@
 //! the engine bring every group that this node leads to where it belongs.
 
 mod agree;
+pub mod alive;
 pub mod control;
 mod decide;
 pub mod home;
@@ -30,7 +31,9 @@ use crate::capability::cluster::{self, Announce, Command, Node, NodeState, Repli
 use crate::codec;
 use crate::command::{Rejection, Reply};
 use crate::engine::link::wire::Hello;
-use crate::engine::link::{Admission, Identity, IdentityError, Link, PROTOCOL, Secrets};
+use crate::engine::link::{
+    Admission, Identity, IdentityError, Link, OTHER_CLUSTER, PROTOCOL, Secrets,
+};
 use crate::engine::{Members, Shards};
 use crate::fault::Fault;
 use crate::ids::{ShardId, TenantNumber};
@@ -332,7 +335,7 @@ impl Inner {
                     hello.from
                 ));
             }
-            return Err("it belongs to another cluster".into());
+            return Err(OTHER_CLUSTER.into());
         }
         let nodes = self.all_nodes().unwrap_or_default();
         let known = nodes.iter().find(|node| node.id == hello.from);

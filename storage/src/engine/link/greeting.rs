@@ -7,6 +7,9 @@ use super::Link;
 use super::wire::{Hello, Welcome};
 use crate::version::TooOld;
 
+/// What is said to whoever belongs to another cluster.
+pub const OTHER_CLUSTER: &str = "it belongs to another cluster";
+
 impl Link {
     pub(super) fn hello(&self, to: u64) -> Hello {
         let cluster = self.cluster();
@@ -28,7 +31,7 @@ impl Link {
         }
         let other = hello.cluster.zip(self.cluster()).is_some_and(|(theirs, ours)| theirs != ours);
         if other {
-            return Welcome::No("it belongs to another cluster".into());
+            return Welcome::No(OTHER_CLUSTER.into());
         }
         if let Err(problem) = self.hears(hello) {
             return Welcome::No(problem.to_string());

@@ -34,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 use self::clocks::Clocks;
 pub use self::clocks::Tell;
 pub use self::connect::{connect, exchange};
+pub use self::greeting::OTHER_CLUSTER;
 pub use self::identity::{Channel, Identity, IdentityError, PROTOCOL, Secrets};
 pub use self::peer::{Lost, Peer};
 use self::wire::{Hello, Outgoing};
