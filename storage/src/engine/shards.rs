@@ -27,6 +27,7 @@ use super::supervise::Start;
 use super::tree::store::Store;
 use super::{Door, Options, Parts, raft, scrub};
 use crate::ids::{ShardId, TenantNumber};
+use crate::version::Speech;
 
 /// Threads that Raft has to itself, so that nothing else delays its timers.
 const RAFT_THREADS: usize = 3;
@@ -46,6 +47,7 @@ pub struct Shards {
     pub(super) log: Arc<Log>,
     pub(super) store: Arc<Store>,
     pub(super) poison: Arc<Poison>,
+    pub(super) speech: Arc<Speech>,
     pub(super) folder: Mutex<Option<Folder>>,
     pub(super) link: Option<Arc<Link>>,
     /// The cluster's port, until the cluster is known.
@@ -132,6 +134,11 @@ impl Shards {
     /// Raft's id of this node.
     pub fn node_id(&self) -> u64 {
         self.node
+    }
+
+    /// What this node speaks, and what its cluster has agreed on.
+    pub fn speech(&self) -> &Arc<Speech> {
+        &self.speech
     }
 
     /// The links to other nodes, if there are any.
