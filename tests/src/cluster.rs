@@ -67,6 +67,12 @@ impl Cluster {
         Self::made_on(Some(network), count, SHARDS, Box::new(Node::prepare)).await
     }
 
+    /// So many nodes, on hosts of their own where there is a network, all of whose disks and clocks can
+    /// be made bad.
+    pub async fn in_trouble(network: Option<Network>, count: usize) -> Self {
+        Self::made_on(network, count, SHARDS, Box::new(|| Node::prepare().meddled())).await
+    }
+
     async fn made_on(network: Option<Network>, count: usize, shards: u64, base: Base) -> Self {
         let (nodes, addresses) = (Vec::new(), Vec::new());
         let mut cluster = Self { nodes, addresses, base, shards, network };
@@ -270,6 +276,12 @@ impl Status {
     /// Who leads a shard.
     pub fn leader_of(&self, shard: u64) -> Option<u64> {
         self.shard(shard)?["leader"].as_u64()
+    }
+
+    /// How many shards the node of this number leads.
+    pub fn led_by(&self, number: usize) -> usize {
+        let shards = Self::list(&self.0["shards"]).filter_map(|shard| shard["leader"].as_u64());
+        shards.filter(|leader| self.number_of(*leader) == Some(number)).count()
     }
 
     fn shard(&self, id: u64) -> Option<&Value> {
