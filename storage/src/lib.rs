@@ -17,11 +17,13 @@ pub mod membership;
 pub mod moment;
 pub mod one_time;
 pub mod outbox;
+pub mod pkce;
 pub mod records;
 pub mod seal;
 pub mod secret;
 pub mod state_machine;
 pub mod sweep;
+pub mod traces;
 pub mod transaction;
 pub mod view;
 
