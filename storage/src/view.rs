@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use serde::de::DeserializeOwned;
 
 use crate::capability::api_keys::{ApiKey, Usage};
-use crate::capability::audit::Epoch;
+use crate::capability::audit::{Epoch, Head};
 use crate::capability::mfa::Factors;
 use crate::capability::oauth::Identity;
 use crate::capability::passkeys::{Passkey, Place};
@@ -108,6 +108,29 @@ impl<'a> View<'a> {
     ) -> Result<(), Fault> {
         let start = keys::events(self.tenant, after);
         self.visit(&keys::range(self.tenant, Kind::Events), Some(&start), &mut visit)
+    }
+
+    /// Visits the events after a sequence one by one, from whichever event of a command on.
+    pub fn events_one_by_one(
+        &self,
+        after: u64,
+        mut visit: impl FnMut(Event) -> ControlFlow<()>,
+    ) -> Result<(), Fault> {
+        // Those of one command lie under the first of them, which may come before the one asked for.
+        let head: Option<Head> = self.get(&keys::single(self.tenant, Kind::AuditHead))?;
+        let mut before = after.min(head.unwrap_or_default().sequence);
+        while before > 0 && self.records.get(&keys::events(self.tenant, before))?.is_none() {
+            before -= 1;
+        }
+        self.events(before.saturating_sub(1), |events| {
+            let behind = events.into_iter().filter(|event| event.sequence > after);
+            for event in behind {
+                if visit(event).is_break() {
+                    return ControlFlow::Break(());
+                }
+            }
+            ControlFlow::Continue(())
+        })
     }
 
     /// Who is being forgotten.

@@ -10,7 +10,7 @@ use janua_storage::capability::users::{self, Changes, Profile, Register, Update}
 use janua_storage::command::{Command, Reply};
 use janua_storage::ids::{SessionId, UserId};
 
-pub use export::Export;
+pub use export::{EventsPage, Export, MOST_EVENTS};
 pub use import::{BATCH, Begun, ForeignHash, Immigrant, Importing};
 pub use managed::{Amendment, NewUser};
 pub use search::{Found, Search};

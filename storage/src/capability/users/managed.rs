@@ -12,6 +12,7 @@ use crate::ids::{ApiKeyId, UserId};
 use crate::keys;
 use crate::moment::Moment;
 use crate::state_machine::Step;
+use crate::traces::{self, Subject};
 use crate::view::View;
 
 /// Who acts on somebody else's account. Append-only.
@@ -256,6 +257,9 @@ impl Amend {
                 return Err(Rejection::EmailAlreadyExists.into());
             }
             step.delete(keys::email(step.tenant, &user.profile.email));
+            // What was on its way to the old address is nobody's.
+            traces::forget(step, Subject::Address(&user.profile.email))?;
+            traces::void(step, &user)?;
             step.put(key, &self.user)?;
             user.profile.email = email;
             user.profile.email_verified = false;
@@ -280,6 +284,7 @@ impl Amend {
                 Draft::new(EventKind::UserPasswordChanged, self.user).with("actor", actor.as_str()),
             );
             sessions::end_all(step, &mut user, None, EndReason::PasswordChanged)?;
+            traces::void(step, &user)?;
         }
         user.save(step)?;
         managed(step, user)
@@ -298,10 +303,11 @@ impl Manage {
         let mut user = User::load(step, self.user)?.ok_or(Rejection::NotFound)?;
         match self.action {
             Action::Suspend => self.suspend(step, &mut user)?,
-            Action::Reactivate => self.reactivate(step, &mut user),
+            Action::Reactivate => self.reactivate(step, &mut user)?,
             Action::Unlock => self.unlock(step, &user)?,
             Action::EndSessions => {
                 let ended = sessions::end_all(step, &mut user, None, EndReason::Revoked)?;
+                traces::void(step, &user)?;
                 user.save(step)?;
                 return Ok(Reply::Count(ended));
             }
@@ -325,11 +331,14 @@ impl Manage {
         sessions::end_all(step, user, None, EndReason::Suspended).map(drop)
     }
 
-    fn reactivate(self, step: &mut Step<'_, '_>, user: &mut User) {
+    /// What was shown before the suspension is refused while it lasts, and worth nothing after it.
+    fn reactivate(self, step: &mut Step<'_, '_>, user: &mut User) -> Result<(), Fault> {
         if user.status != Status::Active {
             user.status = Status::Active;
+            traces::void(step, user)?;
             self.note(step, EventKind::UserReactivated);
         }
+        Ok(())
     }
 
     /// Passwords and codes of second factors both.
