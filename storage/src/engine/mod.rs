@@ -6,6 +6,7 @@
 //! Invariant: log and snapshots are the truth; the tree can always be rebuilt from them.
 
 pub mod backup;
+mod blocking;
 pub mod error;
 pub mod files;
 mod folder;
@@ -27,6 +28,7 @@ mod shard;
 mod shards;
 mod snapshot;
 mod supervise;
+mod threads;
 mod tree;
 
 #[cfg(test)]

@@ -109,6 +109,7 @@ impl Pace {
                 }
             };
             tokio::select! {
+                biased;
                 () = asleep => {}
                 () = changed.notified() => {}
             }

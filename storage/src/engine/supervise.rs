@@ -173,6 +173,7 @@ async fn follow(shard: &Shard, running: &Running, asked: &mut mpsc::Receiver<Let
             }
         }
         let happened = tokio::select! {
+            biased;
             changed = standing.changed() => match changed {
                 Ok(()) => Happened::Metrics,
                 Err(_) => return Ended::Fatal(why_it_ended(&metrics.borrow_and_update())),

@@ -25,6 +25,7 @@ pub async fn serve(link: &Arc<Link>, from: u64, stream: Stream) -> io::Result<()
     let (read, write) = tokio::io::split(stream);
     let (answers, waiting) = mpsc::channel(WAITING);
     tokio::select! {
+        biased;
         ended = read_all(link, from, Reader::new(read, wire::LARGEST), answers) => ended,
         ended = write_all(write, waiting) => ended,
     }

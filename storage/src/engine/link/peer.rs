@@ -148,6 +148,7 @@ impl Keeper {
         let mut backoff = BACKOFF.0;
         loop {
             let connected = tokio::select! {
+                biased;
                 connected = self.link.connect(self.peer.node, Channel::Raft) => connected,
                 () = self.peer.ended.cancelled() => return self.set_up(false),
             };
@@ -157,6 +158,7 @@ impl Keeper {
                     self.refused = None;
                     self.set_up(true);
                     let ended = tokio::select! {
+                        biased;
                         ended = self.serve(stream, &mut waiting) => ended,
                         () = self.peer.ended.cancelled() => return self.set_up(false),
                     };
@@ -168,6 +170,7 @@ impl Keeper {
             // Whatever came too late for the connection fails now.
             while waiting.try_recv().is_ok() {}
             tokio::select! {
+                biased;
                 () = sleep(backoff) => {}
                 () = self.link.met(self.peer.node) => backoff = BACKOFF.0,
                 () = self.peer.ended.cancelled() => return self.set_up(false),
@@ -205,6 +208,7 @@ impl Keeper {
         let reading = read(from, &pending, &heard, self.peer.node);
         let writing = self.write(to, waiting, &pending, &heard);
         tokio::select! {
+            biased;
             Err(error) = reading => error,
             Err(error) = writing => error,
             else => io::ErrorKind::UnexpectedEof.into(),
@@ -222,6 +226,13 @@ impl Keeper {
         let (mut buffer, mut round, mut next_id) = (BytesMut::new(), Vec::new(), 0);
         loop {
             tokio::select! {
+                biased;
+                _ = ping.tick() => {
+                    if heard.silent_for() > SILENCE {
+                        return Err(io::ErrorKind::TimedOut.into());
+                    }
+                    wire::put(&mut buffer, &self.link.ping())?;
+                }
                 count = waiting.recv_many(&mut round, WAITING) => {
                     if count == 0 {
                         return Err(io::ErrorKind::UnexpectedEof.into());
@@ -231,12 +242,6 @@ impl Keeper {
                     while let Ok(more) = waiting.try_recv() {
                         round.push(more);
                     }
-                }
-                _ = ping.tick() => {
-                    if heard.silent_for() > SILENCE {
-                        return Err(io::ErrorKind::TimedOut.into());
-                    }
-                    wire::put(&mut buffer, &self.link.ping())?;
                 }
             }
             for Asked { shard, request, answer } in round.drain(..) {
