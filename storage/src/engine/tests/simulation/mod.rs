@@ -11,6 +11,7 @@ mod logic;
 mod machine;
 pub mod network;
 mod operator;
+mod told;
 mod world;
 
 use self::world::World;
@@ -19,6 +20,7 @@ use self::world::World;
 fn seeds_come_to_a_good_end() {
     let from: u64 = std::env::var("JANUA_SEED_FROM").ok().and_then(|t| t.parse().ok()).unwrap_or(1);
     let seeds: u64 = std::env::var("JANUA_SEEDS").ok().and_then(|t| t.parse().ok()).unwrap_or(1);
+    let _told = told::listen();
     for seed in from..from + seeds {
         let start = std::time::Instant::now();
         let report = World::new(seed).run();

@@ -19,12 +19,13 @@ use super::judge::{self, Judge};
 use super::machine::{Directory, Machine, Node};
 use super::network::Network;
 use super::operator::{self, Order};
+use super::told;
 use crate::engine::tests::Dice;
 
 /// How long anything may take once nothing is wrong, in milliseconds.
 const PATIENCE: u64 = 60_000;
 /// How long there is trouble: at least, and how much longer at most.
-const TROUBLE: (u64, u64) = (15_000, 15_000);
+const TROUBLE: (u64, u64) = (8_000, 8_000);
 /// How often the judge looks.
 const LOOK: u64 = 3;
 
@@ -122,6 +123,7 @@ impl World {
             faults.act(&mut self);
             self.step();
         }
+        told::tell("- all is made good again");
         faults.end(&mut self);
         self.shared.over.store(true, Ordering::Relaxed);
         let (directory, mut client) = (self.directory.clone(), self.client());
@@ -142,6 +144,17 @@ impl World {
             faults: faults.count,
             time: self.now,
         }
+    }
+
+    /// A machine.
+    pub fn machine(&mut self, id: u64) -> &mut Machine {
+        &mut self.machines[id as usize - 1]
+    }
+
+    /// Who leads, as it believes.
+    pub fn leader(&self) -> Option<u64> {
+        let nodes = self.directory.lock();
+        nodes.iter().find(|(_, node)| node.shard().is_leader()).map(|(id, _)| *id)
     }
 
     fn client(&mut self) -> Client {
@@ -176,6 +189,7 @@ impl World {
     fn step(&mut self) {
         self.now += 1;
         self.time.store(self.now, Ordering::Relaxed);
+        told::NOW.store(self.now, Ordering::Relaxed);
         self.network.deliver(self.now);
         let (count, first) = (self.machines.len(), self.now as usize);
         for turn in 0..count {

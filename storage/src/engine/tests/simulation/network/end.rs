@@ -49,7 +49,10 @@ impl AsyncRead for End {
         }
         let pipe = &mut connection.pipes[1 - self.side];
         if pipe.arrived.is_empty() && !pipe.ended {
-            pipe.reader = Some(context.waker().clone());
+            // With the last waker a task may go, and with it an end.
+            let before = pipe.reader.replace(context.waker().clone());
+            drop(state);
+            drop(before);
             return Poll::Pending;
         }
         let (arrived, _) = pipe.arrived.as_slices();
@@ -79,7 +82,9 @@ impl AsyncWrite for End {
         let pipe = &mut connection.pipes[self.side];
         // What the other end has not read counts as well.
         if pipe.bytes + pipe.arrived.len() >= WINDOW {
-            pipe.writer = Some(context.waker().clone());
+            let before = pipe.writer.replace(context.waker().clone());
+            drop(state);
+            drop(before);
             return Poll::Pending;
         }
         let (from, to) = (pipe.from, pipe.to);

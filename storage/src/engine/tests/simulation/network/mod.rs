@@ -148,7 +148,8 @@ impl Network {
     /// Where a machine is reached from now on.
     pub fn listen(&self, node: u64) -> Port {
         let (port, arrivals) = mpsc::unbounded_channel();
-        self.0.lock().ports.insert(node, port);
+        let before = self.0.lock().ports.insert(node, port);
+        drop(before);
         arrivals
     }
 
