@@ -19,6 +19,9 @@ use crate::wait;
 
 pub use fantoccini::key::Key;
 
+/// How often the driver is started before it counts as broken.
+const STARTS: usize = 5;
+
 /// How Chromium is started: nothing of it leaves the machine.
 const ARGUMENTS: [&str; 12] = [
     "--headless",
@@ -303,7 +306,14 @@ fn labelled(label: &str) -> String {
 }
 
 impl Driver {
+    /// The driver takes any free port of one family of addresses, asks for the same one of the other,
+    /// and ends where somebody else has that.
     fn start() -> Self {
+        let started = (0..STARTS).find_map(|_| Self::try_start());
+        started.expect("chromedriver says its port")
+    }
+
+    fn try_start() -> Option<Self> {
         let child = Command::new("chromedriver")
             .arg("--port=0")
             .stdin(Stdio::null())
@@ -317,10 +327,14 @@ impl Driver {
             let (_, port) = line.split_once("started successfully on port ")?;
             Some(port.trim_end_matches('.').to_owned())
         });
-        let address = format!("http://127.0.0.1:{}", port.expect("chromedriver says its port"));
+        let Some(port) = port else {
+            child.wait().expect("chromedriver has ended");
+            return None;
+        };
+        let address = format!("http://127.0.0.1:{port}");
         // It must be read to its end, or it would block.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address, session: String::new() }
+        Some(Self { child, address, session: String::new() })
     }
 
     /// Ends the session, and with it Chromium. A destructor cannot wait for an asynchronous client.

@@ -29,7 +29,14 @@ pub fn leads(metrics: &RaftMetrics<Types>) -> bool {
 
 /// Whether a read may be answered now.
 pub fn holds(metrics: &RaftMetrics<Types>) -> bool {
-    leads(metrics) && within(metrics, LEASE)
+    leads(metrics) && is_voter(metrics) && within(metrics, LEASE)
+}
+
+/// Decision: a leader that is being let go has no lease. Whoever remains may be alone in the group,
+/// and then leads at once, whatever it has promised the one that goes.
+fn is_voter(metrics: &RaftMetrics<Types>) -> bool {
+    let groups = metrics.membership_config.get_joint_config();
+    groups.iter().all(|voters| voters.contains(&metrics.id))
 }
 
 /// Whether a quorum was heard of within this time, or nobody needs to be.
@@ -90,6 +97,12 @@ mod tests {
         assert!(!holds(&group()));
         assert!(holds(&heard(LEASE / 2, group())));
         assert!(!holds(&heard(LEASE, group())));
+    }
+
+    #[test]
+    fn a_leader_that_is_let_go_has_no_lease() {
+        assert!(!holds(&heard(Duration::ZERO, leader(&[2], 3))));
+        assert!(!holds(&heard(Duration::ZERO, leader(&[2, 3], 3))));
     }
 
     #[test]

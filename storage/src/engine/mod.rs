@@ -88,7 +88,7 @@ impl Options {
             node: 1,
             shards: 16,
             founds: true,
-            cache_bytes: 32 * MIB,
+            cache_bytes: 16 * MIB,
             snapshot_log_bytes: 64 * MIB,
             log_file_bytes: 32 * MIB,
             log_purge_bytes: 128 * MIB,

@@ -29,6 +29,9 @@ const IN_LINE: Duration = Duration::from_millis(40);
 const RANDOM: Duration = Duration::from_millis(200);
 /// Between the first pre-votes, which change nothing: another's lease may end a little later.
 const AGAIN: Duration = Duration::from_millis(30);
+/// How long an election may take before another one is begun over it. Two candidates that have
+/// refused each other's votes, or whose votes were lost, would wait for ever.
+const CANDIDACY: Duration = Duration::from_secs(1);
 /// How long a shard may keep the others from beating.
 const PATIENCE: Duration = Duration::from_millis(20);
 
@@ -54,8 +57,8 @@ struct Stood {
     until: Instant,
     /// From when on there might be another leader, when it last stood; and how often it has since.
     occasion: (Duration, u32),
-    /// The term in which it was last seen to be a candidate.
-    term: u64,
+    /// The term in which it was last seen to be a candidate, and since when.
+    candidacy: (u64, Instant),
 }
 
 impl Stood {
@@ -67,10 +70,16 @@ impl Stood {
         (AGAIN * 2_u32.pow(tries.min(8) / 2)).min(RANDOM)
     }
 
+    /// Whether the election in this term has taken too long.
+    fn has_failed(&self, candidate_in: Option<u64>) -> bool {
+        let (term, since) = self.candidacy;
+        candidate_in == Some(term) && since.elapsed() >= CANDIDACY
+    }
+
     /// A candidate is given the time that its votes may take.
     fn note(&mut self, node: u64, shard: &Shard, candidate_in: Option<u64>) {
-        let Some(term) = candidate_in.filter(|term| *term != self.term) else { return };
-        self.term = term;
+        let Some(term) = candidate_in.filter(|term| *term != self.candidacy.0) else { return };
+        self.candidacy = (term, Instant::now());
         let wait = random(node, shard.id(), shard.pulse.now());
         self.until = Instant::now() + ELECTION_MIN / 2 + wait;
     }
@@ -93,7 +102,7 @@ impl Pace {
         let until = Instant::now() + ELECTION_MAX;
         let stood = shards
             .iter()
-            .map(|_| Stood { until, occasion: (Duration::ZERO, 0), term: 0 })
+            .map(|_| Stood { until, occasion: (Duration::ZERO, 0), candidacy: (0, until) })
             .collect();
         Self { node, shards, link, stood, next_beat: Instant::now() }
     }
@@ -140,7 +149,7 @@ impl Pace {
                 Need::Beat => {
                     again(self.next_beat);
                     if beats {
-                        work.push(act(running, None));
+                        work.push(act(running, Act::Beat));
                     }
                 }
                 Need::Stand { pre_vote, candidate_in } => {
@@ -153,7 +162,8 @@ impl Pace {
                             }
                         };
                         stood.until = now + wait;
-                        work.push(act(running, Some(pre_vote)));
+                        let over_another = stood.has_failed(candidate_in);
+                        work.push(act(running, Act::Stand { pre_vote, over_another }));
                     }
                     again(stood.until);
                 }
@@ -165,19 +175,28 @@ impl Pace {
     }
 }
 
+/// What a shard is told to do.
+enum Act {
+    Beat,
+    Stand { pre_vote: bool, over_another: bool },
+}
+
 /// A shard whose queue is full is busy, and a busy leader is heard of anyway.
-async fn act(running: Arc<Running>, stand: Option<bool>) {
+async fn act(running: Arc<Running>, act: Act) {
     let trigger = running.raft.trigger();
     let done = async {
-        match stand {
-            None => trigger.heartbeat().await,
-            Some(false) => trigger.elect(false).await,
+        match act {
+            Act::Beat => trigger.heartbeat().await,
+            Act::Stand { pre_vote: false, .. } => trigger.elect(false).await,
+            Act::Stand { over_another: true, .. } => trigger.elect(true).await,
             // Asked in its own queue: an instance that is busy with an election, and perhaps with the
             // disk that has to keep its vote, must not begin another one over it.
-            Some(true) => match running.raft.with_raft_state(|state| state.server_state).await {
-                Ok(ServerState::Candidate) | Err(_) => Ok(()),
-                Ok(_) => trigger.elect(true).await,
-            },
+            Act::Stand { .. } => {
+                match running.raft.with_raft_state(|state| state.server_state).await {
+                    Ok(ServerState::Candidate) | Err(_) => Ok(()),
+                    Ok(_) => trigger.elect(true).await,
+                }
+            }
         }
     };
     // An instance that has ended shows in its metrics.
@@ -260,9 +279,24 @@ fn random(node: u64, shard: ShardId, occasion: Duration) -> Duration {
 mod tests {
     use super::*;
 
+    fn stood() -> Stood {
+        let now = Instant::now();
+        Stood { until: now, occasion: (Duration::ZERO, 0), candidacy: (7, now) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_election_that_nobody_wins_is_begun_again() {
+        let stood = stood();
+        assert!(!stood.has_failed(Some(7)));
+        tokio::time::advance(CANDIDACY).await;
+        assert!(stood.has_failed(Some(7)));
+        assert!(!stood.has_failed(Some(8)), "another election has begun");
+        assert!(!stood.has_failed(None));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn who_is_refused_asks_again_soon_and_then_less_often() {
-        let mut stood = Stood { until: Instant::now(), occasion: (Duration::ZERO, 0), term: 0 };
+        let mut stood = stood();
         let free_from = Duration::from_secs(1);
         let waits: Vec<_> = (0..10).map(|_| stood.again(free_from)).collect();
         assert_eq!(waits[..2], [AGAIN, AGAIN]);

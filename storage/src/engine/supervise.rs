@@ -174,13 +174,14 @@ async fn follow(shard: &Shard, running: &Running, asked: &mut mpsc::Receiver<Let
         }
         let happened = tokio::select! {
             biased;
+            // First: an instance that met damage while it applied has ended as well.
+            () = tree.damaged() => Happened::Damage,
             changed = standing.changed() => match changed {
                 Ok(()) => Happened::Metrics,
                 Err(_) => return Ended::Fatal(why_it_ended(&metrics.borrow_and_update())),
             },
             // It ends with the other one.
             Ok(()) = metrics.changed(), if catches_up => Happened::Metrics,
-            () = tree.damaged() => Happened::Damage,
             () = shard.snapshot_wanted.notified() => Happened::SnapshotWanted,
             // The sender lives in the shard.
             Some(asked) = asked.recv() => Happened::LetGo(asked),

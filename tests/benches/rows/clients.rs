@@ -119,7 +119,8 @@ impl Client for Refresh {
     }
 }
 
-/// Registers users that nobody else registers, and keeps their tokens.
+/// Registers users that nobody else registers, and keeps their tokens. Whoever is refused because
+/// the server is busy, as a crowd that comes all at once may be, asks again.
 pub struct Register {
     client: usize,
     left: usize,
@@ -153,6 +154,9 @@ impl Client for Register {
         let (Some(refresh), Some(access)) =
             (session["refreshToken"].as_str(), session["accessToken"].as_str())
         else {
+            assert_eq!(answer.status, 503, "{body}");
+            self.left += 1;
+            self.emails.pop();
             return false;
         };
         self.tokens.push((refresh.into(), access.into()));

@@ -1,7 +1,8 @@
 //! The cluster's port. A stranger gets nothing: a connection has a short time to show a certificate
-//! of the cluster, few may be busy with it, and of one address fewer still.
+//! of the cluster, few may be busy with it, and of one address fewer still. Beyond that the oldest
+//! goes: whoever holds places open and says nothing must not keep members out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,9 +10,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 
 use super::identity::{Channel, is_of};
 use super::wire::{self, Hello, Welcome};
@@ -27,9 +28,38 @@ const RESPITE: Duration = Duration::from_millis(50);
 /// Refused connections are logged no more often than this.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
+/// The connections that have not yet said who they are, the oldest first.
+#[derive(Default)]
+struct Waiting {
+    places: VecDeque<(u64, IpAddr, CancellationToken)>,
+    of_address: HashMap<IpAddr, usize>,
+    next: u64,
+}
+
+impl Waiting {
+    fn take(&mut self, at: usize) -> Option<CancellationToken> {
+        let (_, address, ended) = self.places.remove(at)?;
+        if let Some(count) = self.of_address.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                self.of_address.remove(&address);
+            }
+        }
+        Some(ended)
+    }
+
+    /// Which one goes if there is to be one more of this address.
+    fn in_the_way(&self, address: IpAddr) -> Option<usize> {
+        if self.of_address.get(&address).is_some_and(|count| *count >= HALF_OPEN_OF_ADDRESS) {
+            return self.places.iter().position(|(_, of, _)| *of == address);
+        }
+        (self.places.len() >= HALF_OPEN).then_some(0)
+    }
+}
+
 #[derive(Default)]
 struct Door {
-    of_address: Mutex<HashMap<IpAddr, usize>>,
+    waiting: Mutex<Waiting>,
     logged: Mutex<Option<Instant>>,
 }
 
@@ -37,30 +67,33 @@ struct Door {
 struct Place {
     door: Arc<Door>,
     address: IpAddr,
-    _permit: OwnedSemaphorePermit,
+    number: u64,
+    /// Another one has needed the place.
+    ended: CancellationToken,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut places = self.door.of_address.lock();
-        if let Some(count) = places.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                places.remove(&self.address);
-            }
+        let mut waiting = self.door.waiting.lock();
+        let at = waiting.places.binary_search_by_key(&self.number, |(number, ..)| *number);
+        if let Ok(at) = at {
+            waiting.take(at);
         }
     }
 }
 
 impl Door {
-    fn place(self: &Arc<Self>, address: IpAddr, permit: OwnedSemaphorePermit) -> Option<Place> {
-        let mut places = self.of_address.lock();
-        let count = places.entry(address).or_default();
-        if *count == HALF_OPEN_OF_ADDRESS {
-            return None;
+    fn place(self: &Arc<Self>, address: IpAddr) -> Place {
+        let mut waiting = self.waiting.lock();
+        let oldest = waiting.in_the_way(address).and_then(|at| waiting.take(at));
+        if let Some(oldest) = oldest {
+            oldest.cancel();
         }
-        *count += 1;
-        Some(Place { door: self.clone(), address, _permit: permit })
+        let (number, ended) = (waiting.next, CancellationToken::new());
+        waiting.next += 1;
+        *waiting.of_address.entry(address).or_default() += 1;
+        waiting.places.push_back((number, address, ended.clone()));
+        Place { door: self.clone(), address, number, ended }
     }
 
     /// Whoever knocks in vain all the time must not fill the log.
@@ -76,7 +109,7 @@ impl Door {
 
 /// Takes connections until the link closes.
 pub async fn accept(link: Arc<Link>, listener: TcpListener) {
-    let (door, half_open) = (Arc::new(Door::default()), Arc::new(Semaphore::new(HALF_OPEN)));
+    let door = Arc::new(Door::default());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -90,8 +123,7 @@ pub async fn accept(link: Arc<Link>, listener: TcpListener) {
                 continue;
             }
         };
-        let Ok(permit) = half_open.clone().try_acquire_owned() else { continue };
-        let Some(place) = door.place(address, permit) else { continue };
+        let place = door.place(address);
         let link = link.clone();
         link.runtime.clone().spawn(async move {
             let served = tokio::select! {
@@ -104,8 +136,11 @@ pub async fn accept(link: Arc<Link>, listener: TcpListener) {
 }
 
 async fn meet(link: Arc<Link>, stream: TcpStream, place: Place) -> io::Result<()> {
-    let met = timeout(HANDSHAKE, introduce(&link, stream)).await;
-    let met = met.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    let met = tokio::select! {
+        met = timeout(HANDSHAKE, introduce(&link, stream)) => met.ok(),
+        () = place.ended.cancelled() => None,
+    };
+    let met = met.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()));
     let (stream, channel, from) = met.inspect_err(|problem| {
         place.door.note(place.address, problem);
     })?;
@@ -177,5 +212,39 @@ async fn control(link: &Link, from: u64, mut stream: Stream) -> io::Result<()> {
         let control = link.control.get().cloned();
         let control = control.ok_or_else(|| io::Error::other("the node is starting"))?;
         wire::write(&mut stream, &control(from, request).await).await?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(last: u8) -> IpAddr {
+        [10, 0, 0, last].into()
+    }
+
+    #[test]
+    fn the_oldest_silent_connection_makes_room() {
+        let door = Arc::new(Door::default());
+        let mut places: Vec<_> =
+            (0..HALF_OPEN_OF_ADDRESS).map(|_| door.place(address(1))).collect();
+        let other = door.place(address(2));
+        places.push(door.place(address(1)));
+        assert!(places[0].ended.is_cancelled());
+        assert!(places[1..].iter().all(|place| !place.ended.is_cancelled()));
+        places.truncate(2);
+        places.push(door.place(address(1)));
+        assert!(!places[1].ended.is_cancelled() && !other.ended.is_cancelled());
+        drop((places, other));
+        let waiting = door.waiting.lock();
+        assert!(waiting.places.is_empty() && waiting.of_address.is_empty());
+    }
+
+    #[test]
+    fn no_number_of_addresses_takes_more_places_than_there_are() {
+        let door = Arc::new(Door::default());
+        let places: Vec<_> = (0..=HALF_OPEN).map(|at| door.place(address(at as u8))).collect();
+        assert!(places[0].ended.is_cancelled() && !places[1].ended.is_cancelled());
+        assert_eq!(door.waiting.lock().places.len(), HALF_OPEN);
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -65,6 +65,8 @@ pub struct Peer {
     up: watch::Sender<bool>,
     /// When the connection last ended.
     lost: Mutex<Option<Instant>>,
+    /// One snapshot at a time: a node that takes none must not keep the others from theirs.
+    pub(super) snapshot: Semaphore,
     ended: CancellationToken,
 }
 
@@ -79,6 +81,7 @@ impl Peer {
             asked,
             up: watch::Sender::new(false),
             lost: Mutex::default(),
+            snapshot: Semaphore::new(1),
             ended: link.closing.child_token(),
         });
         let keeper = Keeper { link: link.clone(), peer: peer.clone(), refused: None };
@@ -86,9 +89,20 @@ impl Peer {
         peer
     }
 
+    /// Which node it is.
+    pub fn node(&self) -> u64 {
+        self.node
+    }
+
     /// Whether the connection stands.
     pub fn is_up(&self) -> bool {
         *self.up.borrow()
+    }
+
+    /// Waits until the connection stands, and says whether it does.
+    pub async fn up_within(&self, time: Duration) -> bool {
+        let mut up = self.up.subscribe();
+        matches!(timeout(time, up.wait_for(|up| *up)).await, Ok(Ok(_)))
     }
 
     /// Follows whether it stands.

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::wire::{self, SnapshotHead};
-use super::{Channel, Link, Stream};
+use super::{Channel, Link, Peer, Stream};
 use crate::engine::blocking;
 use crate::engine::raft::{SnapshotMeta, Types, Vote};
 use crate::engine::shard::Shard;
@@ -31,14 +31,15 @@ type Response = Result<SnapshotResponse<Types>, String>;
 /// Sends a snapshot, and returns what the other side says once it is in place there.
 pub async fn send(
     link: &Link,
-    node: u64,
+    peer: &Peer,
     shard: ShardId,
     vote: Vote,
     meta: SnapshotMeta,
     snapshot: SnapshotFile,
 ) -> io::Result<SnapshotResponse<Types>> {
+    let _turn = peer.snapshot.acquire().await.map_err(io::Error::other)?;
     let _place = link.snapshots.acquire().await.map_err(io::Error::other)?;
-    let mut stream = link.connect(node, Channel::Snapshot).await?;
+    let mut stream = link.connect(peer.node(), Channel::Snapshot).await?;
     let bytes = snapshot.bytes();
     wire::write(&mut stream, &SnapshotHead { shard: shard.0, vote, meta, bytes }).await?;
     let mut at = 0;

@@ -53,6 +53,20 @@ async fn members_hear_each_other() {
 }
 
 #[tokio::test]
+async fn who_waits_for_a_node_is_told_when_it_comes_or_that_it_is_away() {
+    let (one, address) = echo(1).await;
+    let (two, back) = echo(2).await;
+    one.learn(2, &back);
+    let peer = two.peer(1);
+    let wait = Duration::from_millis(50);
+    let since = Instant::now();
+    assert!(!peer.up_within(wait).await);
+    assert!(since.elapsed() >= wait, "whoever asks again would do so at once");
+    let (is_up, ()) = tokio::join!(peer.up_within(PATIENCE), async { two.learn(1, &address) });
+    assert!(is_up);
+}
+
+#[tokio::test]
 async fn who_comes_back_at_once_has_been_lost_all_the_same() {
     let (one, address) = echo(1).await;
     let (two, back) = echo(2).await;

@@ -1,6 +1,7 @@
 //! The way to other nodes, as openraft sees it: one for each shard and target, all on the same
 //! links. Without links, every peer is unreachable.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,11 @@ use crate::ids::ShardId;
 const PIPELINE: usize = 16;
 /// How long a peer may take to have entries on disk. That it lives is watched elsewhere.
 const APPEND_DEADLINE: Duration = Duration::from_secs(5);
+/// How long entries for a peer without a connection wait for one, before Raft is told.
+///
+/// Decision: Raft sends again as soon as it is told, and would do nothing else for as long as the
+/// peer is away, while the living wait for their entries.
+const AWAY: Duration = Duration::from_secs(1);
 /// Between attempts to reach a peer.
 const BACKOFF: Duration = Duration::from_millis(50);
 
@@ -100,6 +106,8 @@ struct Pipeline<S> {
     /// `None` at its end.
     input: Option<S>,
     sent: FuturesOrdered<BoxFuture<'static, Sent>>,
+    /// The last entry of each of them, in the same order.
+    lasts: VecDeque<Option<LogId>>,
 }
 
 impl<S> Pipeline<S> {
@@ -107,7 +115,22 @@ impl<S> Pipeline<S> {
         let previous = request.prev_log_id;
         let last = request.entries.last().map(|entry| entry.log_id).or(previous);
         let answered = self.peer.ask(self.shard, Request::Append(request));
+        self.lasts.push_back(last);
         self.sent.push_back(Box::pin(sent(self.peer.clone(), (previous, last), answered)));
+    }
+}
+
+impl Sent {
+    /// Whether this answer would be taken for one to the next request as well, whose last entry
+    /// this is.
+    ///
+    /// Decision: openraft finds what was answered by its last entry, and counts the sending time of
+    /// the last request that has this one. A request without entries has that of the one before it.
+    /// Its time would extend the lease though the peer has not seen it, so the answer that comes
+    /// with it speaks for both.
+    fn says_too_much(&self, next: Option<&Option<LogId>>) -> bool {
+        let is_success = matches!(&self.answer, Ok(answer) if answer.is_success());
+        is_success && next.is_some_and(|next| *next <= self.last)
     }
 }
 
@@ -126,7 +149,13 @@ where
         let Pipeline { input, sent, .. } = &mut pipeline;
         let request = tokio::select! {
             biased;
-            Some(sent) = sent.next() => return Some(answered(sent, pipeline)),
+            Some(sent) = sent.next() => {
+                pipeline.lasts.pop_front();
+                if sent.says_too_much(pipeline.lasts.front()) {
+                    continue;
+                }
+                return Some(answered(sent, pipeline));
+            }
             request = next_of(input), if room => request,
             else => return None,
         };
@@ -197,7 +226,7 @@ impl RaftNetworkV2<Types> for ToPeer {
     {
         Box::pin(async move {
             let (_, peer) = self.way()?;
-            if !peer.is_up() {
+            if !peer.up_within(AWAY).await {
                 return Err(unreachable(Lost::Unreached(self.node)));
             }
             let pipeline = Pipeline {
@@ -205,6 +234,7 @@ impl RaftNetworkV2<Types> for ToPeer {
                 shard: self.shard,
                 input: Some(input),
                 sent: FuturesOrdered::new(),
+                lasts: VecDeque::new(),
             };
             let answers: BoxStream<'s, _> = Box::pin(stream::unfold(Some(pipeline), next_answer));
             Ok(answers)
@@ -235,9 +265,9 @@ impl RaftNetworkV2<Types> for ToPeer {
         _option: RPCOption,
     ) -> Result<SnapshotResponse<Types>, StreamingError<Types>> {
         let no_links = || StreamingError::Unreachable(Unreachable::from_string("no links"));
-        let (link, _) = self.way.as_ref().ok_or_else(no_links)?;
+        let (link, peer) = self.way.as_ref().ok_or_else(no_links)?;
         let (meta, file) = (snapshot.meta, snapshot.snapshot);
-        let sending = snapshot::send(link, self.node, self.shard, vote, meta, file);
+        let sending = snapshot::send(link, peer, self.shard, vote, meta, file);
         tokio::select! {
             biased;
             sent = sending => sent.map_err(|error| {
@@ -261,5 +291,26 @@ impl RaftNetworkV2<Types> for ToPeer {
 
     fn backoff(&self) -> Option<Backoff> {
         Some(Backoff::new(std::iter::repeat(BACKOFF)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(index: u64) -> Option<LogId> {
+        Some(LogId::new(3.into(), index))
+    }
+
+    #[test]
+    fn an_answer_speaks_for_no_request_that_came_after_it() {
+        let answer = |answer| Sent { previous: at(6), last: at(7), answer };
+        let success = answer(Ok(AppendEntriesResponse::Success));
+        assert!(success.says_too_much(Some(&at(7))), "the next one carries no entries");
+        assert!(!success.says_too_much(Some(&at(8))));
+        assert!(!success.says_too_much(None));
+        let conflict = answer(Ok(AppendEntriesResponse::Conflict));
+        assert!(!conflict.says_too_much(Some(&at(7))), "what was refused is told at once");
+        assert!(!answer(Err(unreachable("gone"))).says_too_much(Some(&at(7))));
     }
 }
