@@ -217,6 +217,9 @@ fn need(node: u64, shard: &Shard, running: &Running, link: Option<&Link>) -> Nee
     if !voters.contains(&node) {
         return Need::Rest;
     }
+    if shard.core.log.lacks_what_it_held() {
+        return Need::Wait(Instant::now() + ELECTION_MAX);
+    }
     if link.is_some_and(Link::is_astray) {
         return Need::Wait(Instant::now() + ELECTION_MAX);
     }
