@@ -79,6 +79,9 @@ impl Faults {
             self.repair(world, &Repair::Clock(id));
             let machine = world.machine(id);
             machine.hung_until = 0;
+            if !machine.disk.is_dark() {
+                machine.disk.cut_power_after(u64::MAX);
+            }
             if machine.disk.is_troubled() {
                 self.repair(world, &Repair::Replace(id));
             }

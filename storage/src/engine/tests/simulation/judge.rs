@@ -62,7 +62,8 @@ impl Judge {
 /// Whether all of these have the same, and nobody has anything to do.
 pub fn have_converged(nodes: &[Node]) -> bool {
     let ends: BTreeSet<_> = nodes.iter().map(|node| end(node.shard())).collect();
-    ends.len() == 1 && nodes.iter().all(|node| node.shards.health().is_ready())
+    let runs = |node: &Node| node.shard().running().is_some() && node.shards.health().is_ready();
+    ends.len() == 1 && nodes.iter().all(runs)
 }
 
 fn end(shard: &Shard) -> (Option<u64>, Option<u64>, u128) {

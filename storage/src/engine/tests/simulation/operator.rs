@@ -46,9 +46,11 @@ pub async fn carry_out(directory: Directory, mut orders: mpsc::UnboundedReceiver
 pub async fn let_go(directory: Directory) {
     loop {
         sleep(GLANCE * 10).await;
-        let nodes: Vec<(u64, Node)> =
-            directory.lock().iter().map(|(id, node)| (*id, node.clone())).collect();
-        for (id, node) in nodes.into_iter().filter(|(_, node)| node.shard().is_stray()) {
+        let ids: Vec<u64> = directory.lock().keys().copied().collect();
+        for id in ids {
+            // Whoever holds a node for long keeps it from coming to its end.
+            let node = directory.lock().get(&id).cloned();
+            let Some(node) = node.filter(|node| node.shard().is_stray()) else { continue };
             let others = directory.clone();
             let confirmed = async move {
                 let Some(leader) = leader(&others) else { return false };
@@ -81,8 +83,9 @@ pub async fn settle(directory: &Directory, voters: &BTreeSet<u64>) {
         let is_settled = |members: &Members| {
             members.voters == *voters && members.learners.is_empty() && members.changing.is_none()
         };
-        match members(directory) {
-            Some((_, members)) if is_settled(&members) => return,
+        let members = members(directory).map(|(_, members)| members);
+        match members {
+            Some(members) if is_settled(&members) => return,
             Some(_) => drop(vote(directory, voters).await),
             None => {}
         }
