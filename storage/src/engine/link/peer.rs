@@ -4,7 +4,7 @@
 //! Invariant: a request is answered, or fails, once. When the connection ends, all that is under
 //! way on it fails at once.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -70,7 +70,8 @@ pub struct Peer {
     ended: CancellationToken,
 }
 
-type Pending = Mutex<HashMap<u64, oneshot::Sender<Result<Answer, Lost>>>>;
+/// In the order in which they were asked, which is that in which they fail together.
+type Pending = Mutex<BTreeMap<u64, oneshot::Sender<Result<Answer, Lost>>>>;
 
 impl Peer {
     /// Starts to keep up the connection to a node.

@@ -3,6 +3,7 @@
 //! killed at any moment.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -19,7 +20,7 @@ use super::network::Network;
 use crate::engine::files::Disk;
 use crate::engine::files::memory::MemoryDisk;
 use crate::engine::link::Tell;
-use crate::engine::tests::{Dice, harm_state, options};
+use crate::engine::tests::{Dice, options};
 use crate::engine::{Door, Options, Parts, Shard, Shards};
 use crate::ids::ShardId;
 use crate::moment::Moment;
@@ -236,8 +237,7 @@ impl Machine {
         self.disk.mend();
         self.disk.restart(|added| dice.roll(added as u64 + 1) as usize).expect("power");
         if dice.roll(4) == 0 {
-            let none = self.dir.path().join("none");
-            harm_state(self.dir.path(), &none, dice);
+            fs::remove_dir_all(self.dir.path().join("state")).expect("a removed state");
         }
     }
 }
