@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use clap::Subcommand;
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::offline::block_on;
@@ -44,6 +44,18 @@ pub enum ClusterCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Have each shard held by so many nodes: 1, 3 or 5; fewer nodes hold as many as they are
+    Replicas {
+        /// How many
+        #[arg(value_parser = ["1", "3", "5"])]
+        replicas: String,
+        /// Which node to ask.
+        #[command(flatten)]
+        remote: Remote,
+        /// Print the answer as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Make a new cluster of this node alone, when a quorum is lost for good; the node must be
     /// stopped
     Recover(Recover),
@@ -64,15 +76,36 @@ pub fn run(command: &ClusterCommand) -> Result<(), Failure> {
         ClusterCommand::Rebalance { remote, json } => {
             say(&ask(remote, Method::POST, "/admin/cluster/rebalance")?, *json)
         }
+        ClusterCommand::Replicas { replicas, remote, json } => {
+            let change = json!({ "replicas": replicas.parse::<u8>().unwrap_or_default() });
+            let status = send(remote, Method::PATCH, "/admin/cluster", Some(&change))?;
+            let text = || format!("each shard is brought to {} replicas\n", status["replicas"]);
+            print(&if *json { format!("{status}\n") } else { text() })
+        }
         ClusterCommand::Recover(command) => recover::run(command),
     }
 }
 
 /// Asks a node, and gives back what the envelope holds.
 fn ask(remote: &Remote, method: Method, path: &str) -> Result<Value, Failure> {
+    send(remote, method, path, None)
+}
+
+/// The same, sending a body.
+fn send(
+    remote: &Remote,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> Result<Value, Failure> {
     let node = remote.node()?;
     block_on(async {
-        let answer = node.send(node.request(method, path)).await?.json::<Value>().await;
+        let request = node.request(method, path);
+        let request = match body {
+            Some(body) => request.json(body),
+            None => request,
+        };
+        let answer = node.send(request).await?.json::<Value>().await;
         let answer = answer.map_err(|error| node.broken(&error))?;
         Ok(answer.get("data").unwrap_or(&answer).clone())
     })
@@ -102,21 +135,27 @@ fn table(status: &Value) -> String {
         value => value.to_string(),
     };
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let mut out = format!("cluster {}\n\n", text(&status["clusterId"]));
+    let mut out = format!(
+        "cluster {}, version {}, {} replicas\n\n",
+        text(&status["clusterId"]),
+        text(&status["agreedVersion"]),
+        text(&status["replicas"])
+    );
     // Writing to a text cannot fail.
     let _ = writeln!(
         out,
-        "{:<5}{:<16}{:<10}{:<24}{:<24}leads",
-        "node", "name", "state", "http", "cluster"
+        "{:<5}{:<16}{:<10}{:<9}{:<24}{:<24}leads",
+        "node", "name", "state", "version", "http", "cluster"
     );
     for node in list(&status["nodes"]) {
         let leads: Vec<_> = list(&node["leads"]).iter().map(text).collect();
         let _ = writeln!(
             out,
-            "{:<5}{:<16}{:<10}{:<24}{:<24}{}",
+            "{:<5}{:<16}{:<10}{:<9}{:<24}{:<24}{}",
             text(&node["id"]),
             text(&node["name"]),
             text(&node["state"]),
+            text(&node["version"]["data"]),
             text(&node["httpAddress"]),
             text(&node["clusterAddress"]),
             leads.join(" ")
@@ -150,22 +189,21 @@ fn table(status: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
     fn the_table_shows_who_leads_and_who_follows() {
         let status = json!({
-            "clusterId": "c0ffee",
+            "clusterId": "c0ffee", "agreedVersion": 2, "replicas": 3,
             "nodes": [{ "id": 1, "name": "node-1", "state": "member", "httpAddress": "h",
-                "clusterAddress": "c", "leads": [0] }],
+                "clusterAddress": "c", "version": { "protocol": 1, "data": 4 }, "leads": [0] }],
             "shards": [{ "id": 0, "leader": 1, "term": 3, "tenants": 2, "replicas": [
                 { "node": 1, "role": "leader", "lagEntries": 0 },
                 { "node": 2, "role": "learner", "lagEntries": 7 }] }],
         });
         let table = table(&status);
-        assert!(table.contains("cluster c0ffee"), "{table}");
+        assert!(table.contains("cluster c0ffee, version 2, 3 replicas"), "{table}");
+        assert!(table.contains("member    4 "), "{table}");
         assert!(table.contains("1 (0), 2 learner (7)"), "{table}");
     }
 }

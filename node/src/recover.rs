@@ -9,10 +9,14 @@ use std::path::Path;
 
 use clap::Args;
 use janua_actors::capability::tenants::Anew;
+use janua_actors::clock::{Clock, SystemClock};
+use janua_storage::capability::cluster::FOUNDER;
 use janua_storage::capability::tenants::Cause;
 use janua_storage::engine::revival::{Revival, Survived, Survivor};
 use janua_storage::engine::{Options, shards_of};
 use janua_storage::ids::ShardId;
+use janua_storage::membership::alive::{self, Living};
+use janua_storage::membership::home::Home;
 use serde_json::{Value, json};
 
 use crate::cli::Settings;
@@ -21,6 +25,7 @@ use crate::failure::Failure;
 use crate::offline::{block_on, failed};
 use crate::output::print;
 use crate::restore::{UNFINISHED, begin_anew, hex, put_in_place};
+use crate::serve::membership::known_secret;
 use crate::serve::{self, floors};
 
 /// Where what was there before is kept.
@@ -35,6 +40,9 @@ pub struct Recover {
     /// Do it; without it, only say what may be lost
     #[arg(long)]
     yes: bool,
+    /// Do it although other nodes of the cluster live and may, with this one, have a quorum
+    #[arg(long)]
+    although_others_live: bool,
     /// Where the configuration comes from.
     #[command(flatten)]
     settings: Settings,
@@ -65,9 +73,13 @@ pub fn run(command: &Recover) -> Result<(), Failure> {
     block_on(async {
         let survivor = Survivor::open(&options).map_err(failed)?;
         let survived = look(&survivor, options.shards).await?;
-        print(&said(&survived, command))?;
+        let living = living(&config).await?;
+        print(&said(&survived, &living, command))?;
         if !command.yes {
             return Err(Failure::Reported);
+        }
+        if !command.although_others_live {
+            is_lost(&config, &survived, &living)?;
         }
         let anew = recover(&config, &options, survivor).await?;
         print(&done(folder, Some(&anew), command.json))
@@ -87,6 +99,32 @@ async fn look(survivor: &Survivor, shards: u16) -> Result<Vec<Survived>, Failure
         survived.push(found.ok_or_else(absent)?);
     }
     Ok(survived)
+}
+
+/// The other nodes of the cluster that answer.
+async fn living(config: &Config) -> Result<Vec<Living>, Failure> {
+    let home = Home::read(&config.node.data_dir).map_err(failed)?;
+    let Some(home) = home else { return Ok(Vec::new()) };
+    let secret = known_secret(config);
+    Ok(alive::living(&home, secret.as_ref(), SystemClock::default().now()).await)
+}
+
+/// Whether no group could decide any more, if this node ran again.
+fn is_lost(config: &Config, survived: &[Survived], living: &[Living]) -> Result<(), Failure> {
+    let home = Home::read(&config.node.data_dir).map_err(failed)?;
+    let me = home.map_or(FOUNDER, |home| home.node);
+    match survived.iter().any(|one| alive::could_decide(&one.voters, me, living)) {
+        false => Ok(()),
+        true => Err(failed(format!(
+            "no quorum is lost: {} of the cluster answers, and with this node that is one; start this \
+             node, or give --although-others-live if they are never to be one cluster with it again",
+            named(living)
+        ))),
+    }
+}
+
+fn named(living: &[Living]) -> String {
+    living.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 async fn recover(config: &Config, options: &Options, survivor: Survivor) -> Result<Anew, Failure> {
@@ -120,7 +158,7 @@ fn exchange(folder: &Path) -> Result<(), Failure> {
     put_in_place(&folder.join(UNFINISHED), folder)
 }
 
-fn said(survived: &[Survived], command: &Recover) -> String {
+fn said(survived: &[Survived], living: &[Living], command: &Recover) -> String {
     let tail = |one: &Survived| {
         let committed = one.committed.map_or(0, |committed| committed.index);
         one.last.index.saturating_sub(committed)
@@ -138,7 +176,12 @@ fn said(survived: &[Survived], command: &Recover) -> String {
                 })
             })
             .collect();
-        return format!("{}\n", json!({ "event": "survived", "shards": shards }));
+        let living: Vec<Value> = living
+            .iter()
+            .map(|one| json!({ "node": one.node, "address": one.address, "shown": one.shown }))
+            .collect();
+        let all = json!({ "event": "survived", "shards": shards, "living": living });
+        return format!("{all}\n");
     }
     let mut text = String::from("What this node has:\n");
     for one in survived {
@@ -155,6 +198,12 @@ fn said(survived: &[Survived], command: &Recover) -> String {
         "Lost is whatever the other nodes have acknowledged beyond these positions. Kept is everything \
          up to them, also what no client was told of.\n",
     );
+    if !living.is_empty() {
+        text.push_str(&format!(
+            "Of the other nodes of the cluster, these answer: {}.\n",
+            named(living)
+        ));
+    }
     if !command.yes {
         text.push_str(
             "Nothing was changed. Make sure that no other node of the cluster runs, nor will, and give \

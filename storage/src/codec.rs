@@ -24,6 +24,13 @@ pub fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>, Fault> {
     Ok(bytes)
 }
 
+/// What a value begins with, whatever follows: enough to say to whom an answer is due.
+pub fn decode_front<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
+    let (version, content) = bytes.split_first()?;
+    let front = bincode::serde::decode_from_slice(content, FORMAT).ok()?;
+    (*version == VERSION).then_some(front.0)
+}
+
 /// The value that `encode` wrote; every byte must be used.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Fault> {
     let (version, content) =

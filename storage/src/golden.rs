@@ -5,6 +5,7 @@ mod factors;
 mod mail;
 mod managed;
 mod providers;
+mod terms;
 mod ways;
 
 use std::fmt::Debug;
@@ -371,6 +372,7 @@ fn everything_ever_written_is_read() {
     .chain(mail::checks())
     .chain(providers::checks())
     .chain(ways::checks())
+    .chain(terms::checks())
     .flatten()
     .collect();
     assert!(missing.is_empty(), "not in golden/v1.txt:\n{}", missing.join("\n"));

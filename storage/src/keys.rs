@@ -28,6 +28,10 @@ pub enum Kind {
     RecoveryKey = 11,
     /// What backups once wrote to be sure of their position (cluster range of every shard).
     BackupMark = 12,
+    /// The version that the nodes have agreed on (cluster range).
+    Agreed = 13,
+    /// How many replicas each shard wants (cluster range).
+    Replicas = 14,
     /// The tenant.
     Tenant = 16,
     /// A signing key, by its number.

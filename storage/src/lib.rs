@@ -23,6 +23,7 @@ pub mod secret;
 pub mod state_machine;
 pub mod sweep;
 pub mod transaction;
+pub mod version;
 pub mod view;
 
 #[cfg(test)]

@@ -72,6 +72,34 @@ async fn a_survivor_of_three_becomes_a_cluster_of_its_own() {
 }
 
 #[tokio::test]
+async fn nothing_is_recovered_of_a_cluster_that_lives() {
+    let cluster = Cluster::of(3).await;
+    let alice = cluster.node(1).register("alice").await;
+    let data_dir = cluster.node(2).data_dir();
+    let recover = |arguments: &[&str]| {
+        let command = Janua::command(["cluster", "recover", "--yes", "--data-dir"]).and(&data_dir);
+        let command = command.with("JANUA_CLUSTER__SECRET", SECRET);
+        arguments.iter().fold(command, |command, argument| command.and(argument))
+    };
+    cluster.node(2).kill_9();
+    recover(&[]).run().await.fails(1, "no quorum is lost: node 1 (");
+    // One that stands still may wake, and the two of them are a quorum.
+    cluster.node(1).kill_9();
+    cluster.node(3).signal("STOP");
+    recover(&[]).run().await.fails(1, "node 3 (");
+    cluster.node(3).signal("CONT");
+    cluster.node(2).restart().await;
+    alice.session.at(cluster.node(2)).comes_back().await;
+
+    cluster.node(2).kill_9();
+    let recovered = recover(&["--although-others-live", "--json"]).run().await.succeeds();
+    assert_eq!(recovered.event("survived")["living"][0]["node"], 3);
+    assert_eq!(recovered.event("recovered")["tenants"], 1);
+    let node = alone(&data_dir).await;
+    knows(&node, &[alice]).await;
+}
+
+#[tokio::test]
 async fn a_lost_operator_token_is_replaced_while_the_cluster_serves() {
     let cluster = Cluster::of(3).await;
     let as_operator = async |number: usize, token: &str| {

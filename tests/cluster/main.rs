@@ -7,5 +7,7 @@ mod flows;
 mod growing;
 mod joining;
 mod partitions;
+mod replicas;
 mod routing;
 mod troubles;
+mod versions;

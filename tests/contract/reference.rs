@@ -60,6 +60,7 @@ const SERVED: &[(&str, &str)] = &[
     ("GET", "/.well-known/jwks.json"),
     ("GET", "/tenants/{tenantId}/.well-known/jwks.json"),
     ("GET", "/admin/cluster"),
+    ("PATCH", "/admin/cluster"),
     ("DELETE", "/admin/cluster/nodes/{id}"),
     ("POST", "/admin/cluster/rebalance"),
     ("GET", "/health/live"),

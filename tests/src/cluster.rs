@@ -12,11 +12,12 @@ use std::collections::BTreeSet;
 use std::net::TcpListener;
 
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::network::Network;
 use crate::node::{Api, Node, Setup, send};
 use crate::people::Session;
+use crate::response::Response;
 use crate::wait;
 
 /// What the members of a test's cluster share.
@@ -213,6 +214,13 @@ impl Cluster {
         .await
     }
 
+    /// Asks a node to have each shard held by so many.
+    pub async fn replicates(&self, number: usize, replicas: u64) -> Response {
+        let asked = self.node(number).api.request(Method::PATCH, "/admin/cluster");
+        let asked = asked.bearer_auth(OPERATOR_TOKEN).json(&json!({ "replicas": replicas }));
+        send(asked).await.expect("an answer")
+    }
+
     /// Tells the cluster to let a node go.
     pub async fn lets_go(&self, number: usize, of: usize) {
         let api = &self.node(number).api;
@@ -268,6 +276,17 @@ impl Status {
         Self::list(&self.0["shards"]).find(|known| known["id"] == id)
     }
 
+    /// The version that all nodes have agreed on.
+    pub fn agreed_version(&self) -> Option<u64> {
+        self.0["agreedVersion"].as_u64()
+    }
+
+    /// The version of each node, in order.
+    pub fn versions(&self) -> Vec<u64> {
+        let versions = Self::list(&self.0["nodes"]).map(|node| &node["version"]["data"]);
+        versions.filter_map(Value::as_u64).collect()
+    }
+
     /// In which term a shard is led.
     pub fn term_of(&self, shard: u64) -> Option<u64> {
         self.shard(shard)?["term"].as_u64()
@@ -284,11 +303,12 @@ impl Status {
     /// Whether every member leads and holds what it should.
     fn is_settled(&self, shards: u64) -> bool {
         let members = self.nodes("member");
+        let replicas = self.0["replicas"].as_u64().unwrap_or_default() as usize;
         let unsettled = self.nodes("joining").len() + self.nodes("draining").len();
         let spread = |shard: u64| {
             let voters = self.voters_of(shard);
             let first = members.iter().nth(shard as usize % members.len().max(1));
-            voters.len() == members.len().min(3)
+            voters.len() == members.len().min(replicas)
                 && voters.is_subset(&members)
                 && self.leader_of(shard).as_ref() == first
         };

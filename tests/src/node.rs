@@ -98,11 +98,7 @@ impl Setup {
 
     /// Starts the program alone, for tests in which it does not get as far as serving.
     pub fn start_process(&self) -> Process {
-        self.run(Lines::default())
-    }
-
-    fn run(&self, log: Lines) -> Process {
-        self.run_with(&[], log)
+        self.run_with(&[], Lines::default())
     }
 
     fn run_with(&self, flags: &[&str], log: Lines) -> Process {
@@ -118,7 +114,7 @@ impl Setup {
     /// Starts it and waits until it is ready.
     pub async fn start(self) -> Node {
         let log = Lines::default();
-        let process = self.run(log.clone());
+        let process = self.run_with(&[], log.clone());
         let api = Api { base: Arc::default(), http: client() };
         let node = Node { process: process.into(), keys: Mutex::default(), setup: self, api, log };
         node.becomes_ready().await;
@@ -253,9 +249,19 @@ impl Node {
 
     /// Starts it again in the same folder, whichever way it ended.
     pub async fn restart(&self) {
-        self.kill_9();
-        *self.process() = self.setup.run(self.log.clone());
+        self.restart_with(&[]).await;
+    }
+
+    /// The same, with more arguments.
+    pub async fn restart_with(&self, arguments: &[&str]) {
+        self.begin_again(arguments);
         self.becomes_ready().await;
+    }
+
+    /// Starts it again with more arguments, for tests in which it does not get as far as serving.
+    pub fn begin_again(&self, arguments: &[&str]) {
+        self.kill_9();
+        *self.process() = self.setup.run_with(arguments, self.log.clone());
     }
 
     /// A request of a server of the tenant's, by the secret key.
@@ -267,8 +273,7 @@ impl Node {
     pub async fn restart_without_its_data(&self) {
         self.kill_9();
         std::fs::remove_dir_all(self.data_dir()).expect("a data folder");
-        *self.process() = self.setup.run_with(&["--replace"], self.log.clone());
-        self.becomes_ready().await;
+        self.restart_with(&["--replace"]).await;
     }
 
     /// Tries to change the default tenant's settings.

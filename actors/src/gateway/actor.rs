@@ -131,7 +131,8 @@ impl State {
                 | Kind::Read
                 | Kind::Position
                 | Kind::BackUp
-                | Kind::Outbox => {
+                | Kind::Outbox
+                | Kind::Unknown => {
                     inbound.work_on(&self.gateway, part);
                     continue;
                 }

@@ -12,7 +12,8 @@ pub(super) const LONGEST: usize = 64 * 1024 * 1024;
 /// A batch is sent once it is this long.
 pub(super) const BATCH: usize = 256 * 1024;
 
-/// What a frame is.
+/// What a frame is. Append-only, in two ranges: what must be answered is below `ASIDES`, so that a node
+/// that does not know it yet can say so; what comes at `ASIDES` or later is passed over by such a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
@@ -52,7 +53,12 @@ pub enum Kind {
     BackUp = 16,
     /// Say which mails are kept in this shard, which you lead.
     Outbox = 17,
+    /// Some question of a newer version. It is never sent.
+    Unknown = 127,
 }
+
+/// Where what needs no answer goes on.
+const ASIDES: u8 = 128;
 
 impl Kind {
     const ALL: [Self; 18] = [
@@ -149,17 +155,24 @@ pub(super) fn sender(batch: &mut Bytes) -> Option<(u64, u64)> {
 
 /// The next part of a batch; none at its end, and none of what is not a batch.
 pub(super) fn next(batch: &mut Bytes) -> Option<Part> {
-    if batch.remaining() < 18 {
-        return None;
+    loop {
+        if batch.remaining() < 18 {
+            return None;
+        }
+        let number = batch.get_u8();
+        let more = batch.get_u8() != 0;
+        let (call, within_ms) = (batch.get_u64(), batch.get_u32());
+        let length = batch.get_u32() as usize;
+        if batch.remaining() < length {
+            return None;
+        }
+        let bytes = batch.split_to(length);
+        let known = Kind::ALL.get(usize::from(number)).copied();
+        let question = (number < ASIDES).then_some(Kind::Unknown);
+        if let Some(kind) = known.or(question) {
+            return Some(Part { kind, more, call, within_ms, bytes });
+        }
     }
-    let kind = *Kind::ALL.get(usize::from(batch.get_u8()))?;
-    let more = batch.get_u8() != 0;
-    let (call, within_ms) = (batch.get_u64(), batch.get_u32());
-    let length = batch.get_u32() as usize;
-    if batch.remaining() < length {
-        return None;
-    }
-    Some(Part { kind, more, call, within_ms, bytes: batch.split_to(length) })
 }
 
 /// Messages of one peer that have not arrived whole.
@@ -228,6 +241,18 @@ mod tests {
         let long = [b"long".as_slice(), &long].concat();
         assert_eq!(contents, [(1, Bytes::from("headbody")), (2, long.into()), (3, Bytes::new())]);
         assert!(whole.iter().all(|part| part.within_ms == 7));
+    }
+
+    #[test]
+    fn what_a_newer_version_says_does_not_hide_the_rest() {
+        let mut batch = Vec::new();
+        for number in [0, 99, 200, 0] {
+            let start = batch.len();
+            frame(u64::from(number), b"", Vec::new()).append(&mut batch, |_| panic!("too early"));
+            batch[start] = number;
+        }
+        let kinds: Vec<_> = received(vec![batch]).iter().map(|part| part.kind).collect();
+        assert_eq!(kinds, [Kind::Request, Kind::Unknown, Kind::Request]);
     }
 
     #[test]

@@ -98,7 +98,9 @@ impl Inbound {
             self.bodies.insert(call, sender);
             Pieces::of_request(gateway.clone(), (peer, call), arriving)
         });
-        let (busy, grants) = (self.calls.len() >= MOST_CALLS, self.grants.clone());
+        // What is not understood is not done either.
+        let busy = part.kind == Kind::Unknown || self.calls.len() >= MOST_CALLS;
+        let grants = self.grants.clone();
         let at_work = gateway.works();
         let task = self.tasks.spawn(async move {
             let _at_work = at_work;

@@ -4,27 +4,34 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::time::Duration;
 
-use janua_storage::capability::cluster::{Node, NodeState};
+use garde::Validate;
+use janua_storage::capability::cluster::{Node, NodeState, REPLICAS};
 use janua_storage::command::Rejection;
 use janua_storage::membership::home::hex;
 use janua_storage::membership::{ShardStatus, Status};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::call::Call;
-use crate::endpoint::{Access, Endpoint, Limit, delete, get, post};
+use crate::endpoint::{Access, Endpoint, Limit, delete, get, patch, post};
 use crate::error::{Code, Detail, Error};
-use crate::input::Empty;
+use crate::input::{Empty, Json};
 use crate::output::{Data, Done};
+use crate::rules;
 
 /// When to ask again for what could not be decided.
 const ONE_SECOND: Duration = Duration::from_secs(1);
+/// And for what waits until nodes have been brought to a newer version.
+const ONE_MINUTE: Duration = Duration::from_secs(60);
 
 /// The endpoints for the cluster.
 pub fn endpoints() -> Vec<Endpoint> {
     vec![
         get("/admin/cluster", Access::Operator, Limit::Api, show)
             .describes("Get the nodes of the cluster, and who leads and holds which shard"),
+        patch("/admin/cluster", Access::Operator, Limit::Api, change).describes(
+            "Change how many replicas each shard has; they are made and removed in peace",
+        ),
         delete("/admin/cluster/nodes/{id}", Access::Operator, Limit::Api, remove)
             .describes("Move everything away from a node, which then leaves the cluster")
             .refuses(&[Code::ResourceNotFound, Code::ValidationError]),
@@ -39,8 +46,30 @@ pub fn endpoints() -> Vec<Endpoint> {
 pub struct Cluster {
     #[schema(example = "5b3f0f6e0d1c4a7f9a3b2c1d0e9f8a7b")]
     cluster_id: String,
+    /// The version of commands and records that all nodes have agreed on.
+    #[schema(example = 2)]
+    agreed_version: u16,
+    /// How many replicas each shard wants; fewer nodes hold as many as they are.
+    #[schema(example = 3)]
+    replicas: usize,
     nodes: Vec<ClusterNode>,
     shards: Vec<ClusterShard>,
+}
+
+/// Changes of the cluster.
+#[derive(Deserialize, Validate, ToSchema)]
+pub struct ChangeClusterRequest {
+    /// How many replicas each shard wants: 1, 3 or 5.
+    #[garde(custom(rules::when_present(is_possible)))]
+    #[schema(minimum = 1, maximum = 5, example = 3)]
+    replicas: Option<u8>,
+}
+
+fn is_possible(wanted: &u8, _: &()) -> garde::Result {
+    match REPLICAS.contains(wanted) {
+        true => Ok(()),
+        false => Err(garde::Error::new("must be 1, 3 or 5")),
+    }
 }
 
 /// One node.
@@ -127,6 +156,19 @@ async fn show(call: Call, _: Empty) -> Result<Data<Cluster>, Error> {
     Ok(Data(Cluster::of(&status)))
 }
 
+async fn change(
+    call: Call,
+    Json(body): Json<ChangeClusterRequest>,
+) -> Result<Data<Cluster>, Error> {
+    let membership = call.app.membership()?;
+    if let Some(replicas) = body.replicas {
+        let changed = membership.replicate(replicas).await.map_err(undecided)?;
+        changed.map_err(|not_yet| Error::unavailable(not_yet.to_string(), ONE_MINUTE))?;
+    }
+    let status = membership.status().await.map_err(undecided)?;
+    Ok(Data(Cluster::of(&status)))
+}
+
 async fn remove(call: Call, _: Empty) -> Result<Done, Error> {
     let id = call.parameters.get("id").and_then(|id| id.parse().ok());
     let id = id.ok_or_else(Error::not_found)?;
@@ -172,6 +214,8 @@ impl Cluster {
         };
         Self {
             cluster_id: hex(&status.cluster),
+            agreed_version: status.agreed,
+            replicas: status.replicas,
             nodes: status.nodes.iter().map(node).collect(),
             shards: status.shards.iter().map(ClusterShard::of).collect(),
         }

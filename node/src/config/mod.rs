@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
+use janua_storage::version;
 use serde::Serialize;
 
 pub use self::check::warnings;
@@ -89,6 +90,7 @@ sections! {
         previous_secret: Option<Secret>,
         shards: Number<1, 1024>,
         replicas: Number<1, 5>,
+        speak_as: Option<Number<1, { version::NEWEST as u64 }>>,
     }
     /// What is kept, and how.
     storage: Storage {

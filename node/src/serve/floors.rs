@@ -14,6 +14,7 @@ use janua_storage::engine::Options as Storage;
 use janua_storage::membership::home::Home;
 use janua_storage::seal::{Key, mac};
 use janua_storage::secret::Secret;
+use janua_storage::version;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -62,6 +63,7 @@ pub fn storage(config: &Config, home: Option<&Home>) -> Storage {
     Storage {
         node: home.map_or(FOUNDER, |home| home.node),
         founds: home.is_none(),
+        speaks: speaks(config),
         // Whoever joins takes what the cluster has.
         shards: joined.map_or_else(|| narrow(config.cluster.shards), |home| home.shards),
         cache_bytes: config.storage.cache_bytes.0,
@@ -70,7 +72,12 @@ pub fn storage(config: &Config, home: Option<&Home>) -> Storage {
     }
 }
 
-/// How many replicas each shard wants.
+/// The newest version of commands and records that the node speaks.
+pub fn speaks(config: &Config) -> u16 {
+    config.cluster.speak_as.map_or(version::NEWEST, narrow)
+}
+
+/// How many replicas each shard wants, as long as that is not on record.
 pub fn replicas(config: &Config) -> usize {
     narrow(config.cluster.replicas)
 }

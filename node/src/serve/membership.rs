@@ -11,9 +11,11 @@ use janua_storage::engine::Door;
 use janua_storage::engine::files::{RealDisk, write_durably};
 use janua_storage::engine::link::Secrets;
 use janua_storage::membership::home::{Home, hex};
-use janua_storage::membership::{VERSION, join};
+use janua_storage::membership::join::{self, JoinError};
+use janua_storage::membership::{self, StartError};
 use janua_storage::seal::Key;
 use janua_storage::secret::{Secret, SecretHash};
+use janua_storage::version::{OLDEST, Speech};
 use zeroize::Zeroizing;
 
 use super::{floors, start};
@@ -64,6 +66,9 @@ impl Gate {
     ) -> Result<Identity, Failure> {
         let folder = &config.node.data_dir;
         let mut home = Home::read(folder).map_err(start)?;
+        let speech = Speech::up_to(floors::speaks(config));
+        speech.learn(home.as_ref().map_or(OLDEST, |home| home.agreed));
+        speech.admits(speech.speaks()).map_err(|problem| unable(problem.into()))?;
         let joins = home.is_none() && !config.cluster.join.is_empty();
         if self.replace && !joins {
             tracing::warn!(
@@ -101,18 +106,22 @@ impl Gate {
             name: config.node.name.clone(),
             http_address: self.http_address.clone(),
             cluster_address: self.cluster_address.clone(),
-            version: VERSION,
+            version: membership::version(floors::speaks(config)),
             ticket: ticket(folder, clock)?,
             replace: self.replace,
         };
-        let joined =
-            join::join(&config.cluster.join, secret, clock.now(), ask).await.map_err(start)?;
+        let joined = join::join(&config.cluster.join, secret, clock.now(), ask).await;
+        let joined = joined.map_err(|error| match error {
+            JoinError::TooOld(_) => Failure::Usage(error.to_string()),
+            error => start(error),
+        })?;
         cluster_key::keep(folder, &joined.key(), wrapping, clock.random()).map_err(start)?;
         let home = Home {
             node: joined.node,
             cluster: joined.cluster,
             shards: joined.shards,
             incarnation: 0,
+            agreed: OLDEST,
             founded: false,
             address: None,
             peers: joined.peers,
@@ -168,6 +177,14 @@ pub fn known_secret(config: &Config) -> Option<Secret> {
     }
     let text = fs::read_to_string(config.node.data_dir.join(SECRET)).map(Zeroizing::new).ok()?;
     (!text.trim().is_empty()).then(|| Secret::given(text.trim()))
+}
+
+/// Whoever is older than its cluster is told to be another version, as a mistake in what was configured.
+pub fn unable(error: StartError) -> Failure {
+    match error {
+        StartError::TooOld(_) => Failure::Usage(error.to_string()),
+        StartError::Fault(fault) => start(fault),
+    }
 }
 
 fn unusable(folder: &Path, error: &std::io::Error) -> Failure {

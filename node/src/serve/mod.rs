@@ -163,7 +163,8 @@ async fn open(
             secrets,
         };
         let stamp: Stamp = Arc::new(move || (clock.now(), clock.random()));
-        let membership = Membership::start(shards.clone(), about, key, stamp).map_err(start)?;
+        let membership = Membership::start(shards.clone(), about, key, stamp);
+        let membership = membership.map_err(membership::unable)?;
         let known = membership.as_ref().map(Membership::known);
         if let Some(links) = known.and_then(|known| MemberLinks::of(&shards, known)) {
             directory.connect(links).await.map_err(start)?;

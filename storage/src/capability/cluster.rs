@@ -4,9 +4,13 @@
 //! Invariant: a node's number is given once. A node that comes back without its data gets another,
 //! so that nobody votes who has forgotten what they voted for.
 
+mod terms;
+
 use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
+
+pub use terms::{Agree, REPLICAS, Replicate, agreed, replicas};
 
 use crate::codec;
 use crate::command::{Rejection, Reply, Stop};
@@ -77,6 +81,10 @@ pub enum Command {
     Drain(u64),
     /// A node has left.
     Remove(u64),
+    /// The nodes agree on a version.
+    Agree(Agree),
+    /// How many replicas each shard wants.
+    Replicate(Replicate),
 }
 
 /// A new node.
@@ -141,12 +149,10 @@ pub fn nodes(records: &dyn Records) -> Result<Vec<Node>, Fault> {
     found.into_iter().collect()
 }
 
-/// Whether every node understands this version of commands and records, so that it may be used.
-pub fn all_understand(nodes: &[Node], data: u16) -> bool {
-    nodes
-        .iter()
-        .filter(|node| node.state != NodeState::Removed)
-        .all(|node| node.version.data >= data)
+/// The newest version of commands and records that every node understands.
+pub fn understood(nodes: &[Node]) -> Option<u16> {
+    let present = nodes.iter().filter(|node| node.state != NodeState::Removed);
+    present.map(|node| node.version.data).min()
 }
 
 pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, Stop> {
@@ -173,11 +179,14 @@ pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, 
             save(step, &node)?;
             Ok(Reply::Done)
         }
+        Command::Agree(command) => command.apply(step),
+        Command::Replicate(command) => command.apply(step),
     }
 }
 
 impl Join {
     fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
+        is_new_enough(step, self.version)?;
         let nodes = nodes(step.records())?;
         let living = || nodes.iter().filter(|node| node.state != NodeState::Removed);
         let again = living().find(|node| node.ticket == Some(self.ticket));
@@ -208,6 +217,7 @@ impl Join {
 
 impl Announce {
     fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
+        is_new_enough(step, self.version)?;
         let known = load(step, self.id)?;
         // The founder is there before there are records of nodes.
         if known.is_none() && (self.id != FOUNDER || !nodes(step.records())?.is_empty()) {
@@ -234,6 +244,14 @@ impl Announce {
         };
         save(step, &node)?;
         Ok(Reply::Done)
+    }
+}
+
+/// A node must not be older than what the cluster has agreed on.
+fn is_new_enough(step: &Step<'_, '_>, version: Version) -> Result<(), Stop> {
+    match version.data < agreed(step.records())? {
+        true => Err(Rejection::Stale.into()),
+        false => Ok(()),
     }
 }
 

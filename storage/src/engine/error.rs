@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::version::TooNew;
+
 /// Why a data folder could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -107,6 +109,8 @@ pub enum Cause {
         /// The leader, if this node knows of one.
         leader: Option<u64>,
     },
+    /// Not every node understands it yet. Nothing was proposed.
+    TooNew(TooNew),
 }
 
 impl Unavailable {
@@ -133,7 +137,13 @@ impl Unavailable {
     pub fn leader(&self) -> Option<u64> {
         match self.cause {
             Cause::NotLeader { leader } => leader,
-            Cause::Unknown => None,
+            Cause::Unknown | Cause::TooNew(_) => None,
         }
+    }
+}
+
+impl From<TooNew> for Unavailable {
+    fn from(problem: TooNew) -> Self {
+        Self { reason: problem.to_string(), cause: Cause::TooNew(problem) }
     }
 }

@@ -10,6 +10,7 @@ use openraft::async_runtime::Instant as _;
 use openraft::{RaftMetrics, ServerState, TokioInstant};
 
 use super::raft::{ELECTION_MIN, Types};
+use super::suspend::has_slept_since;
 
 /// How long after a quorum was last heard of a leader answers by itself.
 ///
@@ -54,7 +55,8 @@ fn is_lone_voter(metrics: &RaftMetrics<Types>) -> bool {
 }
 
 fn is_fresh(metrics: &RaftMetrics<Types>, now: TokioInstant, time: Duration) -> bool {
-    metrics.last_quorum_acked.as_ref().is_some_and(|acked| now < **acked + time)
+    let acked = metrics.last_quorum_acked.as_ref();
+    acked.is_some_and(|acked| now < **acked + time && !has_slept_since(**acked))
 }
 
 #[cfg(test)]

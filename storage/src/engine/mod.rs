@@ -28,6 +28,7 @@ mod shard;
 mod shards;
 mod snapshot;
 mod supervise;
+mod suspend;
 mod threads;
 mod tree;
 
@@ -53,6 +54,7 @@ use crate::fault::Fault;
 use crate::moment::Moment;
 use crate::state_machine;
 use crate::transaction::Transaction;
+use crate::version;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -67,6 +69,8 @@ pub struct Options {
     pub shards: u16,
     /// Whether this node is the first of a cluster, unless its data says otherwise.
     pub founds: bool,
+    /// The newest version of commands and records that the node speaks.
+    pub speaks: u16,
     /// Bytes of memory for the cache of the state.
     pub cache_bytes: u64,
     /// A snapshot is taken when the log since the last one is larger than it, and than this.
@@ -88,6 +92,7 @@ impl Options {
             node: 1,
             shards: 16,
             founds: true,
+            speaks: version::NEWEST,
             cache_bytes: 16 * MIB,
             snapshot_log_bytes: 64 * MIB,
             log_file_bytes: 32 * MIB,

@@ -29,6 +29,7 @@ use super::tree::store::Store;
 use super::{Door, Options, Parts};
 use crate::fault::Fault;
 use crate::ids::ShardId;
+use crate::version::Speech;
 
 /// A data folder that is being opened, and what its shards will share.
 pub struct Opening {
@@ -40,6 +41,7 @@ pub struct Opening {
     pub snapshots: Arc<Snapshots>,
     pub poison: Arc<Poison>,
     pub changed: Arc<Notify>,
+    pub speech: Arc<Speech>,
 }
 
 impl Opening {
@@ -66,7 +68,8 @@ impl Opening {
         let state = dir.join("state");
         let store = Store::open(&state, options.cache_bytes).map_err(unusable(state.clone()))?;
         let (store, changed) = (Arc::new(store), Arc::new(Notify::new()));
-        Ok(Self { options, parts, folder, log, store, snapshots, poison, changed })
+        let speech = Arc::new(Speech::up_to(options.speaks));
+        Ok(Self { options, parts, folder, log, store, snapshots, poison, changed, speech })
     }
 
     fn core(&self, id: ShardId) -> Result<Arc<Core>, OpenError> {
@@ -101,7 +104,8 @@ impl Opening {
         };
         let identity = Identity::new(&door.secrets, node, door.now).map_err(unmade)?;
         let (address, handle) = (door.address.clone(), runtime.clone());
-        Ok(Link::new(node, address, identity, handle, self.changed.clone()))
+        let (changed, speech) = (self.changed.clone(), self.speech.clone());
+        Ok(Link::new(node, address, identity, handle, changed, speech))
     }
 
     /// The node, with its shards as far as they got.
@@ -117,6 +121,7 @@ impl Opening {
             log: self.log,
             store: self.store,
             poison: self.poison,
+            speech: self.speech,
             folder: Mutex::new(Some(self.folder)),
             link,
             unmet: Mutex::default(),
@@ -178,6 +183,7 @@ pub async fn prepare_shard(opening: Arc<Opening>, id: ShardId) -> Result<Prepare
         placed_here: AtomicBool::new(true),
         claimed_ms: AtomicU64::default(),
         letting_go,
+        speech: opening.speech.clone(),
     });
     let mut tries = Tries::default();
     restore::prepare(&shard.core, &mut tries)?;

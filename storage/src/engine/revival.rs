@@ -182,6 +182,8 @@ pub struct Survived {
     pub committed: Option<Position>,
     /// The last entry that it has.
     pub last: Position,
+    /// Who votes, as this node knows it; in the middle of a change, those before it and after it.
+    pub voters: Vec<BTreeSet<u64>>,
 }
 
 /// The data folder of a node that does not run, read only.
@@ -207,14 +209,16 @@ impl Survivor {
     pub async fn survived(&self, shard: ShardId) -> Result<Option<Survived>, Fault> {
         let mut log = ShardLog::open(&self.log, shard)?;
         let snapshot = self.snapshots.current(shard)?.map(|snapshot| snapshot.meta(shard));
-        let covered = snapshot.transpose()?.and_then(|meta| meta.last_log_id);
+        let snapshot = snapshot.transpose()?;
+        let covered = snapshot.as_ref().and_then(|meta| meta.last_log_id);
         let committed = log.read_committed().await?.max(covered);
-        let last = log.last().max(covered);
-        Ok(last.map(|last| Survived {
-            shard,
-            committed: committed.as_ref().map(position),
-            last: position(&last),
-        }))
+        let Some(last) = log.last().max(covered) else { return Ok(None) };
+        let known =
+            snapshot.map(|meta| meta.last_membership.membership().get_joint_config().clone());
+        let since = covered.map_or(0, |covered| covered.index() + 1);
+        let voters = last_voters(&log, since)?.or(known).unwrap_or_default();
+        let (committed, last) = (committed.as_ref().map(position), position(&last));
+        Ok(Some(Survived { shard, committed, last, voters }))
     }
 
     /// Revives a shard with everything that this node has of it: its last entries may not have been
@@ -237,6 +241,25 @@ impl Survivor {
         }
         Ok(revived)
     }
+}
+
+/// Who votes by the last word of a log on it, from an entry on.
+fn last_voters(log: &ShardLog, from: u64) -> Result<Option<Vec<BTreeSet<u64>>>, Fault> {
+    let (mut next, mut voters) = (from, None);
+    let last = log.last().map_or(0, |last: LogId| last.index());
+    while next <= last {
+        let entries = log.entries(next, next + RUN as u64)?;
+        if entries.is_empty() {
+            break;
+        }
+        next += entries.len() as u64;
+        for entry in entries {
+            if let EntryPayload::Membership(members) = entry.payload {
+                voters = Some(members.get_joint_config().clone());
+            }
+        }
+    }
+    Ok(voters)
 }
 
 fn open_log(

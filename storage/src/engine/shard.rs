@@ -27,6 +27,7 @@ use crate::command::{Outcome, Proposal};
 use crate::fault::Fault;
 use crate::ids::ShardId;
 use crate::records::{Records, Visit};
+use crate::version::Speech;
 
 /// How often a proposal that waits looks whether it waits in vain.
 const GLANCE: Duration = Duration::from_millis(250);
@@ -99,6 +100,8 @@ pub struct Shard {
     pub(super) claimed_ms: AtomicU64,
     /// Where it is asked to let go of what it holds.
     pub(super) letting_go: mpsc::Sender<LetGo>,
+    /// What may be proposed.
+    pub(super) speech: Arc<Speech>,
 }
 
 impl Shard {
@@ -109,12 +112,14 @@ impl Shard {
 
     /// Proposes a command, and returns what it came to once it is durable on a quorum and applied
     /// here. After `Unavailable` the outcome is unknown, and the same operation id must be used to
-    /// ask again, unless the cause is that this node does not lead: then nothing was proposed.
+    /// ask again, unless the cause is that this node does not lead, or that not every node understands
+    /// the command: then nothing was proposed.
     ///
     /// Decision: the answer comes by a channel of ours, and the end of the instance is watched for.
     /// What reaches openraft's queue in the moment in which its core ends is neither answered nor
     /// dropped, and its own way of waiting for that end must not be given up half-way.
     pub async fn write(&self, proposal: Proposal) -> Result<Outcome, Unavailable> {
+        self.speech.permits(&proposal.command)?;
         let running = self.serving()?;
         let (responder, answered) = ProgressResponder::complete_only();
         let sent = running.raft.client_write_ff(Proposed(proposal), Some(responder)).await;

@@ -26,6 +26,7 @@ use super::threads::Threads;
 use super::tree::store::Store;
 use super::{Door, Options, Parts, blocking, raft, scrub};
 use crate::ids::{ShardId, TenantNumber};
+use crate::version::Speech;
 
 /// How long a node that stops goes on handing over, and how long it waits when nobody can take over.
 const HAND_OVER: Duration = Duration::from_secs(3);
@@ -41,6 +42,7 @@ pub struct Shards {
     pub(super) log: Arc<Log>,
     pub(super) store: Arc<Store>,
     pub(super) poison: Arc<Poison>,
+    pub(super) speech: Arc<Speech>,
     pub(super) folder: Mutex<Option<Folder>>,
     pub(super) link: Option<Arc<Link>>,
     /// The cluster's port, until the cluster is known.
@@ -98,6 +100,11 @@ impl Shards {
     /// Raft's id of this node.
     pub fn node_id(&self) -> u64 {
         self.node
+    }
+
+    /// What this node speaks, and what its cluster has agreed on.
+    pub fn speech(&self) -> &Arc<Speech> {
+        &self.speech
     }
 
     /// The links to other nodes, if there are any.

@@ -16,6 +16,7 @@ use crate::engine::Unavailable;
 use crate::engine::link::Control;
 use crate::event::Origin;
 use crate::ids::{ShardId, TenantNumber};
+use crate::version;
 
 /// How long a decision may take, with all that leaders come and go meanwhile.
 const DEADLINE: Duration = Duration::from_secs(8);
@@ -45,7 +46,7 @@ impl Inner {
     ) -> Result<Outcome, Undecided> {
         let deadline = Instant::now() + DEADLINE;
         loop {
-            let problem = match self.decide_here(command.clone()).await {
+            let problem = match self.decide_in_turn(command.clone()).await {
                 Ok(outcome) => return Ok(outcome),
                 Err(unavailable) if unavailable.is_not_leader() => {
                     match self.decide_there(&unavailable, ask).await {
@@ -105,14 +106,27 @@ impl Inner {
             let inner = inner.clone();
             async move {
                 let told = match (inner.upgrade(), codec::decode::<Ask>(&request)) {
-                    (Some(inner), Ok(ask)) => inner.answer(from, ask).await,
+                    (Some(inner), Ok(ask)) if inner.understands(&ask) => {
+                        inner.answer(from, ask).await
+                    }
                     (None, _) => Told::Unavailable("the node is stopping".into()),
-                    (_, Err(_)) => Told::Refused("it does not understand the question".into()),
+                    (Some(_), _) => Told::Refused("it does not understand the question".into()),
                 };
                 codec::encode(&told).unwrap_or_default()
             }
             .boxed()
         })
+    }
+
+    /// Whether a question is none of a newer version than this node speaks.
+    fn understands(&self, ask: &Ask) -> bool {
+        match ask {
+            Ask::Decide(command) => {
+                let command = command::Command::Cluster(command.clone());
+                version::needed(&command) <= self.shards.speech().speaks()
+            }
+            _ => true,
+        }
     }
 
     async fn answer(&self, from: u64, ask: Ask) -> Told {
@@ -121,7 +135,7 @@ impl Inner {
             Ask::ResetOperator(asked) => self.reset_operator(from, asked).await,
             _ if from == 0 => Told::Refused("it is no member".into()),
             Ask::Decide(command) => {
-                match self.decide_here(command::Command::Cluster(command)).await {
+                match self.decide_in_turn(command::Command::Cluster(command)).await {
                     Ok(outcome) => Told::Decided(Box::new(outcome)),
                     Err(unavailable) => Told::Unavailable(unavailable.to_string()),
                 }
@@ -144,7 +158,11 @@ impl Inner {
         if self.all_nodes().unwrap_or_default().is_empty() {
             return Told::Unavailable("the cluster is being founded".into());
         }
-        let name = join.name.clone();
+        let (name, spoken) = (join.name.clone(), join.version.data);
+        let too_old = || self.shards.speech().admits(spoken).err();
+        if let Some(problem) = too_old() {
+            return Told::Refused(problem.to_string());
+        }
         let node = match self.decide(Command::Join(Box::new(join))).await {
             Ok(Ok(reply)) => node_of(reply),
             Ok(Err(Rejection::AlreadyExists)) => {
@@ -153,7 +171,10 @@ impl Inner {
                      one has lost its data for good, start this one with --replace"
                 ));
             }
-            Ok(Err(rejection)) => return Told::Refused(format!("{rejection:?}")),
+            Ok(Err(rejection)) => {
+                let problem = too_old().map(|problem| problem.to_string());
+                return Told::Refused(problem.unwrap_or_else(|| format!("{rejection:?}")));
+            }
             Err(undecided) => return Told::Unavailable(undecided.to_string()),
         };
         let Some(node) = node else { return Told::Refused("no node came of it".into()) };

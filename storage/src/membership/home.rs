@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::engine::files::{RealDisk, read_all, write_durably};
+use crate::version::OLDEST;
 
 const FILE: &str = "node";
 
@@ -21,6 +22,8 @@ pub struct Home {
     pub shards: u16,
     /// Counts the node's starts.
     pub incarnation: u64,
+    /// The version that the cluster has agreed on, as far as the node knows.
+    pub agreed: u16,
     /// Whether the node has founded the cluster in this folder.
     pub founded: bool,
     /// Where this node is reached, in its present or last run.
@@ -58,9 +61,10 @@ impl Home {
 
     fn text(&self) -> String {
         let cluster = hex(&self.cluster);
-        let Self { node, shards, incarnation, .. } = self;
-        let mut text =
-            format!("node {node}\ncluster {cluster}\nshards {shards}\nincarnation {incarnation}\n");
+        let Self { node, shards, incarnation, agreed, .. } = self;
+        let mut text = format!(
+            "node {node}\ncluster {cluster}\nshards {shards}\nincarnation {incarnation}\nagreed {agreed}\n"
+        );
         if self.founded {
             text.push_str("founded here\n");
         }
@@ -86,6 +90,8 @@ impl Home {
             cluster: unhex(line("cluster")?)?,
             shards: line("shards")?.parse().ok()?,
             incarnation: line("incarnation")?.parse().ok()?,
+            // Folders of the first version do not say so.
+            agreed: line("agreed").map_or(Some(OLDEST), |agreed| agreed.parse().ok())?,
             founded: line("founded") == Some("here"),
             address: line("address").map(str::to_owned),
             peers: peers.collect(),
@@ -115,6 +121,7 @@ mod tests {
             cluster: [7; 16],
             shards: 16,
             incarnation: 2,
+            agreed: 2,
             founded: true,
             address: Some("127.0.0.1:7002".into()),
             peers: [(1, "127.0.0.1:7000".into()), (2, "node-2.internal:7000".into())].into(),

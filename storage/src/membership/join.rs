@@ -13,6 +13,7 @@ use crate::engine::link::wire::Hello;
 use crate::engine::link::{self, Channel, Identity, IdentityError, Refused};
 use crate::moment::Moment;
 use crate::secret::Secret;
+use crate::version::{NEWEST, TooOld};
 
 /// Between rounds through the members.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
@@ -23,6 +24,9 @@ pub enum JoinError {
     /// The cluster does not want it.
     #[error("the cluster does not take this node in: {0}")]
     Refused(String),
+    /// It is older than what the cluster has agreed on.
+    #[error("the cluster does not take this node in: {0}")]
+    TooOld(#[from] TooOld),
     /// It cannot show who it is.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -36,16 +40,19 @@ pub async fn join(
     ask: Join,
 ) -> Result<Joined, JoinError> {
     let identity = Identity::new(&secret.clone().into(), 0, now)?;
-    let address = ask.cluster_address.clone();
+    let (address, speaks) = (ask.cluster_address.clone(), ask.version.data);
     let ask = Ask::Join(Box::new(ask));
     let (mut backoff, mut said) = (BACKOFF.0, None);
     loop {
         let (mut refused, mut problem) = (0, String::new());
         for member in members {
             match ask_one(&identity, member, &address, &ask).await {
-                Ok(Told::Joined(joined)) => return Ok(*joined),
-                Ok(Told::Refused(reason)) => return Err(JoinError::Refused(reason)),
-                Ok(Told::Unavailable(reason)) => problem = format!("{member}: {reason}"),
+                Ok((_, Told::Joined(joined))) => return Ok(*joined),
+                Ok((agreed, Told::Refused(_))) if agreed > speaks => {
+                    return Err(TooOld { speaks, agreed }.into());
+                }
+                Ok((_, Told::Refused(reason))) => return Err(JoinError::Refused(reason)),
+                Ok((_, Told::Unavailable(reason))) => problem = format!("{member}: {reason}"),
                 Ok(_) => problem = format!("{member}: it answers something else"),
                 Err(error) => {
                     let refusal = error.get_ref().is_some_and(|error| error.is::<Refused>());
@@ -67,18 +74,19 @@ pub async fn join(
     }
 }
 
+/// What a member answers, and the version that its cluster has agreed on.
 pub(super) async fn ask_one(
     identity: &Identity,
     member: &str,
     address: &str,
     ask: &Ask,
-) -> io::Result<Told> {
-    let hello =
-        Hello { cluster: None, from: 0, to: 0, data: link::DATA, address: address.to_owned() };
-    let (mut stream, _) = link::connect(identity, member, Channel::Control, hello).await?;
+) -> io::Result<(u16, Told)> {
+    let hello = Hello { cluster: None, from: 0, to: 0, data: NEWEST, address: address.to_owned() };
+    let (mut stream, theirs) = link::connect(identity, member, Channel::Control, hello).await?;
     let request = codec::encode(ask).map_err(io::Error::other)?;
     let asked = link::exchange(&mut stream, &request);
     let answer = tokio::time::timeout(Duration::from_secs(15), asked).await;
     let answer = answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
-    codec::decode(&answer).map_err(io::Error::other)
+    let told = codec::decode(&answer).map_err(io::Error::other)?;
+    Ok((theirs.data, told))
 }

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::Inner;
+use super::agree::agree;
 use super::tend::tend;
 use crate::capability::cluster::{Command, Node, NodeState};
 use crate::effect::Effect;
@@ -40,6 +41,7 @@ async fn run(inner: &Arc<Inner>) {
     tasks.spawn(meet(inner.clone()));
     tasks.spawn(announce(inner.clone()));
     tasks.spawn(see_off(inner.clone()));
+    tasks.spawn(agree(inner.clone()));
     tasks.spawn(renew(inner.clone()));
     for shard in inner.shards.iter() {
         tasks.spawn(tend(inner.clone(), shard.clone()));
@@ -69,6 +71,7 @@ async fn meet(inner: Arc<Inner>) {
     loop {
         let wait = match inner.all_nodes() {
             Ok(nodes) => {
+                inner.heed_terms();
                 inner.note(&nodes, &mut said);
                 NOW_AND_THEN
             }

@@ -1,6 +1,8 @@
 //! Who is in the cluster, and who holds what of it. It reads the nodes' records in shard 0, and has
 //! the engine bring every group that this node leads to where it belongs.
 
+mod agree;
+pub mod alive;
 pub mod control;
 mod decide;
 pub mod home;
@@ -21,14 +23,17 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio_util::task::AbortOnDropHandle;
 
+pub use self::agree::{NotYet, StartError, Terms};
 use self::control::{Ask, Report, Told};
 pub use self::decide::Undecided;
 use self::home::Home;
-use crate::capability::cluster::{self, Announce, Command, Node, NodeState, Version};
+use crate::capability::cluster::{self, Announce, Command, Node, NodeState, Replicate, Version};
 use crate::codec;
 use crate::command::{Rejection, Reply};
 use crate::engine::link::wire::Hello;
-use crate::engine::link::{self, Admission, Identity, IdentityError, Link, PROTOCOL, Secrets};
+use crate::engine::link::{
+    Admission, Identity, IdentityError, Link, OTHER_CLUSTER, PROTOCOL, Secrets,
+};
 use crate::engine::{Members, Shards};
 use crate::fault::Fault;
 use crate::ids::{ShardId, TenantNumber};
@@ -54,7 +59,7 @@ pub struct About {
     pub home: Option<Home>,
     /// Whether it has founded the cluster just now.
     pub founded: bool,
-    /// How many replicas each shard wants.
+    /// How many replicas each shard wants, as long as that is not on record.
     pub replicas: usize,
     /// What the members of the cluster know.
     pub secrets: Secrets,
@@ -63,8 +68,10 @@ pub struct About {
 /// The nodes, as the records have them.
 pub type Known = Option<Arc<Vec<Node>>>;
 
-/// What this version of the program understands.
-pub const VERSION: Version = Version { protocol: PROTOCOL, data: link::DATA };
+/// What a node understands that speaks up to this version of commands and records.
+pub fn version(speaks: u16) -> Version {
+    Version { protocol: PROTOCOL, data: speaks }
+}
 
 /// The node's part in the cluster. Ends when dropped.
 pub struct Membership {
@@ -86,6 +93,10 @@ struct Inner {
     /// How often leaders were to be put in their places without waiting for calm.
     hurry: watch::Sender<u64>,
     removed: Mutex<bool>,
+    /// How many replicas each shard wants.
+    replicas: watch::Sender<usize>,
+    /// Held while a node is taken in, or a version agreed on.
+    turn: tokio::sync::Mutex<()>,
     /// What the members know by now.
     secrets: Mutex<Secrets>,
 }
@@ -95,6 +106,10 @@ struct Inner {
 pub struct Status {
     /// Its id.
     pub cluster: [u8; 16],
+    /// The version of commands and records that it has agreed on.
+    pub agreed: u16,
+    /// How many replicas each shard wants.
+    pub replicas: usize,
     /// Its nodes, without those that have left.
     pub nodes: Vec<Node>,
     /// Each shard, in order.
@@ -120,10 +135,13 @@ impl Membership {
         about: About,
         key: Key,
         stamp: Stamp,
-    ) -> Result<Option<Self>, Fault> {
+    ) -> Result<Option<Self>, StartError> {
         let Some(link) = shards.link().cloned() else { return Ok(None) };
         let records = shards.shard(ShardId(0)).follow();
         let records = records.map_err(|unavailable| Fault::Io(unavailable.to_string()))?;
+        let speech = shards.speech();
+        speech.learn(cluster::agreed(&records)?);
+        speech.admits(speech.speaks())?;
         let recorded = View::new(&records, TenantNumber::CLUSTER).cluster()?;
         let known = about.home.as_ref().map(|home| home.cluster);
         let cluster = known.or(recorded.map(|cluster| cluster.id));
@@ -133,16 +151,19 @@ impl Membership {
             cluster,
             shards: shards.iter().count() as u16,
             incarnation: 0,
+            agreed: speech.agreed(),
             founded: about.founded,
             address: None,
             peers: BTreeMap::new(),
         });
         home.incarnation += 1;
         home.address = Some(link.address().to_owned());
-        home.write(&about.data_dir)?;
+        home.write(&about.data_dir).map_err(Fault::from)?;
         let inner = Arc::new(Inner {
             link: link.clone(),
             secrets: Mutex::new(about.secrets.clone()),
+            replicas: watch::Sender::new(about.replicas),
+            turn: tokio::sync::Mutex::default(),
             about,
             home: Mutex::new(home),
             key,
@@ -159,7 +180,8 @@ impl Membership {
         link.go_by(Arc::new(move || stamp().0));
         link.answer_control(Inner::control(&inner));
         link.admit_by(Inner::admission(&inner));
-        inner.shards.belong_to(cluster)?;
+        inner.heed_terms();
+        inner.shards.belong_to(cluster).map_err(Fault::from)?;
         let keeping = Handle::current().spawn(keep::keep(inner.clone()));
         Ok(Some(Self { inner, _keeping: AbortOnDropHandle::new(keeping) }))
     }
@@ -174,9 +196,16 @@ impl Membership {
         self.inner.known.subscribe()
     }
 
-    /// Whether every node understands this version of commands and records.
-    pub fn all_understand(&self, data: u16) -> Result<bool, Fault> {
-        Ok(cluster::all_understand(&self.nodes()?, data))
+    /// Has each shard held by so many nodes from now on, one of [`cluster::REPLICAS`].
+    pub async fn replicate(&self, replicas: u8) -> Result<Result<(), NotYet>, Undecided> {
+        let command = Command::Replicate(Replicate { replicas, anew: true });
+        if let Err(not_yet) = self.inner.permits(&command) {
+            return Ok(Err(not_yet));
+        }
+        match self.inner.decide(command).await? {
+            Ok(_) => Ok(Ok(())),
+            Err(rejection) => Err(Undecided(format!("{rejection:?}"))),
+        }
     }
 
     /// The cluster, asking every node what it leads.
@@ -192,8 +221,14 @@ impl Membership {
             leader: leader_of(&reports, id),
             tenants: tenants.iter().filter(|number| number.shard(count) == id).count(),
         });
-        let cluster = self.inner.home.lock().cluster;
-        Ok(Status { cluster, nodes, shards: shards.collect() })
+        let (cluster, terms) = (self.inner.home.lock().cluster, self.inner.terms()?);
+        Ok(Status {
+            cluster,
+            agreed: terms.version,
+            replicas: terms.replicas.map_or(self.inner.about.replicas, usize::from),
+            nodes,
+            shards: shards.collect(),
+        })
     }
 
     /// Goes by these secrets from now on, in new connections.
@@ -259,7 +294,7 @@ impl Inner {
             name: self.about.name.clone(),
             http_address: self.about.http_address.clone(),
             cluster_address: self.link.address().to_owned(),
-            version: VERSION,
+            version: version(self.shards.speech().speaks()),
             incarnation: self.home.lock().incarnation,
         }
     }
@@ -300,7 +335,7 @@ impl Inner {
                     hello.from
                 ));
             }
-            return Err("it belongs to another cluster".into());
+            return Err(OTHER_CLUSTER.into());
         }
         let nodes = self.all_nodes().unwrap_or_default();
         let known = nodes.iter().find(|node| node.id == hello.from);

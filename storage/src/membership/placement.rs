@@ -270,6 +270,15 @@ mod tests {
     }
 
     #[test]
+    fn a_group_follows_the_number_of_replicas() {
+        let nodes = nodes(5);
+        let of = |replicas| place(&nodes, ShardId(1), replicas);
+        assert_eq!(settle(2, &[2], &of(3)), (2, set(&[2, 3, 4])));
+        assert_eq!(settle(2, &[2, 3, 4], &of(5)), (2, set(&[1, 2, 3, 4, 5])));
+        assert_eq!(settle(4, &[1, 2, 3, 4, 5], &of(1)), (2, set(&[2])));
+    }
+
+    #[test]
     fn a_node_that_leaves_waits_for_nobody_who_is_not_there() {
         let mut nodes = nodes(4);
         nodes[0].state = NodeState::Draining;

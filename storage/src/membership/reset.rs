@@ -62,11 +62,11 @@ pub async fn reset(
     let mut problems = Vec::new();
     for address in addresses {
         match join::ask_one(&identity, address, "", &ask).await {
-            Ok(Told::Decided(outcome)) => match *outcome {
+            Ok((_, Told::Decided(outcome))) => match *outcome {
                 Ok(_) => return Ok(()),
                 Err(rejection) => problems.push(format!("{address}: {rejection:?}")),
             },
-            Ok(Told::Refused(problem) | Told::Unavailable(problem)) => {
+            Ok((_, Told::Refused(problem) | Told::Unavailable(problem))) => {
                 problems.push(format!("{address}: {problem}"));
             }
             Ok(_) => problems.push(format!("{address}: it answers something else")),

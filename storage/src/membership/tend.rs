@@ -36,6 +36,7 @@ struct Led {
 /// Runs until it is aborted.
 pub async fn tend(inner: Arc<Inner>, shard: Arc<Shard>) {
     let (mut nodes, mut hurry) = (inner.known.subscribe(), inner.hurry.subscribe());
+    let mut replicas = inner.replicas.subscribe();
     let (mut leadership, mut moves) = (shard.leadership(), inner.link.moves());
     let mut led = None;
     loop {
@@ -43,12 +44,14 @@ pub async fn tend(inner: Arc<Inner>, shard: Arc<Shard>) {
         hurry.mark_unchanged();
         leadership.mark_unchanged();
         moves.mark_unchanged();
+        replicas.mark_unchanged();
         let known = nodes.borrow_and_update().clone().unwrap_or_default();
         let wait = inner.look_after(&shard, &known, &mut led, in_a_hurry).await;
         tokio::select! {
             // The senders live as long as this task.
             _ = nodes.changed() => {}
             _ = moves.changed() => {}
+            _ = replicas.changed() => {}
             _ = hurry.changed() => hurry.mark_changed(),
             changed = leadership.changed() => if changed.is_err() { return },
             () = sleep(wait) => {}
@@ -65,7 +68,8 @@ impl Inner {
         led: &mut Option<Led>,
         in_a_hurry: bool,
     ) -> Duration {
-        let place = placement::place(nodes, shard.id(), self.about.replicas);
+        let replicas = *self.replicas.borrow();
+        let place = placement::place(nodes, shard.id(), replicas);
         let placed = place.voters.is_empty() || place.holds(self.me());
         shard.belongs_here(placed);
         let Some(members) = shard.members() else {

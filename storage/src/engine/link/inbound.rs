@@ -11,7 +11,7 @@ use futures::stream::FuturesUnordered;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 
-use super::wire::{self, Answer, Incoming, Outgoing, Reader, Request};
+use super::wire::{self, Answer, Incoming, Outgoing, Read, Reader, Request};
 use super::{Link, Stream};
 use crate::engine::shard::Shard;
 
@@ -44,16 +44,24 @@ async fn read_all(
             biased;
             Some(answer) = under_way.next() => answers.send(answer).await.map_err(gone)?,
             message = reader.next::<Outgoing>(), if under_way.len() < UNDER_WAY => match message? {
-                Outgoing::Ping { leaving, leads, time } => {
+                Read::Unknown(id) => {
+                    tracing::debug!(from, "a node of a newer version asks what is not understood");
+                    let Some(id) = id else { continue };
+                    let answer = Err("it does not understand the question".into());
+                    answers.send(Incoming::Answer { id, answer }).await.map_err(gone)?;
+                }
+                Read::Understood(Outgoing::Ping { leaving, leads, time }) => {
                     link.heed(from, leaving, &leads);
                     link.hear(from, time);
                     answers.send(Incoming::Pong).await.map_err(gone)?;
                 }
-                Outgoing::Request { id, request: Request::Transfer(_), .. } if link.is_astray() => {
+                Read::Understood(Outgoing::Request { id, request: Request::Transfer(_), .. })
+                    if link.is_astray() =>
+                {
                     let answer = Err("its clock does not go with the others'".into());
                     answers.send(Incoming::Answer { id, answer }).await.map_err(gone)?;
                 }
-                Outgoing::Request { id, shard, request } => {
+                Read::Understood(Outgoing::Request { id, shard, request }) => {
                     // They are polled first in the order in which they are put here.
                     under_way.push(answer(link.shard(shard), id, request));
                 }

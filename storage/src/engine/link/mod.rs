@@ -7,6 +7,7 @@
 mod accept;
 mod clocks;
 mod connect;
+mod greeting;
 mod identity;
 mod inbound;
 mod peer;
@@ -34,12 +35,14 @@ use tokio_util::sync::CancellationToken;
 use self::clocks::Clocks;
 pub use self::clocks::Tell;
 pub use self::connect::{connect, exchange};
+pub use self::greeting::OTHER_CLUSTER;
 pub use self::identity::{Channel, Identity, IdentityError, PROTOCOL, Secrets};
 pub use self::peer::{Lost, Peer};
-use self::wire::{Hello, Outgoing, Welcome};
+use self::wire::{Hello, Outgoing};
 use super::shard::Shard;
 use crate::ids::ShardId;
 use crate::moment::Moment;
+use crate::version::Speech;
 
 /// An authenticated, encrypted connection to another node.
 #[cfg(not(test))]
@@ -56,8 +59,6 @@ const CONNECT: Duration = Duration::from_secs(2);
 const UNTAKEN: usize = 16;
 /// Snapshots that are sent at once; the others wait, so that disk and wire stay free for the rest.
 const SNAPSHOTS: usize = 2;
-/// The newest encoding of data that this program knows.
-pub const DATA: u16 = crate::codec::VERSION as u16;
 
 /// The other end will not have this node.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +75,9 @@ pub type Admission = Box<dyn Fn(&Hello) -> Result<(), String> + Send + Sync>;
 pub struct Link {
     node: u64,
     address: String,
+    speech: Arc<Speech>,
+    /// What other nodes have last said that they speak.
+    spoken: RwLock<BTreeMap<u64, u16>>,
     identity: RwLock<Arc<Identity>>,
     runtime: Handle,
     cluster: OnceLock<[u8; 16]>,
@@ -109,11 +113,14 @@ impl Link {
         identity: Identity,
         runtime: Handle,
         changed: Arc<Notify>,
+        speech: Arc<Speech>,
     ) -> Arc<Self> {
         let (actors, untaken) = mpsc::channel(UNTAKEN);
         Arc::new(Self {
             node,
             address,
+            speech,
+            spoken: RwLock::default(),
             identity: RwLock::new(Arc::new(identity)),
             runtime,
             cluster: OnceLock::new(),
@@ -292,31 +299,9 @@ impl Link {
         let address = self.addresses.read().get(&node).cloned();
         let address = address.ok_or_else(|| io::Error::other("its address is not known"))?;
         let hello = self.hello(node);
-        connect(&self.identity(), &address, channel, hello).await.map(|(stream, _)| stream)
-    }
-
-    fn hello(&self, to: u64) -> Hello {
-        let cluster = self.cluster();
-        Hello { cluster, from: self.node, to, data: DATA, address: self.address.clone() }
-    }
-
-    /// What is said to a node that says this of itself.
-    fn welcome(&self, hello: &Hello) -> Welcome {
-        if hello.to != 0 && hello.to != self.node {
-            return Welcome::No(format!("node {} is here, not node {}", self.node, hello.to));
-        }
-        if hello.from == self.node {
-            return Welcome::No(format!("node {} is here already", self.node));
-        }
-        if let Some(Err(reason)) = self.admission.get().map(|admit| admit(hello)) {
-            return Welcome::No(reason);
-        }
-        let other = hello.cluster.zip(self.cluster()).is_some_and(|(theirs, ours)| theirs != ours);
-        if other {
-            return Welcome::No("it belongs to another cluster".into());
-        }
-        self.learn(hello.from, &hello.address);
-        Welcome::Yes(self.hello(hello.from))
+        let (stream, theirs) = connect(&self.identity(), &address, channel, hello).await?;
+        self.hears(&Hello { from: node, ..theirs }).map_err(io::Error::other)?;
+        Ok(stream)
     }
 
     fn shard(&self, id: u16) -> Option<Arc<Shard>> {

@@ -18,9 +18,10 @@ use tokio::time::{Instant, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::identity::Channel;
-use super::wire::{self, Answer, Incoming, Outgoing, Reader, Request};
+use super::wire::{self, Answer, Incoming, Outgoing, Read, Reader, Request};
 use super::{Link, Refused};
 use crate::ids::ShardId;
+use crate::version::TooOld;
 
 /// Requests that may wait to be written to one peer.
 const WAITING: usize = 1024;
@@ -196,10 +197,16 @@ impl Keeper {
 
     /// A refusal is for the operator; that a node is away is told when it goes.
     fn note(&mut self, error: &io::Error) -> Option<Duration> {
-        let refused = error.get_ref().and_then(|inner| inner.downcast_ref::<Refused>());
-        let reason = refused.map(ToString::to_string)?;
+        let inner = error.get_ref()?;
+        let (refuses, reason) = (inner.is::<Refused>(), inner.to_string());
+        if !refuses && !inner.is::<TooOld>() {
+            return None;
+        }
         if self.refused.as_ref() != Some(&reason) {
-            tracing::error!(node = self.peer.node, reason, "a node refuses this one");
+            match refuses {
+                true => tracing::error!(node = self.peer.node, reason, "a node refuses this one"),
+                false => tracing::warn!(node = self.peer.node, reason, "a node is too old"),
+            }
             self.refused = Some(reason);
         }
         Some(REFUSED_BACKOFF / 2)
@@ -293,11 +300,14 @@ async fn read(
 ) -> io::Result<()> {
     let mut reader = Reader::new(from, wire::LARGEST);
     loop {
-        let message = reader.next::<Incoming>().await?;
+        let message: Read<Incoming> = reader.next().await?;
         heard.now();
-        if let Incoming::Answer { id, answer } = message
-            && let Some(asked) = pending.lock().remove(&id)
-        {
+        let (id, answer) = match message {
+            Read::Understood(Incoming::Answer { id, answer }) => (id, answer),
+            Read::Unknown(Some(id)) => (id, Err("an answer that is not understood".into())),
+            Read::Understood(Incoming::Pong) | Read::Unknown(None) => continue,
+        };
+        if let Some(asked) = pending.lock().remove(&id) {
             // Whoever asked may have given up.
             drop(asked.send(answer.map_err(|problem| Lost::Failed(node, problem))));
         }

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::secret::Secret;
+use crate::version::NEWEST;
 
 const SECRET: &str = "what the members of a cluster know";
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -32,7 +33,8 @@ async fn echo(node: u64) -> (Arc<Link>, String) {
     let address = listener.local_addr().expect("an address").to_string();
     let changed = Arc::new(Notify::new());
     let runtime = Handle::current();
-    let link = Link::new(node, address.clone(), identity(SECRET, node), runtime, changed);
+    let speech = Arc::new(Speech::up_to(NEWEST));
+    let link = Link::new(node, address.clone(), identity(SECRET, node), runtime, changed, speech);
     link.belong_to([1; 16]);
     link.answer_control(Arc::new(|_, request| async move { request }.boxed()));
     link.listen(listener);
@@ -40,7 +42,7 @@ async fn echo(node: u64) -> (Arc<Link>, String) {
 }
 
 fn hello(from: u64, to: u64) -> Hello {
-    Hello { cluster: Some([1; 16]), from, to, data: DATA, address: "127.0.0.1:1".into() }
+    Hello { cluster: Some([1; 16]), from, to, data: NEWEST, address: "127.0.0.1:1".into() }
 }
 
 #[tokio::test]
@@ -85,7 +87,8 @@ async fn who_comes_back_at_once_has_been_lost_all_the_same() {
     is_up(false).await;
     let listener = TcpListener::bind(&address).await.expect("the port again");
     let identity = identity(SECRET, 1);
-    let again = Link::new(1, address, identity, Handle::current(), Arc::default());
+    let speech = Arc::new(Speech::up_to(NEWEST));
+    let again = Link::new(1, address, identity, Handle::current(), Arc::default(), speech);
     again.belong_to([1; 16]);
     again.listen(listener);
     is_up(true).await;
@@ -168,6 +171,50 @@ async fn a_frame_that_is_too_long_ends_the_connection() {
         drop(timeout(PATIENCE, stream.read_to_end(&mut said)).await.expect("an end"));
         assert!(said.is_empty());
     }
+}
+
+#[tokio::test]
+async fn what_a_newer_node_asks_is_answered_and_does_not_end_the_connection() {
+    let (_one, address) = echo(1).await;
+    let two = identity(SECRET, 2);
+    let (mut stream, _) =
+        connect(&two, &address, Channel::Raft, hello(2, 1)).await.expect("a connection");
+    // Encoding, kind of message, id; of a request also the shard, and what is asked of it.
+    let (unknown_message, unknown_request) = ([1, 9, 7, 1, 2, 3], [1, 0, 8, 0, 99, 4]);
+    for frame in [unknown_message, unknown_request] {
+        stream.write_u32(frame.len() as u32).await.expect("a write");
+        stream.write_all(&frame).await.expect("a write");
+    }
+    wire::write(&mut stream, &Outgoing::Ping { leaving: false, leads: vec![], time: None })
+        .await
+        .expect("a write");
+    for id in [7, 8] {
+        let said: wire::Incoming =
+            timeout(PATIENCE, wire::read(&mut stream, wire::LARGEST)).await.unwrap().unwrap();
+        let wire::Incoming::Answer { id: of, answer } = said else { panic!("a pong too early") };
+        assert_eq!(of, id);
+        assert!(answer.is_err_and(|problem| problem.contains("does not understand")));
+    }
+    let said = timeout(PATIENCE, wire::read(&mut stream, wire::LARGEST)).await.unwrap();
+    assert!(matches!(said, Ok(wire::Incoming::Pong)));
+}
+
+#[tokio::test]
+async fn a_member_that_is_older_than_the_cluster_is_refused() {
+    let (one, address) = echo(1).await;
+    let connects = async |from: u64, data: u16| {
+        let hello = Hello { data, ..hello(from, if from == 0 { 0 } else { 1 }) };
+        connect(&identity(SECRET, from), &address, Channel::Control, hello).await
+    };
+    assert!(connects(2, 1).await.is_ok());
+    one.speech.learn(2);
+    let refused = connects(2, 1).await.expect_err("a refusal").to_string();
+    assert!(refused.contains("it speaks version 1"), "{refused}");
+    assert!(connects(2, 2).await.is_ok());
+    assert_eq!(one.spoken_by(2), Some(2));
+    // Who has no number yet is told what it will have to speak.
+    let (_, theirs) = connects(0, 1).await.expect("a connection");
+    assert_eq!(theirs.data, 2);
 }
 
 #[tokio::test]

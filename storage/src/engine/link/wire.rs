@@ -1,7 +1,7 @@
 //! What is said between nodes: frames of a length (four bytes, big-endian) and a message.
 //!
-//! Invariant: a frame that is longer than its channel allows, or that does not decode, ends the
-//! connection.
+//! Invariant: a frame that is longer than its channel allows ends the connection. One that is not
+//! understood does not: it may come from a newer version, and whoever asked is told.
 
 use std::io;
 
@@ -18,6 +18,8 @@ use crate::codec;
 use crate::engine::raft::{SnapshotMeta, Types, Vote};
 use crate::moment::Moment;
 
+/// What begins with no id and is no request, in both directions: pings and pongs.
+const UNANSWERED: u32 = 1;
 /// The largest frame of Raft traffic: as many entries as one may carry, each as large as a request.
 pub const LARGEST: usize = 128 * 1024 * 1024;
 /// The largest first frame of a connection.
@@ -34,7 +36,8 @@ pub struct Hello {
     pub from: u64,
     /// To whom; 0 for whoever it is.
     pub to: u64,
-    /// The newest encoding of data that it knows.
+    /// The newest version of commands and records that it speaks; to who has no number yet, the one
+    /// that the cluster has agreed on, which a node must speak that joins.
     pub data: u16,
     /// Where it is reached.
     pub address: String,
@@ -49,7 +52,8 @@ pub enum Welcome {
     No(String),
 }
 
-/// From the end that connected, on the Raft channel.
+/// From the end that connected, on the Raft channel. Append-only: what comes later begins with an id,
+/// as a request does, by which it is answered where it is not understood.
 #[derive(Serialize, Deserialize)]
 pub enum Outgoing {
     /// To a shard.
@@ -72,7 +76,7 @@ pub enum Outgoing {
     },
 }
 
-/// From the end that accepted.
+/// From the end that accepted. Append-only, in the same way.
 #[derive(Serialize, Deserialize)]
 pub enum Incoming {
     /// The answer to a request.
@@ -86,7 +90,7 @@ pub enum Incoming {
     Pong,
 }
 
-/// What Raft asks.
+/// What Raft asks. Append-only.
 #[derive(Serialize, Deserialize)]
 pub enum Request {
     /// Entries, or none: a heartbeat.
@@ -99,7 +103,7 @@ pub enum Request {
     Transfer(TransferLeaderRequest<Types>),
 }
 
-/// What Raft answers.
+/// What Raft answers. Append-only.
 #[derive(Serialize, Deserialize)]
 pub enum Answer {
     /// To entries.
@@ -121,6 +125,26 @@ pub struct SnapshotHead {
     pub meta: SnapshotMeta,
     /// How long it is.
     pub bytes: u64,
+}
+
+/// A frame of the Raft channel, as far as it is understood.
+pub enum Read<T> {
+    /// What it says.
+    Understood(T),
+    /// It comes from a newer version; the id that it begins with, if it does.
+    Unknown(Option<u64>),
+}
+
+impl<T: DeserializeOwned> Read<T> {
+    fn of(frame: &[u8]) -> Self {
+        match codec::decode(frame) {
+            Ok(message) => Self::Understood(message),
+            Err(_) => {
+                let front: Option<(u32, u64)> = codec::decode_front(frame);
+                Self::Unknown(front.filter(|(kind, _)| *kind != UNANSWERED).map(|(_, id)| id))
+            }
+        }
+    }
 }
 
 /// Adds a message to what is going to be written.
@@ -175,11 +199,11 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         Self { from, buffer: BytesMut::new(), largest }
     }
 
-    /// The next message; an error at the end of the stream.
-    pub async fn next<T: DeserializeOwned>(&mut self) -> io::Result<T> {
+    /// The next message, if it is understood; an error at the end of the stream.
+    pub async fn next<T: DeserializeOwned>(&mut self) -> io::Result<Read<T>> {
         loop {
             if let Some(content) = self.buffered()? {
-                return codec::decode(&content).map_err(io::Error::other);
+                return Ok(Read::of(&content));
             }
             if self.from.read_buf(&mut self.buffer).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());

@@ -1,5 +1,6 @@
 //! What commands do to records, one proposal at a time.
 
+mod cluster;
 mod factors;
 mod guesses;
 mod mails;
