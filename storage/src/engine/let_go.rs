@@ -3,8 +3,9 @@
 //! survivor is asked what it has.
 //!
 //! Invariant: nothing is removed before the leader has said that this node is no member, asked after
-//! the replica had stopped. So nothing that it has acknowledged counts any more. The vote stays:
-//! nobody votes who has forgotten what they voted for.
+//! the replica had stopped. The vote stays: nobody votes who has forgotten what they voted for. And
+//! nobody votes who has forgotten what they have acknowledged (`ShardLog::lacks_what_it_held`): a
+//! member that was away while this node was let go still counts its vote.
 
 use std::io;
 use std::sync::Arc;

@@ -6,6 +6,7 @@
 //! Invariant: log and snapshots are the truth; the tree can always be rebuilt from them.
 
 pub mod backup;
+mod blocking;
 pub mod error;
 pub mod files;
 mod folder;
@@ -28,6 +29,7 @@ mod shards;
 mod snapshot;
 mod supervise;
 mod suspend;
+mod threads;
 mod tree;
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use futures::future::join_all;
 use parking_lot::{Mutex, RwLock};
-use tokio::runtime::Runtime;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -24,6 +24,7 @@ use super::shard::{Confirmation, Leadership, Phase, Shard};
 use super::shards::Shards;
 use super::snapshot::Snapshots;
 use super::supervise::{self, Start};
+use super::threads::Threads;
 use super::tree::store::Store;
 use super::{Door, Options, Parts};
 use crate::fault::Fault;
@@ -95,20 +96,20 @@ impl Opening {
     }
 
     /// The links to other nodes.
-    pub fn link(&self, door: &Door, runtime: &Runtime) -> Result<Arc<Link>, OpenError> {
+    pub fn link(&self, door: &Door, runtime: &Handle) -> Result<Arc<Link>, OpenError> {
         let node = self.options.node;
         let unmade = |error: IdentityError| OpenError::Folder {
             path: self.options.data_dir.clone(),
             problem: error.to_string(),
         };
         let identity = Identity::new(&door.secrets, node, door.now).map_err(unmade)?;
-        let (address, handle) = (door.address.clone(), runtime.handle().clone());
+        let (address, handle) = (door.address.clone(), runtime.clone());
         let (changed, speech) = (self.changed.clone(), self.speech.clone());
         Ok(Link::new(node, address, identity, handle, changed, speech))
     }
 
     /// The node, with its shards as far as they got.
-    pub fn end(self, shards: Vec<Arc<Shard>>, link: Option<Arc<Link>>, runtime: Runtime) -> Shards {
+    pub fn end(self, shards: Vec<Arc<Shard>>, link: Option<Arc<Link>>, threads: Threads) -> Shards {
         for shard in &shards {
             watch_growth(shard, self.options.snapshot_log_bytes);
         }
@@ -125,7 +126,7 @@ impl Opening {
             link,
             unmet: Mutex::default(),
             pace: Mutex::default(),
-            runtime: Mutex::new(Some(runtime)),
+            runtime: Mutex::new(Some(threads)),
         }
     }
 }

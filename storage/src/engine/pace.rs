@@ -118,6 +118,7 @@ impl Pace {
                 }
             };
             tokio::select! {
+                biased;
                 () = asleep => {}
                 () = changed.notified() => {}
             }
@@ -215,6 +216,9 @@ fn need(node: u64, shard: &Shard, running: &Running, link: Option<&Link>) -> Nee
     let voters: BTreeSet<u64> = metrics.membership_config.voter_ids().collect();
     if !voters.contains(&node) {
         return Need::Rest;
+    }
+    if shard.core.log.lacks_what_it_held() {
+        return Need::Wait(Instant::now() + ELECTION_MAX);
     }
     if link.is_some_and(Link::is_astray) {
         return Need::Wait(Instant::now() + ELECTION_MAX);

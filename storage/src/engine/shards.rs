@@ -2,14 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier};
+use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
 use parking_lot::Mutex;
-use tokio::net::TcpListener;
-use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
@@ -24,15 +22,12 @@ use super::pace::Pace;
 use super::poison::Poison;
 use super::shard::{Leadership, Shard};
 use super::supervise::Start;
+use super::threads::Threads;
 use super::tree::store::Store;
-use super::{Door, Options, Parts, raft, scrub};
+use super::{Door, Options, Parts, blocking, raft, scrub};
 use crate::ids::{ShardId, TenantNumber};
 use crate::version::Speech;
 
-/// Threads that Raft has to itself, so that nothing else delays its timers.
-const RAFT_THREADS: usize = 3;
-/// How much more of a core than the rest of the server Raft's threads may have (POSIX nice).
-const URGENT: i32 = -5;
 /// How long a node that stops goes on handing over, and how long it waits when nobody can take over.
 const HAND_OVER: Duration = Duration::from_secs(3);
 const RESPITE: Duration = Duration::from_millis(50);
@@ -53,37 +48,7 @@ pub struct Shards {
     /// The cluster's port, until the cluster is known.
     pub(super) unmet: Mutex<Option<TcpListener>>,
     pub(super) pace: Mutex<Option<AbortOnDropHandle<()>>>,
-    pub(super) runtime: Mutex<Option<Runtime>>,
-}
-
-/// Raft's own threads. Heartbeats that wait for a core behind everything else would cost a leader its
-/// lease, so its workers go first where the system lets them. Threads that it starts for what blocks
-/// (snapshots) would inherit that, and do not go first.
-fn runtime() -> io::Result<Runtime> {
-    let usual = rustix::process::getpriority_process(None)?;
-    let (started, all) = (AtomicUsize::new(0), Arc::new(Barrier::new(RAFT_THREADS + 1)));
-    let ready = all.clone();
-    let runtime = Builder::new_multi_thread()
-        .worker_threads(RAFT_THREADS)
-        .thread_name("raft")
-        .on_thread_start(move || {
-            // The workers are the first that are started.
-            if started.fetch_add(1, Ordering::Relaxed) < RAFT_THREADS {
-                go_first();
-                ready.wait();
-            } else {
-                let _ = rustix::process::setpriority_process(None, usual);
-            }
-        })
-        .enable_all()
-        .build()?;
-    all.wait();
-    Ok(runtime)
-}
-
-/// Lets the calling thread go before others; without the right to (CAP_SYS_NICE) it competes as equal.
-pub fn go_first() {
-    let _ = rustix::process::nice(URGENT);
+    pub(super) runtime: Mutex<Option<Threads>>,
 }
 
 impl Shards {
@@ -93,9 +58,10 @@ impl Shards {
         let dir = options.data_dir.clone();
         let failed = move |problem: String| OpenError::Folder { path: dir.clone(), problem };
         let door = parts.door.take();
-        let opening = tokio::task::spawn_blocking(move || Opening::begin(options, parts));
-        let opening = opening.await.map_err(|error| failed(error.to_string()))??;
-        let runtime = runtime().map_err(|error| failed(error.to_string()))?;
+        let opening = blocking::run(move || Opening::begin(options, parts)).await;
+        let opening = opening.map_err(|error| failed(error.to_string()))??;
+        let threads = Threads::start().map_err(|error| failed(error.to_string()))?;
+        let runtime = threads.handle().clone();
         let config = raft::config(opening.options.kept_entries)
             .map_err(|error| failed(error.to_string()))?;
         let link = door.as_ref().map(|door| opening.link(door, &runtime)).transpose()?;
@@ -118,7 +84,7 @@ impl Shards {
             .ok_or_else(|| failed("a shard is still being opened".into()))?;
         let unread = opening.folder.clean_state;
         let changed = opening.changed.clone();
-        let opened = opening.end(shards, link, runtime);
+        let opened = opening.end(shards, link, threads);
         let problem =
             problem.or_else(|| opened.go(door, changed).err().map(|e| failed(e.to_string())));
         if let Some(problem) = problem {
@@ -149,7 +115,7 @@ impl Shards {
     /// Starts to beat, and to take connections of others.
     fn go(&self, door: Option<Door>, changed: Arc<Notify>) -> io::Result<()> {
         let runtime = self.runtime.lock();
-        let Some(runtime) = &*runtime else { return Ok(()) };
+        let Some(runtime) = runtime.as_ref().map(Threads::handle) else { return Ok(()) };
         let pace = Pace::new(self.node, self.shards.clone(), self.link.clone());
         self.pace.lock().replace(AbortOnDropHandle::new(runtime.spawn(pace.keep(changed))));
         let (Some(link), Some(door)) = (&self.link, door) else { return Ok(()) };
@@ -158,9 +124,7 @@ impl Shards {
             link.learn(*node, address);
             link.peer(*node);
         }
-        door.listener.set_nonblocking(true)?;
-        let _runtime = runtime.enter();
-        *self.unmet.lock() = Some(TcpListener::from_std(door.listener)?);
+        *self.unmet.lock() = Some(door.listener);
         match door.cluster {
             Some(cluster) => self.belong_to(cluster),
             None => Ok(()),
@@ -174,10 +138,10 @@ impl Shards {
     pub fn belong_to(&self, cluster: [u8; 16]) -> io::Result<()> {
         let Some(link) = &self.link else { return Ok(()) };
         link.belong_to(cluster);
-        if let Some(listener) = self.unmet.lock().take() {
-            link.listen(listener);
+        match self.unmet.lock().take() {
+            Some(listener) => link.open(listener),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Stops serving for good, for a reason that lies outside.
@@ -242,8 +206,8 @@ impl Shards {
         join_all(self.shards.iter().map(stop)).await;
         let (store, log) = (self.store.clone(), self.log.clone());
         let folder = self.folder.lock().take();
-        let closing = tokio::task::spawn_blocking(move || {
-            runtime.shutdown_timeout(Duration::from_secs(1));
+        let closing = blocking::run(move || {
+            runtime.end(Duration::from_secs(1));
             let state = store.close();
             let clean = log.close() && whole;
             match folder {
@@ -260,7 +224,7 @@ impl Shards {
 
     fn scrub(&self, trees_too: bool) {
         let shards = self.shards.clone();
-        if let Some(runtime) = &*self.runtime.lock() {
+        if let Some(Threads::Own(runtime)) = &*self.runtime.lock() {
             runtime.spawn_blocking(move || scrub::run(&shards, trees_too));
         }
     }
@@ -281,6 +245,7 @@ impl Shards {
             };
             if self.founds || shard.is_member() {
                 tokio::select! {
+                    biased;
                     // The sender lives in the shard, so waiting cannot fail.
                     _ = leadership.wait_for(settled) => {}
                     () = self.is_led_elsewhere(shard.id()) => {}
@@ -288,6 +253,7 @@ impl Shards {
             }
         }));
         tokio::select! {
+            biased;
             _ = settled => {}
             () = self.poison.stopped() => {}
         }
@@ -324,7 +290,7 @@ impl Drop for Shards {
             shard.begin_close();
         }
         if let Some(runtime) = self.runtime.lock().take() {
-            runtime.shutdown_background();
+            runtime.abandon();
         }
     }
 }
@@ -341,7 +307,7 @@ async fn stop(shard: &Arc<Shard>) {
     }
     let core = shard.core.clone();
     // A snapshot under way has heard that it may end.
-    let waited = tokio::task::spawn_blocking(move || drop(core.snapshotting.lock())).await;
+    let waited = blocking::run(move || drop(core.snapshotting.lock())).await;
     drop(waited);
     let tree = shard.core.tree.write().take();
     if let Some(tree) = tree {

@@ -70,7 +70,7 @@ impl Start {
             Ok(raft) => raft,
             Err(error) => return Err(self.why(shard, &error)),
         };
-        let stood = timeout(START_DEADLINE, self.stand(&raft)).await;
+        let stood = timeout(START_DEADLINE, self.stand(shard, &raft)).await;
         let stood = stood.unwrap_or_else(|_| Err("Raft does not answer".into()));
         if let Err(problem) = stood {
             // It ends, one way or the other.
@@ -85,14 +85,15 @@ impl Start {
         Ok(())
     }
 
-    async fn stand(&self, raft: &Raft) -> Result<(), String> {
+    async fn stand(&self, shard: &Shard, raft: &Raft) -> Result<(), String> {
         let initialized = raft.is_initialized().await.map_err(|error| error.to_string())?;
         if initialized {
             let node = self.node;
             let alone = raft.with_raft_state(move |state| {
                 state.membership_state.effective().voter_ids().eq([node])
             });
-            if alone.await.map_err(|error| error.to_string())? {
+            let alone = alone.await.map_err(|error| error.to_string())?;
+            if alone && !shard.core.log.lacks_what_it_held() {
                 raft.trigger().elect(false).await.map_err(|error| error.to_string())?;
             }
         } else if self.founds {

@@ -70,6 +70,22 @@ impl MemoryDisk {
         &self.0.faults
     }
 
+    /// Nothing is wrong with it any more.
+    pub fn mend(&self) {
+        let faults = self.faults();
+        for fault in [&faults.failing_sync, &faults.full, &faults.torn_writes, &faults.stuck_sync] {
+            fault.store(false, Ordering::SeqCst);
+        }
+        faults.sync_ms.store(0, Ordering::SeqCst);
+    }
+
+    /// Whether something is wrong with it, or its power has failed.
+    pub fn is_troubled(&self) -> bool {
+        let faults = self.faults();
+        let all = [&faults.failing_sync, &faults.full, &faults.torn_writes];
+        self.is_dark() || all.iter().any(|fault| fault.load(Ordering::SeqCst))
+    }
+
     /// How many syncs of files have returned.
     pub fn syncs(&self) -> u64 {
         self.0.syncs.load(Ordering::SeqCst)

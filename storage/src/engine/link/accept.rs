@@ -11,7 +11,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
-use tokio_rustls::{TlsAcceptor, TlsStream};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::identity::{Channel, is_of};
@@ -145,14 +145,22 @@ async fn meet(link: Arc<Link>, stream: TcpStream, place: Place) -> io::Result<()
         place.door.note(place.address, problem);
     })?;
     drop(place);
+    serve(&link, (stream, channel, from)).await
+}
+
+/// Serves whoever is there, until the connection ends.
+pub(super) async fn serve(
+    link: &Arc<Link>,
+    (stream, channel, from): (Stream, Channel, u64),
+) -> io::Result<()> {
     match channel {
         Channel::Raft => {
             // Whoever reaches this node can be reached again.
             link.notice(from).notify_one();
-            inbound::serve(&link, from, stream).await
+            inbound::serve(link, from, stream).await
         }
-        Channel::Snapshot => snapshot::receive(&link, from, stream).await,
-        Channel::Control => control(&link, from, stream).await,
+        Channel::Snapshot => snapshot::receive(link, from, stream).await,
+        Channel::Control => control(link, from, stream).await,
         Channel::Actors => {
             // Whoever is not listened to comes again.
             drop(link.actors.try_send((from, stream)));
@@ -164,16 +172,26 @@ async fn meet(link: Arc<Link>, stream: TcpStream, place: Place) -> io::Result<()
 /// TLS, and who is there.
 async fn introduce(link: &Link, stream: TcpStream) -> io::Result<(Stream, Channel, u64)> {
     stream.set_nodelay(true)?;
-    let mut stream = TlsAcceptor::from(link.identity().server()).accept(stream).await?;
+    let stream = TlsAcceptor::from(link.identity().server()).accept(stream).await?;
     let (certificate, channel) = {
         let (_, session) = stream.get_ref();
         let shown = session.peer_certificates().and_then(|chain| chain.first().cloned());
         (shown, Channel::agreed(session.alpn_protocol()))
     };
     let channel = channel.ok_or_else(|| io::Error::other("it does not say what it wants"))?;
+    let is_of = |node| certificate.is_some_and(|certificate| is_of(&certificate, node));
+    greet(link, Stream::Server(stream), channel, is_of).await
+}
+
+/// Hears who is there, and says whether they may go on.
+pub(super) async fn greet(
+    link: &Link,
+    mut stream: Stream,
+    channel: Channel,
+    is_of: impl FnOnce(u64) -> bool,
+) -> io::Result<(Stream, Channel, u64)> {
     let hello: Hello = wire::read(&mut stream, wire::LARGEST_HELLO).await?;
-    let genuine = certificate.is_some_and(|certificate| is_of(&certificate, hello.from));
-    if !genuine {
+    if !is_of(hello.from) {
         return Err(io::Error::other("it is not the node that it says it is"));
     }
     if hello.from == 0 && channel != Channel::Control {
@@ -182,7 +200,7 @@ async fn introduce(link: &Link, stream: TcpStream) -> io::Result<(Stream, Channe
     let welcome = link.welcome(&hello);
     wire::write(&mut stream, &welcome).await?;
     match welcome {
-        Welcome::Yes(_) => Ok((TlsStream::Server(stream), channel, hello.from)),
+        Welcome::Yes(_) => Ok((stream, channel, hello.from)),
         Welcome::No(reason) => Err(io::Error::other(reason)),
     }
 }

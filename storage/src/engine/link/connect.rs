@@ -5,7 +5,7 @@ use std::io;
 use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
-use tokio_rustls::{TlsConnector, TlsStream};
+use tokio_rustls::TlsConnector;
 
 use super::identity::{self, Channel, Identity};
 use super::wire::{self, Hello, Welcome};
@@ -18,11 +18,8 @@ pub async fn connect(
     channel: Channel,
     hello: Hello,
 ) -> io::Result<(Stream, Hello)> {
-    let name = identity::expected((hello.to != 0).then_some(hello.to));
     let connected = async {
-        let stream = reach(address).await?;
-        stream.set_nodelay(true)?;
-        let mut stream = secure(identity, stream, channel, name).await?;
+        let mut stream = open(identity, address, channel, &hello).await?;
         wire::write(&mut stream, &hello).await?;
         match wire::read(&mut stream, wire::LARGEST_HELLO).await? {
             Welcome::Yes(theirs) => Ok((stream, theirs)),
@@ -30,6 +27,22 @@ pub async fn connect(
         }
     };
     timeout(CONNECT, connected).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+async fn open(
+    identity: &Identity,
+    address: &str,
+    channel: Channel,
+    hello: &Hello,
+) -> io::Result<Stream> {
+    #[cfg(test)]
+    if let Some(way) = super::simulated::way(address) {
+        return way.open(channel).await;
+    }
+    let stream = reach(address).await?;
+    stream.set_nodelay(true)?;
+    let name = identity::expected((hello.to != 0).then_some(hello.to));
+    secure(identity, stream, channel, name).await
 }
 
 /// Each address of a name in turn, until one answers.
@@ -53,7 +66,7 @@ async fn secure(
 ) -> io::Result<Stream> {
     let connector = TlsConnector::from(identity.client(channel));
     match connector.connect(name, stream).await {
-        Ok(stream) => Ok(TlsStream::Client(stream)),
+        Ok(stream) => Ok(Stream::Client(stream)),
         Err(error) => Err(explained(error)),
     }
 }

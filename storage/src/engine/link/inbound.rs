@@ -25,6 +25,7 @@ pub async fn serve(link: &Arc<Link>, from: u64, stream: Stream) -> io::Result<()
     let (read, write) = tokio::io::split(stream);
     let (answers, waiting) = mpsc::channel(WAITING);
     tokio::select! {
+        biased;
         ended = read_all(link, from, Reader::new(read, wire::LARGEST), answers) => ended,
         ended = write_all(write, waiting) => ended,
     }
@@ -91,6 +92,7 @@ async fn handle(shard: &Shard, request: Request) -> Result<Answer, String> {
             Ok(Answer::Append(answer))
         }
         Request::Vote(request) => {
+            may_vote(shard)?;
             shard.pulse.may_vote(request.leadership_transfer)?;
             let answer = raft.vote(request).await.map_err(text)?;
             if answer.vote_granted {
@@ -99,12 +101,21 @@ async fn handle(shard: &Shard, request: Request) -> Result<Answer, String> {
             Ok(Answer::Vote(answer))
         }
         Request::PreVote(request) => {
+            may_vote(shard)?;
             shard.pulse.may_vote(false)?;
             raft.pre_vote(request).await.map(Answer::Vote).map_err(text)
         }
         Request::Transfer(request) => {
+            may_vote(shard)?;
             raft.handle_transfer_leader(request).await.map(Answer::Transfer).map_err(text)
         }
+    }
+}
+
+fn may_vote(shard: &Shard) -> Result<(), String> {
+    match shard.core.log.lacks_what_it_held() {
+        true => Err("it has given up what it held, and has no vote before it has it again".into()),
+        false => Ok(()),
     }
 }
 

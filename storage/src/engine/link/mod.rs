@@ -11,6 +11,8 @@ mod greeting;
 mod identity;
 mod inbound;
 mod peer;
+#[cfg(test)]
+mod simulated;
 pub mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -24,11 +26,10 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use parking_lot::{Mutex, RwLock};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::time::{Instant, timeout};
-use tokio_rustls::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 use self::clocks::Clocks;
@@ -44,7 +45,10 @@ use crate::moment::Moment;
 use crate::version::Speech;
 
 /// An authenticated, encrypted connection to another node.
-pub type Stream = TlsStream<TcpStream>;
+#[cfg(not(test))]
+pub type Stream = tokio_rustls::TlsStream<tokio::net::TcpStream>;
+#[cfg(test)]
+pub use self::simulated::Stream;
 
 /// How long TCP may take to connect: less than the second after which a lost request is sent again,
 /// since a network that heals is to be noticed at once.
@@ -137,6 +141,19 @@ impl Link {
             untaken: Mutex::new(Some(untaken)),
             closing: CancellationToken::new(),
         })
+    }
+
+    /// Takes connections at a port from now on.
+    pub fn open(self: &Arc<Self>, port: std::net::TcpListener) -> io::Result<()> {
+        #[cfg(test)]
+        if let Some(port) = simulated::port() {
+            self.runtime.spawn(simulated::accept(self.clone(), port));
+            return Ok(());
+        }
+        port.set_nonblocking(true)?;
+        let _runtime = self.runtime.enter();
+        self.listen(TcpListener::from_std(port)?);
+        Ok(())
     }
 
     /// Takes connections from now on.

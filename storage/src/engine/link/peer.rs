@@ -4,7 +4,7 @@
 //! Invariant: a request is answered, or fails, once. When the connection ends, all that is under
 //! way on it fails at once.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -71,7 +71,8 @@ pub struct Peer {
     ended: CancellationToken,
 }
 
-type Pending = Mutex<HashMap<u64, oneshot::Sender<Result<Answer, Lost>>>>;
+/// In the order in which they were asked, which is that in which they fail together.
+type Pending = Mutex<BTreeMap<u64, oneshot::Sender<Result<Answer, Lost>>>>;
 
 impl Peer {
     /// Starts to keep up the connection to a node.
@@ -163,6 +164,7 @@ impl Keeper {
         let mut backoff = BACKOFF.0;
         loop {
             let connected = tokio::select! {
+                biased;
                 connected = self.link.connect(self.peer.node, Channel::Raft) => connected,
                 () = self.peer.ended.cancelled() => return self.set_up(false),
             };
@@ -172,6 +174,7 @@ impl Keeper {
                     self.refused = None;
                     self.set_up(true);
                     let ended = tokio::select! {
+                        biased;
                         ended = self.serve(stream, &mut waiting) => ended,
                         () = self.peer.ended.cancelled() => return self.set_up(false),
                     };
@@ -183,6 +186,7 @@ impl Keeper {
             // Whatever came too late for the connection fails now.
             while waiting.try_recv().is_ok() {}
             tokio::select! {
+                biased;
                 () = sleep(backoff) => {}
                 () = self.link.met(self.peer.node) => backoff = BACKOFF.0,
                 () = self.peer.ended.cancelled() => return self.set_up(false),
@@ -226,6 +230,7 @@ impl Keeper {
         let reading = read(from, &pending, &heard, self.peer.node);
         let writing = self.write(to, waiting, &pending, &heard);
         tokio::select! {
+            biased;
             Err(error) = reading => error,
             Err(error) = writing => error,
             else => io::ErrorKind::UnexpectedEof.into(),
@@ -243,6 +248,13 @@ impl Keeper {
         let (mut buffer, mut round, mut next_id) = (BytesMut::new(), Vec::new(), 0);
         loop {
             tokio::select! {
+                biased;
+                _ = ping.tick() => {
+                    if heard.silent_for() > SILENCE {
+                        return Err(io::ErrorKind::TimedOut.into());
+                    }
+                    wire::put(&mut buffer, &self.link.ping())?;
+                }
                 count = waiting.recv_many(&mut round, WAITING) => {
                     if count == 0 {
                         return Err(io::ErrorKind::UnexpectedEof.into());
@@ -252,12 +264,6 @@ impl Keeper {
                     while let Ok(more) = waiting.try_recv() {
                         round.push(more);
                     }
-                }
-                _ = ping.tick() => {
-                    if heard.silent_for() > SILENCE {
-                        return Err(io::ErrorKind::TimedOut.into());
-                    }
-                    wire::put(&mut buffer, &self.link.ping())?;
                 }
             }
             for Asked { shard, request, answer } in round.drain(..) {

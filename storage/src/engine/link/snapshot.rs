@@ -9,11 +9,11 @@ use std::time::Duration;
 use openraft::alias::SnapshotOf;
 use openraft::raft::SnapshotResponse;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::wire::{self, SnapshotHead};
 use super::{Channel, Link, Peer, Stream};
+use crate::engine::blocking;
 use crate::engine::raft::{SnapshotMeta, Types, Vote};
 use crate::engine::shard::Shard;
 use crate::engine::snapshot::{Received, SnapshotFile};
@@ -45,7 +45,7 @@ pub async fn send(
     let mut at = 0;
     while at < bytes {
         let source = snapshot.clone();
-        let piece = spawn_blocking(move || source.piece(at, PIECE)).await??;
+        let piece = blocking::run(move || source.piece(at, PIECE)).await??;
         if piece.is_empty() {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -92,17 +92,13 @@ async fn take(
         let mut piece = vec![0; PIECE.min((head.bytes - at) as usize)];
         within(PIECE_DEADLINE, stream.read_exact(&mut piece)).await.map_err(text)?;
         let (file, length) = (received.snapshot.clone(), piece.len() as u64);
-        spawn_blocking(move || file.write_piece(at, &piece))
-            .await
-            .map_err(io::Error::other)
-            .flatten()
-            .map_err(text)?;
+        blocking::run(move || file.write_piece(at, &piece)).await.flatten().map_err(text)?;
         at += length;
         // Its leader lives, whatever else is held up.
         shard.pulse.heard(shard.pulse.now());
     }
     let (file, id) = (received.snapshot.clone(), shard.id());
-    let checked = spawn_blocking(move || {
+    let checked = blocking::run(move || {
         file.sync()?;
         file.verify(id, || ControlFlow::Continue(()))?;
         file.meta(id)

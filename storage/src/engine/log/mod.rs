@@ -107,7 +107,7 @@ impl Log {
         let failed = |error| OpenError::Folder { path: dir.clone(), problem: error };
         let (requests, thread) = writer::spawn(engine.clone(), files.clone(), poison.clone())
             .map_err(|error: io::Error| failed(error.to_string()))?;
-        let (engine, thread) = (RwLock::new(Some(engine)), Mutex::new(Some(thread)));
+        let (engine, thread) = (RwLock::new(Some(engine)), Mutex::new(thread));
         Ok(Self {
             engine,
             disk,

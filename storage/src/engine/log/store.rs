@@ -34,6 +34,8 @@ const PURGED: &[u8] = b"purged";
 const END: &[u8] = b"end";
 /// The shard was given up: what else there is of it is still to be removed.
 const FORGOTTEN: &[u8] = b"forgotten";
+/// The last entry that the shard had whenever it was given up.
+const HELD: &[u8] = b"held";
 
 type GrowthHook = Box<dyn Fn(u64) + Send + Sync>;
 
@@ -48,6 +50,7 @@ struct State {
     first: u64,
     end_marked: bool,
     forgotten: bool,
+    held: Option<LogId>,
     recent: Recent,
 }
 
@@ -76,6 +79,7 @@ impl ShardLog {
             purged: value(PURGED).as_deref().map(codec::decode).transpose()?,
             committed_written: true,
             forgotten: value(FORGOTTEN).is_some(),
+            held: value(HELD).as_deref().map(codec::decode::<Option<LogId>>).transpose()?.flatten(),
             first: log.first_index(shard),
             ..State::default()
         };
@@ -153,20 +157,33 @@ impl ShardLog {
         self.0.state.lock().vote.as_ref().map_or(0, |vote| vote.leader_id.term)
     }
 
-    /// Removes everything but the vote, and notes that the rest of the shard has to go too.
+    /// Removes everything but the vote and how far it had come, and notes that the rest of the shard
+    /// has to go too.
     pub async fn forget(&self) -> io::Result<()> {
         let written = self.0.log.last_index(self.0.shard);
         let items = {
             let mut state = self.0.state.lock();
-            let vote = state.vote.take();
-            *state = State { vote, committed_written: true, forgotten: true, ..State::default() };
+            let (vote, held) = (state.vote.take(), state.held.max(state.last));
             let compact = Item::Compact(written.map_or(0, |last| last + 1));
+            let kept = [Item::Put(HELD, bytes(&held)?), Item::Put(FORGOTTEN, Vec::new())];
+            let (committed_written, forgotten) = (true, true);
+            *state = State { vote, held, committed_written, forgotten, ..State::default() };
             let deleted = [COMMITTED, PURGED, END].map(Item::Delete);
-            deleted.into_iter().chain([compact, Item::Put(FORGOTTEN, Vec::new())]).collect()
+            deleted.into_iter().chain([compact]).chain(kept).collect()
         };
         self.0.durable.store(0, Ordering::Release);
         self.0.grown.store(0, Ordering::Relaxed);
         self.0.log.write(self.0.shard, items).await
+    }
+
+    /// Whether it had entries once that it has not got again since it was given up.
+    ///
+    /// Invariant: whoever lacks them has no vote, not even for itself. A member that was away while
+    /// the others let this node go takes it for a voter still, and both could elect a leader that
+    /// has nothing of what this node has helped to commit.
+    pub fn lacks_what_it_held(&self) -> bool {
+        let state = self.0.state.lock();
+        state.last < state.held
     }
 
     /// Whether something of the shard is still to be removed.

@@ -8,6 +8,7 @@
 //! the newest file can be torn by a crash. `tail` relies on it to tell a torn tail from damage.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,7 +22,9 @@ use super::files::LogFiles;
 use super::frame::Frames;
 use crate::engine::poison::Poison;
 use crate::engine::raft::Types;
-use crate::engine::shards::go_first;
+#[cfg(test)]
+use crate::engine::tests::simulation::host as simulated;
+use crate::engine::threads::go_first;
 
 /// Bytes after which a batch takes no more requests.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
@@ -80,13 +83,19 @@ pub fn spawn(
     engine: Arc<LogEngine>,
     files: Arc<LogFiles>,
     poison: Arc<Poison>,
-) -> io::Result<(mpsc::Sender<Request>, std::thread::JoinHandle<()>)> {
+) -> io::Result<(mpsc::Sender<Request>, Option<std::thread::JoinHandle<()>>)> {
     let (sender, receiver) = mpsc::channel(QUEUE);
+    let writer = Writer { engine, files, poison };
+    #[cfg(test)]
+    if simulated::is_simulated() {
+        tokio::runtime::Handle::current().spawn(writer.run_simulated(receiver));
+        return Ok((sender, None));
+    }
     let thread = std::thread::Builder::new().name("log".into()).spawn(move || {
         go_first();
-        Writer { engine, files, poison }.run(receiver);
+        writer.run(receiver);
     })?;
-    Ok((sender, thread))
+    Ok((sender, Some(thread)))
 }
 
 struct Writer {
@@ -97,36 +106,55 @@ struct Writer {
 
 impl Writer {
     fn run(self, mut requests: mpsc::Receiver<Request>) {
-        let mut waiting = Vec::new();
         while let Some(first) = requests.blocking_recv() {
-            let mut next = Some(first);
-            let mut batch = LogBatch::default();
-            let mut control = None;
-            while let Some(request) = next.take() {
-                match request {
-                    Request::Write { region, items, waiting: who } => {
-                        waiting.push(who);
-                        if let Err(error) = fill(&mut batch, region, items) {
-                            self.poison.set(&format!("the log cannot be written: {error}"));
-                        }
-                        if batch.approximate_size() < BATCH_BYTES {
-                            next = requests.try_recv().ok();
-                        }
-                    }
-                    other => control = Some(other),
-                }
-            }
-            let written = self.guarded(|| self.engine.write(&mut batch, true).map(|_| ()));
-            metrics::histogram!("janua_log_batch_writes").record(waiting.len() as f64);
-            for who in waiting.drain(..) {
-                tell(who, &written);
-            }
-            match control {
-                Some(Request::Free(report)) => self.free(report),
-                Some(Request::Close) => return,
-                _ => {}
+            if self.write(first, &mut requests).is_break() {
+                return;
             }
         }
+    }
+
+    /// A task in the place of the thread, whose syncs take as long as the simulation says.
+    #[cfg(test)]
+    async fn run_simulated(self, mut requests: mpsc::Receiver<Request>) {
+        while let Some(first) = requests.recv().await {
+            tokio::time::sleep(simulated::sync_pause()).await;
+            if self.write(first, &mut requests).is_break() {
+                return;
+            }
+        }
+    }
+
+    /// Writes one batch: this request, and what waits behind it.
+    fn write(&self, first: Request, requests: &mut mpsc::Receiver<Request>) -> ControlFlow<()> {
+        let mut waiting = Vec::new();
+        let mut next = Some(first);
+        let mut batch = LogBatch::default();
+        let mut control = None;
+        while let Some(request) = next.take() {
+            match request {
+                Request::Write { region, items, waiting: who } => {
+                    waiting.push(who);
+                    if let Err(error) = fill(&mut batch, region, items) {
+                        self.poison.set(&format!("the log cannot be written: {error}"));
+                    }
+                    if batch.approximate_size() < BATCH_BYTES {
+                        next = requests.try_recv().ok();
+                    }
+                }
+                other => control = Some(other),
+            }
+        }
+        let written = self.guarded(|| self.engine.write(&mut batch, true).map(|_| ()));
+        metrics::histogram!("janua_log_batch_writes").record(waiting.len() as f64);
+        for who in waiting {
+            tell(who, &written);
+        }
+        match control {
+            Some(Request::Free(report)) => self.free(report),
+            Some(Request::Close) => return ControlFlow::Break(()),
+            _ => {}
+        }
+        ControlFlow::Continue(())
     }
 
     fn free(&self, report: Box<dyn FnOnce(Vec<u64>) + Send>) {

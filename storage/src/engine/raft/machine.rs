@@ -24,7 +24,7 @@ use crate::engine::poison::Poison;
 use crate::engine::snapshot::{SnapshotFile, Snapshots};
 use crate::engine::tree::Tree;
 use crate::engine::tree::store::Store;
-use crate::engine::{Logic, Observer};
+use crate::engine::{Logic, Observer, blocking};
 use crate::fault::Fault;
 use crate::ids::ShardId;
 use crate::transaction::Transaction;
@@ -293,8 +293,8 @@ impl RaftStateMachine<Types> for Machine {
     ) -> Result<(), io::Error> {
         let (core, own) = (&self.core, self.tree());
         let (filling, source) = (core.clone(), snapshot.clone());
-        let filled = tokio::task::spawn_blocking(move || filling.loaded_tree(&source)).await;
-        let tree = filled.map_err(io::Error::other)?.map_err(io::Error::other)?;
+        let filled = blocking::run(move || filling.loaded_tree(&source)).await;
+        let tree = filled?.map_err(io::Error::other)?;
         core.snapshots.adopt(core.shard, &snapshot).map_err(io::Error::other)?;
         core.exchange_from(&own, &tree).map_err(io::Error::other)?;
         *self.tree.write() = tree;
@@ -321,8 +321,8 @@ impl RaftSnapshotBuilder<Types> for Machine {
     async fn build_snapshot(&mut self) -> Result<SnapshotOf<Types, SnapshotFile>, io::Error> {
         let (core, tree) = (self.core.clone(), self.tree());
         let written = tree.clone();
-        let taken = tokio::task::spawn_blocking(move || core.take_snapshot(&written)).await;
-        let fault = match taken.map_err(io::Error::other)? {
+        let taken = blocking::run(move || core.take_snapshot(&written)).await;
+        let fault = match taken? {
             Ok((meta, snapshot)) => {
                 return Ok(SnapshotOf::<Types, SnapshotFile> { meta, snapshot });
             }

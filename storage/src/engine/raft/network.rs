@@ -269,6 +269,7 @@ impl RaftNetworkV2<Types> for ToPeer {
         let (meta, file) = (snapshot.meta, snapshot.snapshot);
         let sending = snapshot::send(link, peer, self.shard, vote, meta, file);
         tokio::select! {
+            biased;
             sent = sending => sent.map_err(|error| {
                 tracing::warn!(node = self.node, shard = self.shard.0, %error, "a snapshot was not sent");
                 StreamingError::Unreachable(Unreachable::from_string(error))

@@ -5,10 +5,14 @@ use std::net::TcpListener;
 use std::time::{Duration, UNIX_EPOCH};
 
 use futures::FutureExt;
+use openraft::raft::{TransferLeaderRequest, VoteRequest};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
 use super::*;
+use crate::engine::link::Lost;
+use crate::engine::link::wire::{Answer, Request};
+use crate::engine::raft::{LogId, Vote};
 use crate::secret::Secret;
 
 /// How long anything may take on a busy machine.
@@ -191,6 +195,36 @@ async fn a_replica_that_was_let_go_is_given_up_and_may_come_back() {
     until("it has everything again", || followed(&third).len() == 30).await;
 }
 
+/// What node 3 answers when it is asked through another one whether it would vote.
+async fn would_vote(asker: &Linked, last: Option<LogId>) -> Result<Answer, Lost> {
+    let peer = asker.shards.link().expect("links").peer(3);
+    assert!(peer.up_within(PATIENCE).await);
+    let request = VoteRequest::new(Vote::new(99, asker.shards.node_id()), last);
+    let asked = peer.ask(shard(&asker.shards).id(), Request::PreVote(request));
+    peer.answer(asked.expect("a connection"), PATIENCE).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_gave_up_what_it_held_has_no_vote_before_it_has_it_again() {
+    let [first, _second, third] = three().await;
+    write(&first.shards, 0..20).await;
+    let (leader, stray) = (shard(&first.shards), shard(&third.shards));
+    has_caught_up(leader, &[2, 3]).await;
+    leader.set_voters([1, 2].into()).await.expect("voters");
+    leader.remove_learners([3].into()).await.expect("no learner");
+    stray.let_go(async { true }.boxed()).await;
+    let last = leader.core.log.last();
+    let refused = would_vote(&first, last).await.err().expect("a refusal").to_string();
+    assert!(refused.contains("given up"), "{refused}");
+    let asked = Request::Transfer(TransferLeaderRequest::new(Vote::new(1, 1), 3, last));
+    let asked = first.shards.link().expect("links").peer(3).ask(leader.id(), asked);
+    assert!(asked.expect("a connection").await.expect("an answer").is_err());
+    leader.add_learner(3).await.expect("a learner");
+    until("it has everything again", || followed(&third).len() == 20).await;
+    let votes = async { while would_vote(&first, last).await.is_err() {} };
+    tokio::time::timeout(PATIENCE, votes).await.expect("a vote");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_given_up_stays_so_after_a_start() {
     let [first, second, third] = three().await;
@@ -206,6 +240,7 @@ async fn what_was_given_up_stays_so_after_a_start() {
     let options = Options { node: 3, founds: false, ..options(third.folder.path(), 2) };
     let opened = Shards::open(options, parts(&disk)).await.expect("an open data folder");
     assert!(shard(&opened).core.log.last().is_none());
+    assert!(shard(&opened).core.log.lacks_what_it_held());
     assert!(!shard(&opened).is_member());
 }
 

@@ -25,6 +25,7 @@ mod faults;
 mod folder;
 mod power_cuts;
 mod rebuild;
+pub(super) mod simulation;
 mod snapshots;
 
 /// Writes the number of a proposal under two keys.
@@ -159,10 +160,10 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// A few random bits: what a seed makes of itself.
-struct Dice(u64);
+pub(super) struct Dice(u64);
 
 impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
+    pub(super) fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         xxhash_rust::xxh3::xxh3_64(&self.0.to_be_bytes()) % sides.max(1)
     }
