@@ -90,6 +90,12 @@ impl Cluster {
         self.nodes.last().expect("a node has just been started")
     }
 
+    /// The last node goes, with all that it has.
+    pub async fn shrinks(&mut self) {
+        let node = self.nodes.pop().expect("a node");
+        node.stops().await;
+    }
+
     /// The next node, before it is started.
     pub fn next_node(&mut self) -> Setup {
         let number = self.nodes.len() + 1;
@@ -115,10 +121,13 @@ impl Cluster {
                 .with("http.listen", format!("{}:0", network.address(number))),
             None => (self.base)(),
         };
+        let setup = match setup.has_secrets() {
+            true => setup,
+            false => setup.with("cluster.secret", SECRET),
+        };
         setup
             .with("node.name", format!("node-{number}"))
             .with("cluster.shards", self.shards)
-            .with("cluster.secret", SECRET)
             .with("cluster.join", self.addresses.join(","))
             .with("bootstrap.operator_token", OPERATOR_TOKEN)
     }
@@ -276,6 +285,12 @@ impl Status {
     /// Who leads a shard.
     pub fn leader_of(&self, shard: u64) -> Option<u64> {
         self.shard(shard)?["leader"].as_u64()
+    }
+
+    /// The id of a node that has this number and has not left.
+    pub fn id_of(&self, number: usize) -> Option<u64> {
+        let name = format!("node-{number}");
+        Self::list(&self.0["nodes"]).find(|node| node["name"] == name)?["id"].as_u64()
     }
 
     /// How many shards the node of this number leads.

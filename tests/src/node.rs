@@ -123,6 +123,15 @@ impl Node {
         self.setup.folder.path()
     }
 
+    /// Is told other secrets of the cluster while it runs; it has read them when this returns.
+    pub async fn is_told(&self, secret: &str, previous: &str) {
+        let reads = || self.log.text().matches("secrets have been read again").count();
+        let before = reads();
+        self.setup.writes_secrets(secret, previous);
+        self.signal("HUP");
+        wait::until("it has read the secrets", async || (reads() > before).then_some(())).await;
+    }
+
     /// What stands between it and its system.
     pub fn meddling(&self) -> &Meddling {
         self.setup.meddling.as_ref().expect("it was prepared for that")

@@ -1,5 +1,6 @@
 //! How a node under test is started: with which settings, in which folder, on which system.
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -78,6 +79,28 @@ impl Setup {
     pub fn with_flag(mut self, flag: &str) -> Self {
         self.flags.push(flag.into());
         self
+    }
+
+    /// With these secrets of the cluster's, in a file that it reads again when it is told to.
+    pub fn with_secrets(self, own: &str, previous: &str) -> Self {
+        self.writes_secrets(own, previous);
+        let file = self.secrets().display().to_string();
+        self.with_flag("--config").with_flag(&file)
+    }
+
+    /// Whether it has them in a file.
+    pub fn has_secrets(&self) -> bool {
+        self.secrets().exists()
+    }
+
+    fn secrets(&self) -> PathBuf {
+        self.folder.path().join("secrets.toml")
+    }
+
+    /// Other secrets for the file.
+    pub fn writes_secrets(&self, own: &str, previous: &str) {
+        let text = format!("[cluster]\nsecret = \"{own}\"\nprevious_secret = \"{previous}\"\n");
+        fs::write(self.secrets(), text).expect("a file");
     }
 
     /// Where so many files may be open: softly, and at most.

@@ -24,6 +24,8 @@ pub enum Trouble {
     Full(usize),
     /// Its clock is so many milliseconds ahead, and is set right.
     Ahead(usize, u64),
+    /// A fourth joins, while this one is killed; then it leaves again, while this one stands still.
+    Grown(usize),
     /// It reaches nobody, and nobody reaches it.
     Isolated(usize),
     /// It is heard, and hears nobody.
@@ -42,7 +44,7 @@ impl Trouble {
         let leader = cluster.leader_of_the_default_tenant().await;
         let anybody = 1 + chance.below(3) as usize;
         let node = if chance.below(3) == 0 { anybody } else { leader };
-        let kinds = if cluster.network().is_some() { 12 } else { 7 };
+        let kinds = if cluster.network().is_some() { 13 } else { 8 };
         match chance.below(kinds) {
             0 => Self::Killed(node),
             1 => Self::Stopped(node),
@@ -52,16 +54,17 @@ impl Trouble {
             4 => Self::Slow(node, 10 + chance.below(190)),
             5 => Self::Full(node),
             6 => Self::Ahead(node, 2_000 + chance.below(28_000)),
-            7 => Self::Isolated(node),
-            8 => Self::Deaf(node),
-            9 => Self::Mute(node),
-            10 => Self::Bridge(node),
+            7 => Self::Grown(node),
+            8 => Self::Isolated(node),
+            9 => Self::Deaf(node),
+            10 => Self::Mute(node),
+            11 => Self::Bridge(node),
             _ => Self::Loss(5 + chance.below(26)),
         }
     }
 
     /// Lasts for as long as chance says, and is over when this returns.
-    pub async fn strikes(&self, cluster: &Cluster, chance: &mut Chance) {
+    pub async fn strikes(&self, cluster: &mut Cluster, chance: &mut Chance) {
         match self {
             Self::Killed(node) => {
                 cluster.node(*node).kill_9();
@@ -98,6 +101,7 @@ impl Trouble {
             Self::Ahead(node, by_ms) => {
                 puts_ahead(cluster, *node, Duration::from_millis(*by_ms), chance).await;
             }
+            Self::Grown(node) => grows_and_shrinks(cluster, *node, chance).await,
             _ => self.parts(cluster, chance).await,
         }
     }
@@ -123,6 +127,30 @@ impl Trouble {
         lets_work(chance).await;
         network.heals();
     }
+}
+
+/// A fourth node comes and goes, and one of the others has trouble of its own each time.
+async fn grows_and_shrinks(cluster: &mut Cluster, number: usize, chance: &mut Chance) {
+    cluster.grows().await;
+    cluster.node(number).kill_9();
+    lets_work(chance).await;
+    cluster.node(number).restart().await;
+    cluster.is_settled().await;
+    let status = cluster.status().await.expect("a settled cluster");
+    let fourth = status.id_of(4).expect("a fourth node");
+    let other = if number == 1 { 2 } else { 1 };
+    cluster.lets_go(other, fourth as usize).await;
+    cluster.node(number).signal("STOP");
+    lets_work(chance).await;
+    cluster.node(number).signal("CONT");
+    wait::until("the fourth has left", async || {
+        let status = cluster.seen_by(other).await?;
+        let gone = status.nodes("draining").is_empty() && !status.nodes("member").contains(&fourth);
+        gone.then_some(())
+    })
+    .await;
+    cluster.shrinks().await;
+    cluster.is_settled().await;
 }
 
 /// A node whose disk is full acknowledges nothing and says why; the others lead what it led.
@@ -192,6 +220,7 @@ impl fmt::Display for Trouble {
             Self::Slow(node, by_ms) => write!(f, "{node} on a disk {by_ms} ms slower"),
             Self::Full(node) => write!(f, "{node} on a full disk"),
             Self::Ahead(node, by_ms) => write!(f, "{node} {by_ms} ms ahead"),
+            Self::Grown(node) => write!(f, "a fourth came and went, {node} killed and stopped"),
             Self::Isolated(node) => write!(f, "{node} isolated"),
             Self::Deaf(node) => write!(f, "{node} deaf"),
             Self::Mute(node) => write!(f, "{node} mute"),

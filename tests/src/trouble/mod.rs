@@ -31,14 +31,14 @@ pub async fn people_are_told_one_truth_through(
     choose: impl AsyncFn(&mut Chance, &Cluster, u64) -> Option<Trouble>,
 ) {
     let mut chance = Chance::from_seed(seed);
-    let cluster = Cluster::in_trouble(Network::of(3), 3).await;
+    let mut cluster = Cluster::in_trouble(Network::of(4), 3).await;
     let nodes: Vec<Api> = cluster.nodes().iter().map(|node| node.api.clone()).collect();
     let mut work = Workload::start(&nodes, seed, 4).await;
     let mut met = Vec::new();
     for strike in 0.. {
         lets_work(&mut chance).await;
         let Some(trouble) = choose(&mut chance, &cluster, strike).await else { break };
-        trouble.strikes(&cluster, &mut chance).await;
+        trouble.strikes(&mut cluster, &mut chance).await;
         met.push(trouble.to_string());
         work.revoke_some(&nodes, &mut chance).await;
     }
