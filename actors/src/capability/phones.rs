@@ -96,6 +96,12 @@ impl TenantRef {
 
     /// Tries to send a message that waits, and says how it went.
     pub(crate) async fn deliver(&self, message: TextMessage) -> Result<(), Refusal> {
+        // It may have been taken back since it was found.
+        let records = self.0.shard.read().await?;
+        if self.0.view(&records).text_message(message.id)?.is_none() {
+            return Ok(());
+        }
+        drop(records);
         let next = match self.try_to_send(&message).await? {
             Ok(()) => None,
             Err(failed) => {

@@ -223,6 +223,20 @@ fn a_session_that_has_ended_sets_nothing_up() {
     }
 }
 
+#[test]
+fn a_number_that_is_given_up_takes_its_code_along() {
+    let changes = || Changes { phone_number: Some(Some("+4967890".into())), ..Changes::default() };
+    let update = Update { user: user(1), changes: changes() };
+    let update = Command::Users(users::Command::Update(Box::new(update)));
+    for command in [update, amend(|amend| amend.changes = changes())] {
+        let mut world = left_behind();
+        assert_eq!((world.count(Kind::PhoneCode), world.count(Kind::TextMessage)), (1, 1));
+        world.does(command);
+        assert_eq!((world.count(Kind::PhoneCode), world.count(Kind::TextMessage)), (0, 0));
+        assert_eq!(world.count(Kind::PhoneSends), 2, "what was sent stays counted");
+    }
+}
+
 /// Everything that somebody can leave in an account of another's address.
 fn left_behind() -> World {
     let mut world = World::unverified();
