@@ -18,7 +18,7 @@ use crate::codec;
 use crate::event::Event;
 use crate::fault::Fault;
 use crate::idempotency;
-use crate::ids::{ApiKeyId, MailId, SessionId, TenantId, TenantNumber, UserId};
+use crate::ids::{ApiKeyId, MailId, MessageId, SessionId, TenantId, TenantNumber, UserId};
 use crate::keys::{self, Kind};
 use crate::one_time::OneTime;
 use crate::outbox::Mail;
@@ -144,6 +144,11 @@ impl<'a> View<'a> {
         mut visit: impl FnMut(TextMessage) -> ControlFlow<()>,
     ) -> Result<(), Fault> {
         self.visit(&keys::range(self.tenant, Kind::TextMessage), None, &mut visit)
+    }
+
+    /// A text message on its way.
+    pub fn text_message(&self, id: MessageId) -> Result<Option<TextMessage>, Fault> {
+        self.get(&keys::text_message(self.tenant, id))
     }
 
     /// The code that was sent to a user's number.

@@ -2,7 +2,7 @@
 
 use janua_storage::capability::sessions::{
     self, AccessGrant, Claims, HandOver, HandOverTo, LogOut, Refresh, Revoke, RevokeOthers,
-    Session, Start,
+    Session, Start, Within,
 };
 use janua_storage::capability::users::Profile;
 use janua_storage::command::{Command, Reply};
@@ -231,6 +231,16 @@ impl TenantRef {
 
     fn access_grant(&self, ttl_seconds: u64) -> AccessGrant {
         AccessGrant { token_id: self.0.node.clock.random(), ttl_ms: ttl_seconds * 1000 }
+    }
+}
+
+impl Caller {
+    /// A command that the caller's session decides, and that comes to nothing if the session has ended
+    /// by the time that it is applied: whoever was put out of an account changes nothing in it by a
+    /// request that was on its way.
+    pub(crate) fn within(&self, command: Command) -> Command {
+        let (user, session) = (self.user(), self.session());
+        Command::Within(Box::new(Within { user, session, command }))
     }
 }
 

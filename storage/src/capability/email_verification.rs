@@ -234,7 +234,7 @@ pub(crate) fn claim(step: &mut Step<'_, '_>, user: &mut User) -> Result<(), Faul
         passkeys::remove_all(step, id)?;
         oauth::unlink_all(step, id)?;
         sessions::end_all(step, user, None, EndReason::Revoked)?;
-        phones::forget(step, user)?;
+        phones::withdraw(step, id)?;
         if user.profile.phone_number.take().is_some() {
             step.record(Draft::new(EventKind::UserUpdated, id).with("fields", "phoneNumber"));
         }

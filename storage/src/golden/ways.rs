@@ -7,7 +7,7 @@ use crate::capability::email_verification::{self, Disown};
 use crate::capability::mfa::PendingDevice;
 use crate::capability::oauth::{self, BoundExchange, Prove};
 use crate::capability::passwords::{self, FailWithin, LockoutPolicy, Set};
-use crate::capability::sessions::{self, HandOverTo};
+use crate::capability::sessions::{self, HandOverTo, Within};
 use crate::capability::users::{self, Leave};
 use crate::command::Command;
 use crate::idempotency::{Guess, Ticket};
@@ -67,6 +67,9 @@ pub fn checks() -> Vec<Option<String>> {
     let judged = api_keys::Command::Judged(Box::new(judged));
     lines.push(check("proposal-api-key-judged", &proposal(Command::ApiKeys(judged))));
     lines.push(check("contested", &NOW));
+    let command = Command::Users(users::Command::Leave(Leave { user, verified: None }));
+    let within = Within { user, session: SessionId::new(1, 5), command };
+    lines.push(check("proposal-within", &proposal(Command::Within(Box::new(within)))));
     if let Content::Exchange(exchange) = exchange() {
         let bound = BoundExchange { exchange, password: Some(1) };
         lines.push(check("one-time-bound-exchange", &one_time(Content::BoundExchange(bound))));

@@ -16,6 +16,10 @@ use super::{PAGE, Scene};
 /// bcrypt of `PASSWORD`, by libc's crypt.
 const IMPORTED: &str = "$2y$04$abcdefghijklmnopqrstuuIGHIID3xjCsL2tON37VNPB.blmVc1KC";
 
+/// Of RFC 7636, appendix B.
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
 /// A link to a provider that has been begun: what its page posts at the end.
 async fn begins_to_link(user: &User, issuer: &Issuer, claims: &Value) -> Value {
     let body = json!({ "redirectUri": PAGE, "state": "page-state" });
@@ -36,7 +40,8 @@ async fn imports(cluster: &Cluster, owner: &Node, email: &str) {
 
 /// Somebody on the hosted page for the application's login.
 async fn at_the_page(node: &Node) -> Visitor {
-    Visitor::opens(node, &format!("/ui/sign-in?redirect_uri={PAGE}&state=page-state")).await
+    let query = format!("redirect_uri={PAGE}&state=page-state&code_challenge={CHALLENGE}");
+    Visitor::opens(node, &format!("/ui/sign-in?{query}&code_challenge_method=S256")).await
 }
 
 /// The body that shows the code with which a page has left for the application.
@@ -44,7 +49,7 @@ async fn at_the_page(node: &Node) -> Visitor {
 fn code_of(visitor: &Visitor) -> Value {
     let landed: Url = visitor.leaves_for().parse().expect("a URL");
     assert_eq!(parameter(&landed, "state"), "page-state", "{landed}");
-    json!({ "code": parameter(&landed, "code") })
+    json!({ "code": parameter(&landed, "code"), "codeVerifier": VERIFIER })
 }
 
 /// The application takes the login over by its code, once.

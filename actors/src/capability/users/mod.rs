@@ -146,7 +146,7 @@ impl TenantRef {
         changes: Changes,
     ) -> Result<Profile, Refusal> {
         let update = Update { user: caller.user(), changes };
-        let command = Command::Users(users::Command::Update(Box::new(update)));
+        let command = caller.within(Command::Users(users::Command::Update(Box::new(update))));
         match self.propose_once(context, command).await?.reply {
             Reply::Profile(profile) => Ok(*profile),
             reply => Err(unexpected(&reply)),
@@ -166,7 +166,7 @@ impl TenantRef {
         };
         let confirmed = self.confirm(context, caller, password).await?;
         let leave = users::Leave { user: caller.user(), verified: confirmed.verified };
-        let command = Command::Users(users::Command::Leave(leave));
+        let command = caller.within(Command::Users(users::Command::Leave(leave)));
         let ticket = self.ticket(&first, None).await?;
         self.propose(context.origin(), ticket, command).await.map(drop)
     }

@@ -162,6 +162,17 @@ pub struct SignedIn {
     pub claims: Claims,
 }
 
+/// What somebody has decided in a session, to be done only while that lives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Within {
+    /// Whose session.
+    pub user: UserId,
+    /// Which.
+    pub session: SessionId,
+    /// What was decided.
+    pub command: crate::command::Command,
+}
+
 /// What can be done to sessions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Changes, Profile, Status, User, forget};
 use crate::capability::passwords::{self, Password};
+use crate::capability::phones;
 use crate::capability::sessions::{self, EndReason};
 use crate::command::{Rejection, Reply, Stop};
 use crate::event::{Draft, EventKind};
@@ -251,6 +252,9 @@ impl Amend {
     pub(super) fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
         let mut user = User::load(step, self.user)?.ok_or(Rejection::NotFound)?;
         let mut fields = self.changes.merge_into(&mut user.profile);
+        if fields.contains(&"phoneNumber") {
+            phones::withdraw(step, self.user)?;
+        }
         if let Some(email) = self.email.filter(|email| *email != user.profile.email) {
             let key = keys::email(step.tenant, &email);
             if step.contains(&key)? {

@@ -7,7 +7,7 @@ use crate::capability::mfa::{self, Answer, Enable, Enroll, Proof};
 use crate::capability::oauth::{self, Account, Arrive, LinkByCode, Redeem, Then, Unlink};
 use crate::capability::passkeys::{self, Passkey};
 use crate::capability::passwords::{self, Set};
-use crate::capability::sessions::{self, Revoke, RevokeOthers};
+use crate::capability::sessions::{self, Revoke, RevokeOthers, Within};
 use crate::capability::users::{Action, Actor, Amend, Changes, Manage, Update};
 use crate::capability::{email_verification, magic_links, password_reset, phones, users};
 use crate::command::{Command, Rejection, Reply};
@@ -203,11 +203,37 @@ fn what_was_shown_outlives_no_change_of_what_it_stood_on() {
 #[test]
 fn a_session_that_has_ended_sets_nothing_up() {
     let revoke = Revoke { user: user(1), session: session() };
-    for command in [set_password(true), register_passkey(), enable(100)] {
+    let within = |command| {
+        let (user, session) = (user(1), session());
+        Command::Within(Box::new(Within { user, session, command }))
+    };
+    let update = Update { user: user(1), changes: Changes::default() };
+    let update = Command::Users(users::Command::Update(Box::new(update)));
+    let leave = users::Leave { user: user(1), verified: Some(1) };
+    let leave = Command::Users(users::Command::Leave(leave));
+    let mut world = World::unverified();
+    world.does(within(update.clone()));
+    world.does(within(leave.clone()));
+    let others = [within(update), within(leave), within(enroll())];
+    for command in [set_password(true), register_passkey(), enable(100)].into_iter().chain(others) {
         let mut world = World::unverified();
         world.does(enroll());
         world.does(Command::Sessions(sessions::Command::Revoke(revoke.clone())));
         assert_eq!(world.propose(command), Err(Rejection::SessionRevoked));
+    }
+}
+
+#[test]
+fn a_number_that_is_given_up_takes_its_code_along() {
+    let changes = || Changes { phone_number: Some(Some("+4967890".into())), ..Changes::default() };
+    let update = Update { user: user(1), changes: changes() };
+    let update = Command::Users(users::Command::Update(Box::new(update)));
+    for command in [update, amend(|amend| amend.changes = changes())] {
+        let mut world = left_behind();
+        assert_eq!((world.count(Kind::PhoneCode), world.count(Kind::TextMessage)), (1, 1));
+        world.does(command);
+        assert_eq!((world.count(Kind::PhoneCode), world.count(Kind::TextMessage)), (0, 0));
+        assert_eq!(world.count(Kind::PhoneSends), 2, "what was sent stays counted");
     }
 }
 
