@@ -217,8 +217,11 @@ async fn rebuild(shard: &Arc<Shard>, start: &Start, running: &Running, damage: S
     }
 }
 
+/// Invariant: a Raft instance acknowledges what the log has when it starts. What the one before it has
+/// appended is readable, but may not be durable yet.
 pub(super) async fn restart(shard: &Shard, start: &Start) -> Result<(), String> {
     let core = &shard.core;
+    core.log.settle().await.map_err(|error| error.to_string())?;
     core.exchange(core.fresh_tree().map_err(|fault| fault.to_string())?);
     let mut tries = Tries::default();
     restore::prepare(core, &mut tries).map_err(|error| error.to_string())?;

@@ -199,6 +199,11 @@ impl ShardLog {
         self.0.log.write(self.0.shard, vec![Item::Delete(FORGOTTEN)]).await
     }
 
+    /// Returns once all that was appended so far is durable.
+    pub async fn settle(&self) -> io::Result<()> {
+        self.0.log.write(self.0.shard, Vec::new()).await
+    }
+
     /// Writes what otherwise waits for the next append.
     pub async fn flush_committed(&self) -> io::Result<()> {
         let item = self.0.committed_item(&mut self.0.state.lock())?;

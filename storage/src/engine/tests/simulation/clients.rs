@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_millis(1_500);
 const RESIGNATION: Duration = Duration::from_secs(4);
 const RESIGNED: u64 = 20;
 /// The longest rest between two questions, in milliseconds.
-const REST: u64 = 120;
+const REST: u64 = 80;
 
 /// Asks a node something, and waits for the answer for a while.
 pub async fn ask<T, F>(node: Node, work: impl FnOnce(Arc<Shard>) -> F) -> Option<T>
@@ -135,8 +135,8 @@ impl Client {
     pub async fn work(mut self) {
         while !self.shared.over.load(Ordering::Relaxed) {
             let key = self.dice.roll(KEYS);
-            match self.dice.roll(2) {
-                0 => self.read(key).await,
+            match self.dice.roll(5) {
+                0..3 => self.read(key).await,
                 _ => self.write(key).await,
             }
             self.rest(REST).await;
@@ -170,7 +170,7 @@ impl Client {
         resigns: Option<Instant>,
     ) -> bool {
         while resigns.is_none_or(|at| Instant::now() < at) {
-            if let Some(node) = self.choose() {
+            if let Some(node) = self.choose(8) {
                 let (clock, command) = (node.clock.clone(), command());
                 let asked = ask(node, |shard| async move {
                     shard.write(proposal(clock(), value, command)).await
@@ -191,7 +191,8 @@ impl Client {
         self.shared.history.note(Event::Reads { key, question });
         let resigns = Instant::now() + RESIGNATION;
         while Instant::now() < resigns {
-            if let Some(node) = self.choose() {
+            // Whoever has lost its place without knowing it is asked as well.
+            if let Some(node) = self.choose(2) {
                 let asked = ask(node, |shard| async move {
                     let view = shard.read().await?;
                     let failed = |fault: Fault| Unavailable::new(fault.to_string());
@@ -212,10 +213,10 @@ impl Client {
         }
     }
 
-    /// Whom to ask: the leader as it was told, mostly.
-    fn choose(&mut self) -> Option<Node> {
+    /// Whom to ask: the leader as it was told, but for one time in so many.
+    fn choose(&mut self, stray: u64) -> Option<Node> {
         let nodes = self.shared.directory.lock();
-        let strays = self.dice.roll(8) == 0;
+        let strays = self.dice.roll(stray) == 0;
         let leader = self.leader.filter(|_| !strays).and_then(|leader| nodes.get(&leader).cloned());
         leader.or_else(|| {
             let at = self.dice.roll(nodes.len() as u64);

@@ -13,6 +13,7 @@ mod logic;
 mod machine;
 pub mod network;
 mod operator;
+mod restart;
 mod told;
 mod world;
 
