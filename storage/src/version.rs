@@ -14,7 +14,8 @@ use crate::command::Command;
 
 /// The newest version that this program speaks.
 pub const NEWEST: u16 = 2;
-/// The oldest that it understands, and what every cluster begins with.
+/// The oldest that it understands, and what every cluster begins with: everything that 0.1.0 can write but
+/// for what `LATER` lists. No earlier state of the program was released, and none serves beside this one.
 pub const OLDEST: u16 = 1;
 
 /// Something that came later than the first version.
@@ -38,10 +39,14 @@ const LATER: &[Later] = &[
 
 /// The version that a command needs.
 pub fn needed(command: &Command) -> u16 {
-    let command = match command {
-        Command::Guess(guess) => &guess.command,
-        command => command,
-    };
+    let mut command = command;
+    loop {
+        command = match command {
+            Command::Guess(guess) => &guess.command,
+            Command::Within(within) => &within.command,
+            _ => break,
+        };
+    }
     let later = LATER.iter().filter(|later| (later.is)(command)).map(|later| later.version);
     later.max().unwrap_or(OLDEST)
 }
