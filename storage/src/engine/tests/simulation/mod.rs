@@ -4,6 +4,7 @@
 //!
 //! `tests/simulate` runs thousands of seeds; with `JANUA_TOLD=1` it tells what happens in one.
 
+pub mod blocks;
 mod clients;
 mod faults;
 mod history;
