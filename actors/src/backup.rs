@@ -1,6 +1,7 @@
 //! Backups, as operators ask for them.
 
 use janua_storage::backup::recovery_key::RecoveryPublicKey;
+use janua_storage::capability::cluster::agreed;
 use janua_storage::capability::tenants::{self, SetRecoveryKey};
 use janua_storage::command::Rejection;
 use janua_storage::engine::backup::{Archive, Order};
@@ -59,6 +60,7 @@ impl Directory {
         let order = Order {
             cluster: cluster.id,
             key: node.cluster_key.clone(),
+            data_version: agreed(&records)?.into(),
             program: env!("CARGO_PKG_VERSION").into(),
             begun: node.clock.now(),
             to,

@@ -16,6 +16,7 @@ pub mod mail;
 mod outbound;
 pub mod permissions;
 pub mod phone;
+pub mod pkce;
 pub mod places;
 pub mod redirect;
 pub mod refusal;

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderValue, Method};
 use janua_actors::clock::SharedClock;
 use janua_actors::context::Operation;
 use janua_actors::directory::Directory;
@@ -15,12 +15,12 @@ use janua_storage::membership::Membership;
 use metrics::Gauge;
 
 use crate::api::service::Documents;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Access, Endpoint};
 use crate::error::Error;
 use crate::forwarding::Colleague;
 use crate::limits::Limits;
 use crate::limits::ticks::Ticks;
-use crate::router::{InvalidRoutes, Router};
+use crate::router::{InvalidRoutes, Parameters, Router};
 use crate::settings::Settings;
 
 /// When a client should ask a starting node again.
@@ -139,6 +139,28 @@ impl App {
             Door::Public => &self.public,
             Door::Admin => &self.admin,
         }
+    }
+
+    /// The endpoint of a request. The operator acts for tenants behind their own door, when there is one.
+    pub fn find(
+        &self,
+        door: Door,
+        method: &Method,
+        path: &str,
+    ) -> Result<(&Endpoint, Parameters), Error> {
+        let found = self.router(door).find(method, path);
+        match (door, found) {
+            (Door::Admin, Err(absent)) => match self.public.find(method, path) {
+                Ok(found) if matches!(found.0.access, Access::Permission(_)) => Ok(found),
+                _ => Err(absent),
+            },
+            (_, found) => found,
+        }
+    }
+
+    /// Whether operators are let in by a door: by their own alone, when there is one.
+    pub fn lets_operators_in(&self, door: Door) -> bool {
+        door == Door::Admin || !self.settings.separate_admin
     }
 
     /// All endpoints, behind whichever door.

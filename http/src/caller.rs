@@ -19,7 +19,7 @@ use janua_storage::ids::{TenantId, TenantNumber};
 use janua_storage::secret::Secret;
 use serde::Deserialize;
 
-use crate::app::App;
+use crate::app::{App, Door};
 use crate::endpoint::Access;
 use crate::error::{Detail, Error};
 use crate::forwarding::Route;
@@ -102,20 +102,34 @@ impl Caller {
     }
 }
 
+/// What a request claims, and by which door it has come.
+#[derive(Clone, Copy)]
+pub struct Claimed<'a> {
+    /// Its headers.
+    pub headers: &'a HeaderMap,
+    /// The door.
+    pub door: Door,
+}
+
 /// Confirms what the headers claim, as far as the endpoint cares, and as far as no other node has
 /// `vouched` for it. If one has `admitted` the request, what it sends for is another tenant than the
 /// default one, which is then of no concern.
 pub async fn resolve(
     app: &App,
     access: Access,
-    headers: &HeaderMap,
+    claimed: Claimed<'_>,
     vouched: Vouched,
     admitted: bool,
 ) -> Result<Caller, Error> {
     if access == Access::Service {
         return Ok(Caller::nobody());
     }
-    let claims = Claims::read(headers)?;
+    let claims = Claims::read(claimed.headers)?;
+    if claims.operator_token().is_some() && !app.lets_operators_in(claimed.door) {
+        // Whoever has taken the token out of the operators' network cannot use it, nor try whether it
+        // is one.
+        return Err(Error::invalid_token());
+    }
     match access {
         Access::Service => Ok(Caller::nobody()),
         Access::Permission(_) if claims.operator_token().is_some() => {

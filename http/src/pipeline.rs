@@ -24,7 +24,7 @@ use crate::app::{App, Door};
 use crate::asked::Asked;
 use crate::body::{Payload, Stream};
 use crate::call::Call;
-use crate::caller::{self, Caller, Credential};
+use crate::caller::{self, Caller, Claimed, Credential};
 use crate::endpoint::{Access, Endpoint, Limit};
 use crate::error::{Code, Error};
 use crate::forwarding::{self, Journey, Route};
@@ -179,11 +179,12 @@ async fn handle<'a, B: Stream>(
     if asked.method == Method::OPTIONS {
         return options(app, asked);
     }
-    let (endpoint, parameters) = app.router(asked.door).find(&asked.method, asked.uri.path())?;
+    let (endpoint, parameters) = app.find(asked.door, &asked.method, asked.uri.path())?;
     trail.endpoint = Some(endpoint);
 
+    let claimed = Claimed { headers: &asked.headers, door: asked.door };
     let resolved =
-        caller::resolve(app, endpoint.access, &asked.headers, trail.vouched, trail.admitted).await;
+        caller::resolve(app, endpoint.access, claimed, trail.vouched, trail.admitted).await;
     count(app, endpoint, asked, &resolved, trail)?;
     let caller = resolved?;
     trail.tenant = caller.tenant.clone();
@@ -236,7 +237,7 @@ async fn handle_lines<B: Stream>(
 
 /// How long a request may take.
 fn patience(app: &App, asked: &Asked) -> Duration {
-    let endpoint = app.router(asked.door).find(&asked.method, asked.uri.path());
+    let endpoint = app.find(asked.door, &asked.method, asked.uri.path());
     let timeouts = &app.settings.timeouts;
     match endpoint {
         Ok((endpoint, _)) if endpoint.takes_lines => timeouts.import,

@@ -2,7 +2,10 @@
 
 use std::process::ExitCode;
 
+use serde_json::{Value, json};
+
 use crate::config::Problem;
+use crate::output::print;
 
 /// The program cannot go on.
 #[derive(Debug)]
@@ -20,8 +23,13 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Says it on standard error, one line each, and gives the exit code.
-    pub fn report(&self) -> ExitCode {
+    /// Says it on standard error, one line each, and gives the exit code. A program that was asked for
+    /// JSON gets it on standard output too, so that it never has to read what is meant for people.
+    pub fn report(&self, as_json: bool) -> ExitCode {
+        if as_json && let Some(error) = self.to_json() {
+            // Where standard output is gone, the lines below are left.
+            drop(print(&format!("{error}\n")));
+        }
         match self {
             Self::Configuration(problems) => {
                 for problem in problems {
@@ -40,5 +48,18 @@ impl Failure {
             Self::Reported => ExitCode::from(2),
             Self::Denied => ExitCode::FAILURE,
         }
+    }
+
+    fn to_json(&self) -> Option<Value> {
+        let error = match self {
+            Self::Configuration(problems) => {
+                let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+                json!({ "code": "configuration", "message": lines.join("; "), "problems": problems })
+            }
+            Self::Start(line) => json!({ "code": "failed", "message": line }),
+            Self::Usage(line) => json!({ "code": "usage", "message": line }),
+            Self::Reported | Self::Denied => return None,
+        };
+        Some(json!({ "error": error }))
     }
 }

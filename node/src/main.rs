@@ -31,6 +31,7 @@ use crate::cli::{Cli, Command, ConfigCommand};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    let as_json = std::env::args_os().skip(1).any(|argument| argument == "--json");
     let done = match Cli::parse().command {
         Command::Serve(serve) => serve::run(&serve),
         Command::Demo(demo) => demo::run(&demo),
@@ -52,6 +53,6 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => failure.report(as_json),
     }
 }

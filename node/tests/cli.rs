@@ -68,6 +68,35 @@ fn a_bad_configuration_ends_with_code_2_and_a_line_for_each_problem() {
 }
 
 #[test]
+fn a_program_that_asks_for_json_gets_it_whatever_goes_wrong() {
+    let nowhere = ["--data-dir", "/nonexistent/janua"];
+    let url = ["--url", "http://127.0.0.1:9"];
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/no-such-file");
+    let commands: [(&[&str], &[&str]); 5] = [
+        (&["cluster", "recover", "--json"], &nowhere),
+        (&["operator-token", "reset", "--json"], &nowhere),
+        (&["cluster", "status", "--json"], &url),
+        (&["tenant", "create", "acme", "--json"], &url),
+        (&["audit", "verify", file, "--json"], &[]),
+    ];
+    for (command, more) in commands {
+        let output = janua(&[command, more].concat());
+        assert!(!output.status.success(), "{command:?}");
+        let said: serde_json::Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{command:?}: {error}: {}", stdout(&output)));
+        let message = said["error"]["message"].as_str().unwrap_or_default();
+        assert!(!message.is_empty(), "{command:?}: {said}");
+        assert!(said["error"]["code"].is_string(), "{command:?}: {said}");
+        assert!(stderr(&output).contains(message), "{command:?}: {}", stderr(&output));
+    }
+    let wrong = ["cluster", "recover", "--json", "--set", "limits.api=often"];
+    let output = janua(&wrong);
+    assert_eq!(output.status.code(), Some(2));
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(said["error"]["problems"][0]["key"], "limits.api");
+}
+
+#[test]
 fn an_unknown_command_ends_with_code_2() {
     assert_eq!(janua(&["sreve"]).status.code(), Some(2));
     assert_eq!(janua(&[]).status.code(), Some(2));

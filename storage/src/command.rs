@@ -74,6 +74,8 @@ pub enum Command {
     Cluster(cluster::Command),
     /// What may turn out to be a wrong guess, to be counted once.
     Guess(Box<Guess>),
+    /// What somebody has decided in a session that must still be there.
+    Within(Box<sessions::Within>),
 }
 
 /// What a command came to: a reply, or the state's refusal of it.

@@ -86,6 +86,10 @@ pub enum Kind {
     Counter = 67,
     /// How many mails are in the outbox.
     MailQueue = 68,
+    /// Tells that a token or a mail is about somebody, by whom and which.
+    Trace = 72,
+    /// Since when somebody else's second factor may stand before a user, by user.
+    Contested = 73,
     /// Events of one command, by the sequence of the first.
     Events = 80,
     /// The end of the audit chain.
@@ -96,8 +100,8 @@ pub enum Kind {
 
 /// Records of which each can be used once, by whoever has the secret, and the messages that carry the
 /// secrets there: void after a restore, which may not know of their use.
-pub const ONE_TIME: [Kind; 5] =
-    [Kind::OneTime, Kind::PhoneCode, Kind::TextMessage, Kind::Mail, Kind::MailQueue];
+pub const ONE_TIME: [Kind; 6] =
+    [Kind::OneTime, Kind::PhoneCode, Kind::TextMessage, Kind::Mail, Kind::MailQueue, Kind::Trace];
 
 /// Every record of `kind` that `tenant` has begins so.
 pub fn range(tenant: TenantNumber, kind: Kind) -> Vec<u8> {
@@ -209,6 +213,11 @@ pub fn mfa(tenant: TenantNumber, user: UserId) -> Vec<u8> {
     key(tenant, Kind::Mfa, &[user.as_bytes()])
 }
 
+/// Since when somebody else's second factor may stand before a user.
+pub fn contested(tenant: TenantNumber, user: UserId) -> Vec<u8> {
+    key(tenant, Kind::Contested, &[user.as_bytes()])
+}
+
 /// The wrong codes of a user's second factors.
 pub fn mfa_guesses(tenant: TenantNumber, user: UserId) -> Vec<u8> {
     key(tenant, Kind::MfaGuesses, &[user.as_bytes()])
@@ -267,6 +276,22 @@ pub fn mail(tenant: TenantNumber, kept: bool, id: MailId) -> Vec<u8> {
 /// How often something was asked for a normalised address.
 pub fn counter(tenant: TenantNumber, bucket: u8, address: &str) -> Vec<u8> {
     key(tenant, Kind::Counter, &[&[bucket], address.as_bytes()])
+}
+
+/// The traces of whatever is about somebody.
+pub fn traces_of(tenant: TenantNumber, subject: &[u8]) -> Vec<u8> {
+    key(tenant, Kind::Trace, &[subject])
+}
+
+/// The trace of the record under `target` that is about somebody.
+pub fn trace(tenant: TenantNumber, subject: &[u8], target: &[u8]) -> Vec<u8> {
+    let within_tenant = target.get(size_of::<u32>()..).unwrap_or_default();
+    key(tenant, Kind::Trace, &[subject, within_tenant])
+}
+
+/// The record that a trace leads to, by what stands in its key behind the subject.
+pub fn traced(tenant: TenantNumber, target: &[u8]) -> Vec<u8> {
+    [all_of(tenant).as_slice(), target].concat()
 }
 
 /// The events of one command.

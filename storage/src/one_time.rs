@@ -9,16 +9,18 @@ use serde::{Deserialize, Serialize};
 use crate::capability::email_verification::Verification;
 use crate::capability::magic_links::MagicLink;
 use crate::capability::mfa::{Pending, PendingDevice};
-use crate::capability::oauth::{BoundExchange, Exchange, Flow, Linking};
-use crate::capability::passkeys::Ceremony;
+use crate::capability::oauth::{BoundExchange, Exchange, Flow, Linking, Purpose};
+use crate::capability::passkeys::{Aim, Ceremony, Whose};
 use crate::capability::password_reset::Reset;
 use crate::capability::sessions::HandedOver;
 use crate::command::{Rejection, Stop};
 use crate::fault::Fault;
 use crate::keys::{self, Kind};
 use crate::moment::Moment;
+use crate::pkce::Challenge;
 use crate::secret::SecretHash;
 use crate::state_machine::Step;
+use crate::traces::{self, Subject};
 
 /// As it lies in the records, by the hash of its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +58,89 @@ pub enum Content {
     PendingDevice(PendingDevice),
     /// A login that a page picks up by its code, while its user's password stays what it was.
     BoundExchange(BoundExchange),
+    /// What was asked for with a challenge, by whoever shows its verifier.
+    Proven(Box<Proven>),
+}
+
+/// What is good only together with a proof.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proven {
+    /// What it is good for.
+    pub content: Content,
+    /// The challenge that the proof has to answer.
+    pub challenge: Challenge,
+}
+
+impl Content {
+    /// Whom it is about, if it is about anybody.
+    fn subject(&self) -> Option<Subject<'_>> {
+        let user = match self {
+            Self::MagicLink(link) => return Some(Subject::Address(&link.email)),
+            Self::Pending(pending) => pending.user,
+            Self::PendingDevice(device) => device.pending.user,
+            Self::Exchange(exchange) => exchange.user,
+            Self::BoundExchange(bound) => bound.exchange.user,
+            Self::HandedOver(handed_over) => handed_over.user,
+            Self::Verification(verification) => verification.user,
+            Self::Reset(reset) => reset.user,
+            Self::Linking(linking) => linking.user,
+            Self::Proven(proven) => return proven.content.subject(),
+            Self::Flow(flow) => match flow.purpose {
+                Purpose::Link { user, .. } => user,
+                Purpose::LogIn => return None,
+            },
+            Self::Ceremony(ceremony) => match ceremony.aim {
+                Aim::Register { user, .. } | Aim::LogIn(Whose::User(user)) => user,
+                // The token that it was asked for with is about somebody, and it is good for no other.
+                Aim::SecondFactor(_) => return None,
+                Aim::LogIn(Whose::Anybody | Whose::Nobody) => return None,
+            },
+        };
+        Some(Subject::User(user))
+    }
+
+    /// The same, for whoever answers the challenge that it was asked for with, if it was with one.
+    pub(crate) fn proven_by(self, challenge: Option<Challenge>) -> Self {
+        match challenge {
+            Some(challenge) => Self::Proven(Box::new(Proven { content: self, challenge })),
+            None => self,
+        }
+    }
+
+    /// What it is good for, once a challenge was answered.
+    pub(crate) fn unproven(&self) -> &Self {
+        match self {
+            Self::Proven(proven) => &proven.content,
+            content => content,
+        }
+    }
+
+    /// The challenge that has to be answered for it.
+    pub(crate) fn challenge(&self) -> Option<&Challenge> {
+        match self {
+            Self::Proven(proven) => Some(&proven.challenge),
+            _ => None,
+        }
+    }
+
+    /// Whether it stands for something that somebody has shown, and lets them in for it.
+    pub(crate) fn lets_in(&self) -> bool {
+        match self {
+            Self::Pending(_)
+            | Self::PendingDevice(_)
+            | Self::Exchange(_)
+            | Self::BoundExchange(_)
+            | Self::MagicLink(_) => true,
+            Self::Verification(_)
+            | Self::Reset(_)
+            | Self::Flow(_)
+            | Self::Linking(_)
+            // A session, which ends by itself.
+            | Self::HandedOver(_)
+            | Self::Ceremony(_) => false,
+            Self::Proven(proven) => proven.content.lets_in(),
+        }
+    }
 }
 
 impl OneTime {
@@ -71,6 +156,9 @@ impl OneTime {
             return Err(Rejection::AlreadyExists.into());
         }
         let expires = Moment(step.now.0.saturating_add(ttl_ms));
+        if let Some(subject) = content.subject() {
+            traces::note(step, subject, &key, expires)?;
+        }
         step.put(key, &Self { content, expires, used: None })?;
         Ok(expires)
     }

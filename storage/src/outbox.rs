@@ -19,6 +19,7 @@ use crate::records::Records;
 use crate::seal::Sealed;
 use crate::secret::SecretHash;
 use crate::state_machine::Step;
+use crate::traces::{self, Subject};
 
 /// How many mails of a tenant may wait to be sent.
 pub const MOST_WAITING: u32 = 10_000;
@@ -90,8 +91,8 @@ pub enum Command {
 }
 
 impl Letter {
-    /// Puts it into the outbox.
-    pub(crate) fn post(self, step: &mut Step<'_, '_>) -> Result<(), Stop> {
+    /// Puts it into the outbox, for whoever has the normalised address `to`.
+    pub(crate) fn post(self, step: &mut Step<'_, '_>, to: &str) -> Result<(), Stop> {
         let mut queue = queue(step)?;
         if self.kept {
             make_room(step, &mut queue)?;
@@ -107,7 +108,9 @@ impl Letter {
             created: step.now,
             expires: Moment(step.now.0.saturating_add(ttl_ms)),
         };
-        step.put(keys::mail(step.tenant, self.kept, self.id), &mail)?;
+        let key = keys::mail(step.tenant, self.kept, self.id);
+        traces::note(step, Subject::Address(to), &key, mail.expires)?;
+        step.put(key, &mail)?;
         step.put(keys::single(step.tenant, Kind::MailQueue), &queue)?;
         step.mail_posted(self.id);
         Ok(())
@@ -116,9 +119,14 @@ impl Letter {
 
 impl Mailing {
     /// Issues the secret and puts the letter into the outbox.
-    pub(crate) fn post(self, step: &mut Step<'_, '_>, content: Content) -> Result<(), Stop> {
+    pub(crate) fn post(
+        self,
+        step: &mut Step<'_, '_>,
+        to: &str,
+        content: Content,
+    ) -> Result<(), Stop> {
         OneTime::issue(step, &self.token, content, self.letter.ttl_ms)?;
-        self.letter.post(step)
+        self.letter.post(step, to)
     }
 }
 
@@ -178,7 +186,8 @@ pub(crate) fn expire(step: &mut Step<'_, '_>, key: &[u8]) -> Result<bool, Stop> 
     Ok(over && remove(step, key)?)
 }
 
-fn remove(step: &mut Step<'_, '_>, key: &[u8]) -> Result<bool, Fault> {
+/// Removes a mail, if it still lies there.
+pub(crate) fn remove(step: &mut Step<'_, '_>, key: &[u8]) -> Result<bool, Fault> {
     if !step.contains(key)? {
         return Ok(false);
     }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use serde::de::DeserializeOwned;
 
 use crate::capability::api_keys::{ApiKey, Usage};
-use crate::capability::audit::Epoch;
+use crate::capability::audit::{Epoch, Head};
 use crate::capability::mfa::Factors;
 use crate::capability::oauth::Identity;
 use crate::capability::passkeys::{Passkey, Place};
@@ -18,7 +18,7 @@ use crate::codec;
 use crate::event::Event;
 use crate::fault::Fault;
 use crate::idempotency;
-use crate::ids::{ApiKeyId, MailId, SessionId, TenantId, TenantNumber, UserId};
+use crate::ids::{ApiKeyId, MailId, MessageId, SessionId, TenantId, TenantNumber, UserId};
 use crate::keys::{self, Kind};
 use crate::one_time::OneTime;
 use crate::outbox::Mail;
@@ -110,6 +110,29 @@ impl<'a> View<'a> {
         self.visit(&keys::range(self.tenant, Kind::Events), Some(&start), &mut visit)
     }
 
+    /// Visits the events after a sequence one by one, from whichever event of a command on.
+    pub fn events_one_by_one(
+        &self,
+        after: u64,
+        mut visit: impl FnMut(Event) -> ControlFlow<()>,
+    ) -> Result<(), Fault> {
+        // Those of one command lie under the first of them, which may come before the one asked for.
+        let head: Option<Head> = self.get(&keys::single(self.tenant, Kind::AuditHead))?;
+        let mut before = after.min(head.unwrap_or_default().sequence);
+        while before > 0 && self.records.get(&keys::events(self.tenant, before))?.is_none() {
+            before -= 1;
+        }
+        self.events(before.saturating_sub(1), |events| {
+            let behind = events.into_iter().filter(|event| event.sequence > after);
+            for event in behind {
+                if visit(event).is_break() {
+                    return ControlFlow::Break(());
+                }
+            }
+            ControlFlow::Continue(())
+        })
+    }
+
     /// Who is being forgotten.
     pub fn forgettings(&self) -> Result<Vec<Forgetting>, Fault> {
         self.list(&keys::range(self.tenant, Kind::Forgetting))
@@ -121,6 +144,11 @@ impl<'a> View<'a> {
         mut visit: impl FnMut(TextMessage) -> ControlFlow<()>,
     ) -> Result<(), Fault> {
         self.visit(&keys::range(self.tenant, Kind::TextMessage), None, &mut visit)
+    }
+
+    /// A text message on its way.
+    pub fn text_message(&self, id: MessageId) -> Result<Option<TextMessage>, Fault> {
+        self.get(&keys::text_message(self.tenant, id))
     }
 
     /// The code that was sent to a user's number.

@@ -114,3 +114,42 @@ async fn where_accounts_are_hidden_their_owner_is_told_of_a_registration() {
     assert!(!mail.text.contains("token="), "{}", mail.text);
     assert!(node.mail_to("bob@example.com").await.token().starts_with("evt_"));
 }
+
+#[tokio::test]
+async fn a_mail_can_be_asked_for_without_being_signed_in_and_tells_nothing() {
+    let node = Node::with("limits.email_verification", "3/hour").start().await;
+    let alice = node.register("alice").await;
+    let asks = async |email: &str| {
+        node.api.post("/auth/verify-email/send", json!({ "email": email })).await
+    };
+    let known = asks(&alice.email).await.is_yes(200);
+    let unknown = asks("nobody@example.com").await.is_yes(200);
+    assert_eq!(known.body, unknown.body);
+    assert_eq!(node.mails_to("nobody@example.com").await.len(), 0);
+    let body = json!({ "token": node.mail_to(&alice.email).await.token() });
+    node.api.post("/auth/verify-email", body.clone()).await.is_yes(200);
+    assert!(is_verified(&alice).await);
+    // Who has verified the address has nothing to disown.
+    node.api.post("/auth/verify-email/disown", body).await.is_no(401, "token_used");
+    let mails = node.mails_to(&alice.email).await.len();
+    asks(&alice.email).await.is_yes(200);
+    assert_eq!(node.mails_to(&alice.email).await.len(), mails, "there is nothing left to verify");
+    asks("nobody@example.com").await.is_yes(200);
+    for email in [alice.email.as_str(), "nobody@example.com"] {
+        asks(email).await.is_yes(200);
+        asks(email).await.is_no(429, "rate_limit_exceeded");
+    }
+    asks("no address").await.is_no(400, "validation_error");
+}
+
+#[tokio::test]
+async fn the_owner_of_an_address_disowns_what_somebody_else_has_made_with_it() {
+    let node = Node::start().await;
+    let mallory = node.register("alice").await;
+    mallory.enrols_an_app().await;
+    let body = json!({ "token": node.mail_to(&mallory.email).await.token() });
+    let disowned = node.api.post("/auth/verify-email/disown", body).await.is_yes(200);
+    has_exactly(&disowned.body, &["success", "message"]);
+    mallory.session.is_over().await;
+    mallory.guesses(&mallory.password).await.is_no(401, "invalid_credentials");
+}

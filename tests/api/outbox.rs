@@ -201,6 +201,51 @@ async fn a_password_is_not_shown_to_a_server_without_tls_or_with_a_foreign_certi
 }
 
 #[tokio::test]
+async fn a_mail_to_somebody_who_is_gone_is_not_sent() {
+    let port = smtp::free_port();
+    let node = Node::with("mail.smtp_url", format!("smtp://127.0.0.1:{port}")).start().await;
+    let (alice, bob) = (node.register("alice").await, node.register("bob").await);
+    for email in [&alice.email, &bob.email] {
+        let body = json!({ "email": email });
+        node.api.post("/auth/password/forgot", body.clone()).await.is_yes(200);
+        node.api.post("/auth/magic-link/send", body).await.is_yes(200);
+    }
+    let carol = node.register("carol").await;
+    wait::until("the log says that mails are tried again", async || {
+        node.log.text().contains("tried again").then_some(())
+    })
+    .await;
+    let delete = json!({ "password": alice.password, "confirmation": "DELETE" });
+    alice.session.delete_with("/users/me", delete).await.is_yes(200);
+    let path = format!("/users/{}", bob.id);
+    answer(node.server(Method::DELETE, &path)).await.is_yes(200);
+    let setup = smtp::Setup { port, ..smtp::Setup::default() };
+    let server = MailServer::start(&setup).await;
+    // What was posted after theirs has come, and after that what one of their age would have waited.
+    server.mail_to(&carol.email).await;
+    node.register("dave").await;
+    server.mail_to("dave@example.com").await;
+    let (last, address) = (node.register("alice").await, "alice@example.com");
+    server.mail_to(address).await;
+    let mails = server.mails();
+    let to =
+        |address: &str| mails.iter().filter(|mail| mail.to.iter().any(|to| to == address)).count();
+    assert_eq!((to(&last.email), to(&bob.email)), (1, 0), "{mails:?}");
+}
+
+#[tokio::test]
+async fn kept_mails_of_somebody_who_is_gone_are_kept_no_more() {
+    let node = Node::start().await;
+    let (alice, bob) = (node.register("alice").await, node.register("bob").await);
+    node.api.post("/auth/password/forgot", json!({ "email": alice.email })).await.is_yes(200);
+    assert_eq!(node.mails_to(&alice.email).await.len(), 2);
+    let delete = json!({ "password": alice.password, "confirmation": "DELETE" });
+    alice.session.delete_with("/users/me", delete).await.is_yes(200);
+    assert_eq!(node.mails_to(&alice.email).await.len(), 0);
+    assert_eq!(node.mails_to(&bob.email).await.len(), 1);
+}
+
+#[tokio::test]
 async fn a_mail_waits_for_a_server_that_is_down_over_a_kill_and_no_request_waits_for_it() {
     let port = smtp::free_port();
     let node = Node::with("mail.smtp_url", format!("smtp://127.0.0.1:{port}")).start().await;

@@ -48,6 +48,27 @@ async fn an_admin_listener_takes_the_metrics_with_it() {
 }
 
 #[tokio::test]
+async fn the_operator_s_token_opens_no_door_but_their_own() {
+    let node = Node::with("http.admin_listen", "127.0.0.1:0").start().await;
+    let listening = node.output().event("listening").expect("it printed where it listens");
+    let admin = format!("http://{}", listening["adminAddress"].as_str().expect("an address"));
+    let operator = node.keys().operator;
+    for path in ["/users", "/api-keys"] {
+        let inside = client().get(format!("{admin}{path}")).bearer_auth(&operator);
+        answer(inside).await.is_yes(200);
+        let request = node.api.request(reqwest::Method::GET, path).bearer_auth(&operator);
+        answer(request).await.is_no(401, "invalid_token");
+        answer(client().get(format!("{admin}{path}"))).await.is_no(401, "authentication_required");
+    }
+    let request = node.api.request(reqwest::Method::GET, "/admin/tenants").bearer_auth(&operator);
+    assert_eq!(answer(request).await.status, 404);
+    let inside = client().get(format!("{admin}/admin/tenants")).bearer_auth(&operator);
+    answer(inside).await.is_yes(200);
+    // Servers of the tenant's go on as ever.
+    answer(node.server(reqwest::Method::GET, "/users")).await.is_yes(200);
+}
+
+#[tokio::test]
 async fn the_api_describes_itself() {
     let node = Node::start().await;
     let json = node.api.get("/openapi.json").await;

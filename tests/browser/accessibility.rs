@@ -26,6 +26,7 @@ async fn nothing_keeps_anybody_out() {
         "/ui/forgot",
         "/ui/reset?token=rst_1_x",
         "/ui/verify?token=evt_1_x",
+        "/ui/verify/send",
         "/ui/done/mail-sent",
         "/ui/done/nothing",
     ] {

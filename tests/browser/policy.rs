@@ -3,15 +3,17 @@
 
 use std::time::{Duration, Instant};
 
-use janua_tests::Node;
+use janua_tests::browser::parameter;
+use janua_tests::issuer::Issuer;
 use janua_tests::node::answer;
 use janua_tests::people::PASSWORD;
 use janua_tests::visitor::Visitor;
-use reqwest::Method;
+use janua_tests::{Node, Session};
+use reqwest::{Method, Url};
 use serde_json::json;
 
 /// The pages that anybody can open.
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "/ui/sign-in",
     "/ui/sign-up",
     "/ui/magic-link",
@@ -19,6 +21,7 @@ const PAGES: [&str; 10] = [
     "/ui/forgot",
     "/ui/reset?token=rst_1_x",
     "/ui/verify?token=evt_1_x",
+    "/ui/verify/send",
     "/ui/done/mail-sent",
     "/ui/done/signed-out",
     "/ui/sign-in?redirect_uri=https://nowhere.example",
@@ -136,4 +139,75 @@ async fn what_is_not_there_is_said_as_a_page() {
     visitor.reads_heading("No ha funcionado");
     // A program is told in the envelope.
     node.api.get("/ui/done/nothing").await.is_no(404, "resource_not_found");
+}
+
+#[tokio::test]
+async fn nothing_leads_to_what_a_request_calls_the_server() {
+    let issuer = Issuer::start().await;
+    let node = issuer.known_as("acme", Node::prepare()).start().await;
+    let back = "https://app.example.com/auth/callback";
+    node.configure(json!({ "redirectUrls": [back] })).await;
+    let poisoned = |method: Method, path: &str| {
+        let request = node.api.request(method, path).header("Accept", "text/html,*/*;q=0.8");
+        request
+            .header("Host", "evil.example")
+            .header("X-Forwarded-Host", "evil.example")
+            .header("X-Forwarded-Proto", "https")
+            .header("X-Forwarded-Prefix", "//evil.example")
+            .header("X-Original-URL", "//evil.example/")
+            .header("X-Rewrite-URL", "//evil.example/")
+            .header("Forwarded", "host=evil.example;proto=https")
+            .header("Referer", "https://evil.example/")
+    };
+    let start = format!("/auth/oauth/acme?redirect_uri={back}");
+    let others =
+        ["/ui/account", "/ui/nowhere", "/docs", "/openapi.json", "//evil.example/ui/sign-in"];
+    for path in PAGES.into_iter().chain(others).chain([start.as_str()]) {
+        let page = answer(poisoned(Method::GET, path)).await;
+        let told = format!("{:?} {}", page.headers, page.text);
+        assert!(!told.contains("evil.example") || path.contains("evil"), "{path}: {told}");
+        let location = page.header("location");
+        let is_ours = location.is_empty()
+            || location.starts_with("/ui/")
+            || location.starts_with(issuer.base());
+        assert!(is_ours, "{path}: {location}");
+    }
+    let departure = answer(poisoned(Method::GET, &start)).await;
+    let departure: Url = departure.header("location").parse().expect("a URL");
+    let ours = "http://localhost:3000/auth/oauth/acme/callback";
+    assert_eq!(parameter(&departure, "redirect_uri"), ours);
+}
+
+#[tokio::test]
+async fn what_people_call_themselves_and_their_things_is_shown_as_text() {
+    let node = Node::start().await;
+    let html = "<script>alert(1)</script>\"onload='x'";
+    node.configure(json!({ "mail": { "brand": html } })).await;
+    let body = json!({ "email": "alice@example.com", "password": PASSWORD, "firstName": html });
+    let registered = node.api.post("/auth/register", body).await.is_yes(201);
+    let session = Session::of(&node.api, registered.data());
+    let (_, passkey) = session.registers_a_passkey().await;
+    let path = format!("/passkeys/{passkey}");
+    let renamed = session.request(Method::PATCH, &path).json(&json!({ "name": html }));
+    answer(renamed).await.is_yes(200);
+    let login = json!({ "email": "alice@example.com", "password": PASSWORD,
+        "deviceInfo": { "userAgent": html } });
+    node.api.post("/auth/login", login).await.is_yes(200);
+    for name in ["A\r\nSet-Cookie: a=b", "A\nB", "A\u{0}B"] {
+        let refused = session.put("/users/me", json!({ "firstName": name })).await;
+        refused.is_no(400, "validation_error");
+    }
+    let mut visitor = Visitor::opens(&node, "/ui/sign-in").await;
+    let fields = [("email", "alice@example.com"), ("password", PASSWORD)];
+    visitor.submits("/ui/sign-in", &fields).await;
+    for path in ["/ui/account", "/ui/passkeys", "/ui/sign-up", "/ui/forgot", "/ui/magic-link"] {
+        visitor.goes_to(path).await;
+        assert!(!visitor.page.text.contains("<script>alert"), "{path}: {}", visitor.page.text);
+        assert!(!visitor.page.text.contains("onload='x'"), "{path}: {}", visitor.page.text);
+    }
+    // What was typed comes back as it was typed, and as text.
+    visitor.posts("/ui/magic-link/send", &[("email", html)]).await;
+    assert_eq!(visitor.page.status, 400);
+    visitor.reads("&#60;script&#62;alert(1)");
+    assert!(!visitor.page.text.contains("<script>alert"), "{}", visitor.page.text);
 }

@@ -1,5 +1,7 @@
 //! Ways in that are begun at one node and ended at another, after the one that owned them was killed.
 
+mod within;
+
 use futures::future::join_all;
 use janua_tests::browser::{location, parameter};
 use janua_tests::cluster::{Cluster, OPERATOR_TOKEN};

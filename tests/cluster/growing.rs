@@ -1,8 +1,8 @@
 //! A cluster is changed while people use it, and they notice nothing.
 
 use janua_tests::clients::Clients;
-use janua_tests::cluster::{Cluster, is_ready};
-use janua_tests::wait;
+use janua_tests::cluster::{Cluster, SECRET, is_ready};
+use janua_tests::{Node, wait};
 
 /// Waits until a node has given up the replicas that were moved away from it.
 async fn gives_up_replicas(cluster: &Cluster, number: usize, count: usize) {
@@ -70,4 +70,28 @@ async fn all_nodes_are_started_anew_one_by_one_and_no_request_fails() {
         node.restart().await;
     }
     clients.are_content().await;
+}
+
+#[tokio::test]
+async fn one_secret_takes_the_place_of_another_and_no_request_fails() {
+    const NEXT: &str = "what-the-members-know-from-now-on-0123";
+    let base = || Node::prepare().with_secrets(SECRET, "");
+    let mut cluster = Cluster::made_of(3, 4, Box::new(base)).await;
+    let clients = Clients::of(cluster.nodes(), 4).await;
+    for (secret, previous) in [(SECRET, NEXT), (NEXT, SECRET), (NEXT, "")] {
+        for number in 1..=3 {
+            cluster.node(number).is_told(secret, previous).await;
+        }
+        // Whoever starts anew makes all its connections by what is known by now.
+        let node = cluster.node(2);
+        assert_eq!(node.stops().await, Some(0));
+        node.restart().await;
+    }
+    let stranger = cluster.next_node();
+    let mut late = stranger.start_process();
+    assert_eq!(late.ends().await.code(), Some(1));
+    assert!(late.log.text().contains("cluster.secret"), "{}", late.log.text());
+    clients.are_content().await;
+    let newcomer = cluster.next_node().with("cluster.secret", NEXT).start().await;
+    newcomer.register("alice").await;
 }

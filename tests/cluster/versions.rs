@@ -26,6 +26,12 @@ async fn has_versions(cluster: &Cluster, by: usize, agreed: u64, versions: &[u64
     .await;
 }
 
+/// What a node's folder says of its data.
+fn folder_version(node: &Node) -> String {
+    let format = std::fs::read_to_string(node.data_dir().join("format")).expect("a file");
+    format.lines().next().unwrap_or_default().to_owned()
+}
+
 /// Tries to start a node, which gives up; its exit code, and what it said.
 async fn refuses(node: &Node, arguments: &[&str]) -> (Option<i32>, Vec<String>) {
     let before = node.log.text().len();
@@ -41,6 +47,7 @@ async fn what_is_newer_waits_until_every_node_understands_it() {
     let cluster = mixed().await;
     let alice = cluster.node(3).register("alice").await;
     has_versions(&cluster, 1, 1, &[1, 1, 2]).await;
+    assert_eq!(folder_version(cluster.node(3)), "janua data 1");
     for number in 1..=3 {
         let no = cluster.replicates(number, 5).await.is_no(503, "service_unavailable");
         let message = no.body["error"]["message"].as_str().expect("a message");
@@ -55,6 +62,14 @@ async fn what_is_newer_waits_until_every_node_understands_it() {
     cluster.node(2).restart_with(&NEW).await;
     for number in 1..=3 {
         has_versions(&cluster, number, 2, &[2, 2, 2]).await;
+    }
+    for number in 1..=3 {
+        // A program that knows nothing of versions leaves the folder alone by this.
+        let node = cluster.node(number);
+        wait::until("the folder says so", async || {
+            (folder_version(node) == "janua data 2").then_some(())
+        })
+        .await;
     }
     let changed = cluster.replicates(2, 5).await.is_yes(200);
     assert_eq!(changed.data()["replicas"], 5);

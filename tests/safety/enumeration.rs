@@ -19,10 +19,11 @@ const IMPORTED: &str = "$2y$04$abcdefghijklmnopqrstuuIGHIID3xjCsL2tON37VNPB.blmV
 /// What is sent for an address.
 type Body = fn(&str) -> Value;
 
-const ENDPOINTS: [(&str, Body); 5] = [
+const ENDPOINTS: [(&str, Body); 6] = [
     ("/auth/login", |email| json!({ "email": email, "password": "Not-the-password-7!" })),
     ("/auth/password/forgot", |email| json!({ "email": email })),
     ("/auth/magic-link/send", |email| json!({ "email": email })),
+    ("/auth/verify-email/send", |email| json!({ "email": email })),
     ("/auth/passkeys/authenticate/begin", |email| json!({ "email": email })),
     ("/auth/register", |email| json!({ "email": email, "password": PASSWORD })),
 ];

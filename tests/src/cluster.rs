@@ -67,6 +67,12 @@ impl Cluster {
         Self::made_on(Some(network), count, SHARDS, Box::new(Node::prepare)).await
     }
 
+    /// So many nodes, on hosts of their own where there is a network, all of whose disks and clocks can
+    /// be made bad.
+    pub async fn in_trouble(network: Option<Network>, count: usize) -> Self {
+        Self::made_on(network, count, SHARDS, Box::new(|| Node::prepare().meddled())).await
+    }
+
     async fn made_on(network: Option<Network>, count: usize, shards: u64, base: Base) -> Self {
         let (nodes, addresses) = (Vec::new(), Vec::new());
         let mut cluster = Self { nodes, addresses, base, shards, network };
@@ -82,6 +88,12 @@ impl Cluster {
         let node = self.next_node().start().await;
         self.nodes.push(node);
         self.nodes.last().expect("a node has just been started")
+    }
+
+    /// The last node goes, with all that it has.
+    pub async fn shrinks(&mut self) {
+        let node = self.nodes.pop().expect("a node");
+        node.stops().await;
     }
 
     /// The next node, before it is started.
@@ -109,10 +121,13 @@ impl Cluster {
                 .with("http.listen", format!("{}:0", network.address(number))),
             None => (self.base)(),
         };
+        let setup = match setup.has_secrets() {
+            true => setup,
+            false => setup.with("cluster.secret", SECRET),
+        };
         setup
             .with("node.name", format!("node-{number}"))
             .with("cluster.shards", self.shards)
-            .with("cluster.secret", SECRET)
             .with("cluster.join", self.addresses.join(","))
             .with("bootstrap.operator_token", OPERATOR_TOKEN)
     }
@@ -270,6 +285,18 @@ impl Status {
     /// Who leads a shard.
     pub fn leader_of(&self, shard: u64) -> Option<u64> {
         self.shard(shard)?["leader"].as_u64()
+    }
+
+    /// The id of a node that has this number and has not left.
+    pub fn id_of(&self, number: usize) -> Option<u64> {
+        let name = format!("node-{number}");
+        Self::list(&self.0["nodes"]).find(|node| node["name"] == name)?["id"].as_u64()
+    }
+
+    /// How many shards the node of this number leads.
+    pub fn led_by(&self, number: usize) -> usize {
+        let shards = Self::list(&self.0["shards"]).filter_map(|shard| shard["leader"].as_u64());
+        shards.filter(|leader| self.number_of(*leader) == Some(number)).count()
     }
 
     fn shard(&self, id: u64) -> Option<&Value> {

@@ -6,121 +6,15 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::sync::MutexGuard;
 
+use crate::meddling::Meddling;
 use crate::people::User;
 use crate::process::{Lines, Process};
 use crate::response::Response;
+use crate::setup::OPERATOR;
+pub use crate::setup::Setup;
 use crate::wait;
-
-/// What tests change about a node. Passwords are hashed quickly and limits are out of the way, but
-/// counting, unless a test sets them.
-const TEST_SETTINGS: [(&str, &str); 10] = [
-    ("http.listen", "127.0.0.1:0"),
-    ("cluster.listen", "127.0.0.1:0"),
-    ("passwords.memory_kib", "64"),
-    ("passwords.iterations", "1"),
-    ("limits.authentication", "1000000/min"),
-    ("limits.api", "1000000/hour"),
-    ("limits.password_reset", "1000000/hour"),
-    ("limits.email_verification", "1000000/hour"),
-    ("limits.magic_link", "1000000/hour"),
-    ("log.level", "info"),
-];
-
-/// The setting that gives the operator's token.
-const OPERATOR: &str = "bootstrap.operator_token";
-
-/// A node that is about to be started.
-pub struct Setup {
-    settings: Vec<(String, String)>,
-    folder: TempDir,
-    data_dir: Option<PathBuf>,
-    flags: Vec<String>,
-    open_files: Option<(u32, u32)>,
-    namespace: Option<String>,
-}
-
-impl Setup {
-    /// With another value for `section.key`.
-    pub fn with(mut self, key: &str, value: impl ToString) -> Self {
-        self.settings.retain(|(known, _)| known != key);
-        self.settings.push((key.into(), value.to_string()));
-        self
-    }
-
-    /// With its data in this folder.
-    pub fn with_data_in(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.data_dir = Some(folder.into());
-        self
-    }
-
-    /// With a flag of the command line.
-    pub fn with_flag(mut self, flag: &str) -> Self {
-        self.flags.push(flag.into());
-        self
-    }
-
-    /// Where so many files may be open: softly, and at most.
-    pub fn with_open_files(mut self, soft: u32, hard: u32) -> Self {
-        self.open_files = Some((soft, hard));
-        self
-    }
-
-    /// In this network namespace.
-    pub fn within(mut self, namespace: String) -> Self {
-        self.namespace = Some(namespace);
-        self
-    }
-
-    /// As it is shipped: real hashing, real limits, on free ports.
-    pub fn as_shipped(mut self) -> Self {
-        self.settings.retain(|(key, _)| key.ends_with(".listen"));
-        self
-    }
-
-    /// The arguments that start it.
-    pub fn arguments(&self) -> Vec<String> {
-        let mut arguments = vec!["serve".into(), "--json".into()];
-        arguments.extend(self.flags.iter().cloned());
-        arguments.push("--data-dir".into());
-        arguments.push(self.data_dir().display().to_string());
-        for (key, value) in &self.settings {
-            arguments.extend(["--set".into(), format!("{key}={value}")]);
-        }
-        arguments
-    }
-
-    fn data_dir(&self) -> PathBuf {
-        self.data_dir.clone().unwrap_or_else(|| self.folder.path().join("data"))
-    }
-
-    /// Starts the program alone, for tests in which it does not get as far as serving.
-    pub fn start_process(&self) -> Process {
-        self.run_with(&[], Lines::default())
-    }
-
-    fn run_with(&self, flags: &[&str], log: Lines) -> Process {
-        let (mut arguments, folder) = (self.arguments(), self.folder.path());
-        arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
-        match (&self.namespace, self.open_files) {
-            (Some(namespace), _) => Process::start_in(namespace, &arguments, folder, log),
-            (None, Some(files)) => Process::start_within(files, &arguments, folder, log),
-            (None, None) => Process::start(&arguments, folder, log),
-        }
-    }
-
-    /// Starts it and waits until it is ready.
-    pub async fn start(self) -> Node {
-        let log = Lines::default();
-        let process = self.run_with(&[], log.clone());
-        let api = Api { base: Arc::default(), http: client() };
-        let node = Node { process: process.into(), keys: Mutex::default(), setup: self, api, log };
-        node.becomes_ready().await;
-        node
-    }
-}
 
 /// The keys that founding printed.
 #[derive(Debug, Clone, Default)]
@@ -144,6 +38,18 @@ pub struct Node {
     pub log: Lines,
 }
 
+impl Setup {
+    /// Starts it and waits until it is ready.
+    pub async fn start(self) -> Node {
+        let log = Lines::default();
+        let process = self.run_with(&[], log.clone());
+        let api = Api { base: Arc::default(), http: client() };
+        let node = Node { process: process.into(), keys: Mutex::default(), setup: self, api, log };
+        node.becomes_ready().await;
+        node
+    }
+}
+
 impl Node {
     /// A node with the settings that suit most tests, ready to serve.
     pub async fn start() -> Self {
@@ -157,16 +63,7 @@ impl Node {
 
     /// A node to be started.
     pub fn prepare() -> Setup {
-        let settings = TEST_SETTINGS.map(|(key, value)| (key.into(), value.into())).into();
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        Setup {
-            settings,
-            folder,
-            data_dir: None,
-            flags: Vec::new(),
-            open_files: None,
-            namespace: None,
-        }
+        Setup::default()
     }
 
     /// A node as it is shipped.
@@ -185,8 +82,8 @@ impl Node {
             };
         }
         drop(process);
-        if let Some((_, token)) = self.setup.settings.iter().find(|(key, _)| key == OPERATOR) {
-            self.keys.lock().expect("no holder panics").operator.clone_from(token);
+        if let Some(token) = self.setup.setting(OPERATOR) {
+            self.keys.lock().expect("no holder panics").operator = token.into();
         }
         let base = format!("{}://{}", text(&listening["scheme"]), text(&listening["address"]));
         *self.api.base.write().expect("no holder panics") = base;
@@ -224,6 +121,20 @@ impl Node {
     /// A folder of the test's own that goes away with the node.
     pub fn folder(&self) -> &Path {
         self.setup.folder.path()
+    }
+
+    /// Is told other secrets of the cluster while it runs; it has read them when this returns.
+    pub async fn is_told(&self, secret: &str, previous: &str) {
+        let reads = || self.log.text().matches("secrets have been read again").count();
+        let before = reads();
+        self.setup.writes_secrets(secret, previous);
+        self.signal("HUP");
+        wait::until("it has read the secrets", async || (reads() > before).then_some(())).await;
+    }
+
+    /// What stands between it and its system.
+    pub fn meddling(&self) -> &Meddling {
+        self.setup.meddling.as_ref().expect("it was prepared for that")
     }
 
     /// Kills it with signal 9.

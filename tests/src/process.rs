@@ -37,6 +37,21 @@ impl Lines {
     }
 }
 
+/// The program, for a user who may open so many files: softly, and at most.
+pub fn command_within((soft, hard): (u32, u32)) -> Command {
+    let mut command = Command::new("sh");
+    let line = format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$0\" \"$@\"");
+    command.args(["-c", &line]).arg(program::janua());
+    command
+}
+
+/// The program in a network namespace; the process that `ip` becomes is the program.
+pub fn command_in(namespace: &str) -> Command {
+    let mut command = Command::new("ip");
+    command.args(["netns", "exec", namespace]).arg(program::janua());
+    command
+}
+
 /// A running `janua serve --json`.
 pub struct Process {
     child: Child,
@@ -48,32 +63,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `janua` with these arguments; `log` goes on where an earlier run ended.
-    pub fn start(arguments: &[String], folder: &Path, log: Lines) -> Self {
-        Self::run(Command::new(program::janua()), arguments, folder, log)
-    }
-
-    /// The same for a user who may open so many files: softly, and at most.
-    pub fn start_within(
-        (soft, hard): (u32, u32),
-        arguments: &[String],
-        folder: &Path,
-        log: Lines,
-    ) -> Self {
-        let mut command = Command::new("sh");
-        let line = format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$0\" \"$@\"");
-        command.args(["-c", &line]).arg(program::janua());
-        Self::run(command, arguments, folder, log)
-    }
-
-    /// The same in a network namespace; the process that `ip` becomes is the program.
-    pub fn start_in(namespace: &str, arguments: &[String], folder: &Path, log: Lines) -> Self {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", namespace]).arg(program::janua());
-        Self::run(command, arguments, folder, log)
-    }
-
-    /// The same with a command of the caller's.
+    /// Starts a command that becomes the program; `log` goes on where an earlier run ended.
     pub fn run(mut command: Command, arguments: &[String], folder: &Path, log: Lines) -> Self {
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("JANUA_") {

@@ -33,6 +33,11 @@ impl Visitor {
         visitor
     }
 
+    /// Their browser reaches another node from now on.
+    pub fn is_led_to(&mut self, node: &Node) {
+        self.api = node.api.clone();
+    }
+
     /// Opens a page, and follows where it leads within the house.
     pub async fn goes_to(&mut self, path: &str) {
         let request = self.request(Method::GET, path);

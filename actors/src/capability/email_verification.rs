@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use janua_storage::capability::email_verification::{self, Confirm, Disown, Send};
+use janua_storage::capability::email_verification::{self, Ask, Confirm, Disown, Send};
 use janua_storage::command::Command;
 use janua_storage::outbox::{Letter, Mailing};
 use janua_storage::secret::{Purpose, Secret};
 
 use crate::context::Context;
 use crate::directory::Caller;
+use crate::email::EmailAddress;
 use crate::idempotency::Attempt;
 use crate::mail::{Message, Occasion, Onward, Sent, sent};
 use crate::refusal::Refusal;
@@ -42,6 +43,27 @@ impl TenantRef {
         self.propose_mail(context, ticket, Command::EmailVerification(command), &limit).await
     }
 
+    /// Sends a mail to `email` for somebody who is not signed in, if it has an account whose address is
+    /// not verified, or whose second factor is contested. The work is the same if not.
+    pub async fn ask_for_verification(
+        &self,
+        context: &Context,
+        email: &EmailAddress,
+        onward: &Onward,
+    ) -> Result<Sent, Refusal> {
+        let first = match self.attempt(context).await? {
+            Attempt::Repeated(answer) => return sent(&answer.reply),
+            Attempt::First(first) => first,
+        };
+        let name = self.first_name(email).await?;
+        let limit = self.0.node.mail_limits.email_verification;
+        let mailing = self.verification(email.as_str(), name.as_deref(), onward).await?;
+        let ask = Ask { email: email.as_str().into(), mailing, limit };
+        let command = email_verification::Command::Ask(Box::new(ask));
+        let ticket = self.ticket(&first, None).await?;
+        self.propose_mail(context, ticket, Command::EmailVerification(command), &limit).await
+    }
+
     /// Verifies the address that a token was sent to; where somebody is signed in, only theirs.
     pub async fn confirm_email(
         &self,
@@ -61,7 +83,8 @@ impl TenantRef {
     }
 
     /// Takes the account away from whoever made it with the address that a token was sent to, for the
-    /// reader of the mail: nobody has verified the address, and its owner says that it was not they.
+    /// reader of the mail: nobody has verified the address, and its owner says that it was not they. Who
+    /// has claimed it, and is kept out by a second factor of a stranger's, takes that away.
     pub async fn disown(&self, context: &Context, token: &Secret) -> Result<(), Refusal> {
         let disown = email_verification::Command::Disown(Disown { token: token.hash() });
         self.propose_once(context, Command::EmailVerification(disown)).await.map(drop)

@@ -65,7 +65,7 @@ impl TenantRef {
             message,
             content: held.key.seal(clock.random(), MESSAGE, &content)?,
         };
-        let command = Command::Phones(phones::Command::Send(Box::new(send)));
+        let command = caller.within(Command::Phones(phones::Command::Send(Box::new(send))));
         let ticket = self.ticket(&first, None).await?;
         self.propose(context.origin(), ticket, command).await?;
         Ok(())
@@ -84,7 +84,7 @@ impl TenantRef {
         };
         let code = digest(&*self.held().await?, code);
         let confirm = Confirm { user: caller.user(), code };
-        let command = Command::Phones(phones::Command::Confirm(confirm));
+        let command = caller.within(Command::Phones(phones::Command::Confirm(confirm)));
         let command = self.guessing(context, command).await?;
         let ticket = self.ticket(&first, None).await?;
         match self.propose(context.origin(), ticket, command).await?.reply {
@@ -96,6 +96,12 @@ impl TenantRef {
 
     /// Tries to send a message that waits, and says how it went.
     pub(crate) async fn deliver(&self, message: TextMessage) -> Result<(), Refusal> {
+        // It may have been taken back since it was found.
+        let records = self.0.shard.read().await?;
+        if self.0.view(&records).text_message(message.id)?.is_none() {
+            return Ok(());
+        }
+        drop(records);
         let next = match self.try_to_send(&message).await? {
             Ok(()) => None,
             Err(failed) => {

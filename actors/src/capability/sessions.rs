@@ -1,12 +1,14 @@
 //! Sessions: their tokens, their refresh, their end.
 
 use janua_storage::capability::sessions::{
-    self, AccessGrant, Claims, HandOver, LogOut, Refresh, Revoke, RevokeOthers, Session, Start,
+    self, AccessGrant, Claims, HandOver, HandOverTo, LogOut, Refresh, Revoke, RevokeOthers,
+    Session, Start, Within,
 };
 use janua_storage::capability::users::Profile;
 use janua_storage::command::{Command, Reply};
 use janua_storage::ids::{DeviceId, SessionId, UserId};
 use janua_storage::moment::Moment;
+use janua_storage::pkce::Challenge;
 use janua_storage::seal::{self, Key};
 use janua_storage::secret::{Purpose, Secret};
 use sha2::{Digest, Sha256};
@@ -128,17 +130,22 @@ impl TenantRef {
     }
 
     /// Leaves a session where an application finds it, by the code that is returned: whoever redeems
-    /// it carries the session on, in place of the page that logged in.
+    /// it, and answers the challenge if there is one, carries the session on in place of the page that
+    /// logged in.
     pub async fn hand_over(
         &self,
         context: &Context,
         user: UserId,
         session: SessionId,
+        challenge: Option<Challenge>,
     ) -> Result<Secret, Refusal> {
         let code = Secret::new(Purpose::Code, self.number(), &self.0.node.clock.random());
         let hand_over = HandOver { user, session, code: code.hash() };
-        let command = Command::Sessions(sessions::Command::HandOver(hand_over));
-        self.propose(context.origin(), None, command).await?;
+        let command = match challenge {
+            Some(challenge) => sessions::Command::HandOverTo(HandOverTo { hand_over, challenge }),
+            None => sessions::Command::HandOver(hand_over),
+        };
+        self.propose(context.origin(), None, Command::Sessions(command)).await?;
         Ok(code)
     }
 
@@ -224,6 +231,16 @@ impl TenantRef {
 
     fn access_grant(&self, ttl_seconds: u64) -> AccessGrant {
         AccessGrant { token_id: self.0.node.clock.random(), ttl_ms: ttl_seconds * 1000 }
+    }
+}
+
+impl Caller {
+    /// A command that the caller's session decides, and that comes to nothing if the session has ended
+    /// by the time that it is applied: whoever was put out of an account changes nothing in it by a
+    /// request that was on its way.
+    pub(crate) fn within(&self, command: Command) -> Command {
+        let (user, session) = (self.user(), self.session());
+        Command::Within(Box::new(Within { user, session, command }))
     }
 }
 

@@ -8,6 +8,7 @@ use janua_storage::idempotency::Ticket;
 use janua_storage::ids::{MagicLinkId, MailId};
 use janua_storage::moment::Moment;
 use janua_storage::outbox::{Letter, Mail, Mailing};
+use janua_storage::pkce::Challenge;
 use janua_storage::seal::Key;
 use janua_storage::secret::{Purpose, Secret};
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ use url::form_urlencoded::byte_serialize;
 use crate::capability::sessions::unexpected;
 use crate::context::Context;
 use crate::email::EmailAddress;
+use crate::pkce;
 use crate::refusal::Refusal;
 use crate::tenant::TenantRef;
 
@@ -56,18 +58,24 @@ pub struct Onward {
     pub redirect_uri: Option<String>,
     /// What the application wants back with the code (RFC 6749 §4.1.1).
     pub state: Option<String>,
+    /// What the application answers when it exchanges the code (RFC 7636).
+    pub challenge: Option<Challenge>,
     /// The tag of the language that the visitor has chosen.
     pub language: Option<String>,
 }
 
 impl Onward {
-    fn query(&self) -> impl Iterator<Item = (&str, &str)> {
+    fn query(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let challenge = self.challenge.as_ref().map(pkce::written);
+        let method = self.challenge.map(|_| pkce::METHOD.to_owned());
         let named = [
-            ("redirect_uri", &self.redirect_uri),
-            ("state", &self.state),
-            ("lang", &self.language),
+            ("redirect_uri", self.redirect_uri.clone()),
+            ("state", self.state.clone()),
+            ("code_challenge", challenge),
+            ("code_challenge_method", method),
+            ("lang", self.language.clone()),
         ];
-        named.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)))
+        named.into_iter().filter_map(|(name, value)| Some((name, value?)))
     }
 }
 
@@ -131,8 +139,9 @@ impl TenantRef {
             Purpose::MagicLink => (Occasion::MagicLink, "/ui/magic-link"),
             _ => (Occasion::Verification, "/ui/verify"),
         };
+        let onward: Vec<_> = onward.query().collect();
         let mut query = vec![("token", token.expose())];
-        query.extend(onward.query());
+        query.extend(onward.iter().map(|(name, value)| (*name, value.as_str())));
         let message = Message {
             occasion,
             to: to.into(),

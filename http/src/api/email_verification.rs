@@ -1,6 +1,7 @@
 //! Showing that one reads mail at one's address.
 
 use garde::Validate;
+use janua_actors::mail::Onward;
 use janua_storage::secret::{Purpose, Secret};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -25,7 +26,27 @@ pub fn endpoints() -> Vec<Endpoint> {
             .describes("Verify an address with the token of a mail, without being signed in")
             .names_its_tenant()
             .refuses(&[Code::TokenUsed]),
+        post("/auth/verify-email/send", Access::Public, Limit::Authentication, ask).describes(
+            "Send a mail that verifies an address, if its account needs one, without being signed in",
+        ),
+        post("/auth/verify-email/disown", Access::Public, Limit::Authentication, disown)
+            .describes(
+                "Take from the account of an address what somebody else has set up in it, with the \
+                 token of a mail",
+            )
+            .names_its_tenant()
+            .refuses(&[Code::TokenUsed]),
     ]
+}
+
+/// A body that says whose address is to be verified.
+#[derive(Default, Deserialize, Validate, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AskVerificationRequest {
+    #[serde(default)]
+    #[garde(custom(rules::email))]
+    #[schema(required = true, format = Email, max_length = 254, example = "user@example.com")]
+    email: String,
 }
 
 /// A body that brings the token of a mail.
@@ -51,6 +72,20 @@ async fn confirm(call: Call, Json(body): Json<VerifyEmailRequest>) -> Result<Don
     let token = Secret::given(&body.token);
     caller.tenant.confirm_email(&call.context(), &token, Some(caller)).await?;
     Ok(VERIFIED)
+}
+
+async fn ask(call: Call, Json(body): Json<AskVerificationRequest>) -> Result<Counted<Done>, Error> {
+    let email = rules::address("email", &body.email)?;
+    let onward = Onward::default();
+    let sent = call.tenant()?.ask_for_verification(&call.context(), &email, &onward).await?;
+    Ok(Counted(Done("Verification email sent"), sent.level))
+}
+
+async fn disown(call: Call, Json(body): Json<VerifyEmailRequest>) -> Result<Done, Error> {
+    let token = Secret::given(&body.token);
+    let tenant = call.tenant_of(&token, Purpose::EmailToken).await?;
+    tenant.disown(&call.context(), &token).await?;
+    Ok(Done("Account disowned successfully"))
 }
 
 async fn confirm_unsigned(call: Call, Json(body): Json<VerifyEmailRequest>) -> Result<Done, Error> {

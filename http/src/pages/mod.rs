@@ -80,6 +80,11 @@ fn page(mut endpoint: Endpoint) -> Endpoint {
             .property("tenant", parameter("The id of the tenant whose page it is"))
             .property("redirect_uri", parameter("Where it ends: one of the tenant's redirectUrls"))
             .property("state", parameter("Handed to redirect_uri beside the code"))
+            .property(
+                "code_challenge",
+                parameter("What the code's exchange must answer (RFC 7636)"),
+            )
+            .property("code_challenge_method", parameter("`S256`"))
             .property("lang", parameter("`en` or `es`"));
         Some(parameters.build())
     };

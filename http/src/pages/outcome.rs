@@ -60,7 +60,8 @@ impl Page {
         user: UserId,
         session: SessionId,
     ) -> Result<Raw, Error> {
-        let code = self.owner.hand_over(&call.context(), user, session).await?;
+        let challenge = self.frame.visit.challenge;
+        let code = self.owner.hand_over(&call.context(), user, session, challenge).await?;
         let end = self.frame.visit.end(&code).ok_or_else(Error::internal)?;
         let t = self.frame.t;
         self.leave(t.leaving_title, t.leaving_lead, redirect.as_str(), end)

@@ -10,6 +10,7 @@ use http::header::SET_COOKIE;
 use janua_actors::capability::oauth::{Arrived, HOSTED_PAGE, Start, Started};
 use janua_actors::directory;
 use janua_actors::refusal::Refusal;
+use janua_storage::pkce::Proof;
 use janua_storage::secret::Secret;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -83,6 +84,8 @@ fn start(page: &Page, call: &Call) -> Start {
         redirect_uri: Some(format!("{}{HOSTED_PAGE}", call.app.settings.public_url)),
         page_state: Some(format!("{}.{}", page.tie(), page.frame.visit.query())),
         scope: None,
+        // Whoever brings the code back shows the tie; the application's challenge is for its own code.
+        challenge: None,
     }
 }
 
@@ -115,7 +118,7 @@ async fn arrive(call: Call, _: Empty) -> Result<Raw, Error> {
     if let Some(code) = parameter(&call.query, "code") {
         let session = session(&page, &call).await?;
         let (context, code) = (call.context(), Secret::given(&code));
-        return match page.owner.redeem(&context, &code, session.as_ref()).await {
+        return match page.owner.redeem(&context, &code, Proof::None, session.as_ref()).await {
             Ok(Arrived::Entered { entered, .. }) => {
                 page.frame.visit.provider = None;
                 page.entered(&call, entered).await

@@ -1,10 +1,11 @@
-//! The page that confirms an e-mail address: the one that the link in the mail opens.
+//! The page that confirms an e-mail address: the one that the link in the mail opens; and the one that
+//! sends such a mail to who is kept out by what somebody else has set up.
 
 use http::StatusCode;
 use janua_storage::secret::{Purpose, Secret};
 
 use super::form::Form;
-use super::mailed::{Confirm, TokenForm, incomplete};
+use super::mailed::{AddressForm, AskAddress, Confirm, TokenForm, incomplete};
 use super::page::Page;
 use super::visit::parameter;
 use crate::call::Call;
@@ -12,8 +13,10 @@ use crate::endpoint::{Access, Endpoint, Limit, get, post};
 use crate::error::{Code, Error};
 use crate::input::Empty;
 use crate::output::Raw;
+use crate::rules;
 
 const PATH: &str = "/ui/verify";
+const SEND: &str = "/ui/verify/send";
 
 /// The endpoints of the page.
 pub fn endpoints() -> Vec<Endpoint> {
@@ -23,6 +26,12 @@ pub fn endpoints() -> Vec<Endpoint> {
         super::page(post(PATH, Access::Public, Limit::Authentication, verify))
             .describes("Hosted page: the address is confirmed")
             .refuses(&[Code::InsufficientPermissions, Code::TokenUsed]),
+        super::page(get(SEND, Access::Public, Limit::Free, show_send)).describes(
+            "Hosted page: ask for the mail by which an account is taken from a stranger",
+        ),
+        super::page(post(SEND, Access::Public, Limit::Authentication, send))
+            .describes("Hosted page: have that mail sent")
+            .refuses(&[Code::InsufficientPermissions]),
     ]
 }
 
@@ -48,6 +57,41 @@ async fn verify(call: Call, Form(form): Form<TokenForm>) -> Result<Raw, Error> {
             render(&page, status, &form.token)
         }
     }
+}
+
+async fn show_send(call: Call, _: Empty) -> Result<Raw, Error> {
+    ask(&Page::of(&call, SEND).await?, StatusCode::OK, "")
+}
+
+async fn send(call: Call, Form(form): Form<AddressForm>) -> Result<Raw, Error> {
+    let mut page = Page::posted(&call, SEND, &form.form_token).await?;
+    match send_to(&page, &call, &form.email).await {
+        Ok(()) => page.go_to("/ui/done/mail-sent").map(Raw),
+        Err(error) => {
+            let status = page.takes_fault(error)?;
+            ask(&page, status, &form.email)
+        }
+    }
+}
+
+async fn send_to(page: &Page, call: &Call, email: &str) -> Result<(), Error> {
+    rules::check([("email", rules::email(email, &()))])?;
+    let (email, onward) = (rules::address("email", email)?, page.frame.visit.onward());
+    page.owner.ask_for_verification(&call.context(), &email, &onward).await?;
+    Ok(())
+}
+
+fn ask(page: &Page, status: StatusCode, email: &str) -> Result<Raw, Error> {
+    let t = page.frame.t;
+    let ask = AskAddress {
+        page: &page.frame,
+        title: t.not_mine_title,
+        lead: t.not_mine_lead,
+        action: SEND,
+        submit: t.not_mine_send,
+        email,
+    };
+    page.show(status, &ask)
 }
 
 fn render(page: &Page, status: StatusCode, token: &str) -> Result<Raw, Error> {

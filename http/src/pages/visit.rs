@@ -3,9 +3,11 @@
 //! may lead is settled by the tenant.
 
 use janua_actors::mail::Onward;
+use janua_actors::pkce;
 use janua_actors::redirect::{self, ReturnUrl};
 use janua_actors::settings::Settings;
 use janua_storage::ids::TenantId;
+use janua_storage::pkce::Challenge;
 use janua_storage::secret::Secret;
 use url::form_urlencoded;
 
@@ -24,6 +26,8 @@ pub struct Visit {
     pub redirect: Option<ReturnUrl>,
     /// What the application wants back with the code (RFC 6749 §4.1.1).
     pub state: Option<String>,
+    /// What the application answers when it exchanges the code (RFC 7636).
+    pub challenge: Option<Challenge>,
     /// The language that the visitor has chosen.
     pub language: Option<Language>,
     /// The provider that a page is about.
@@ -51,6 +55,7 @@ impl Visit {
             tenant: parameter(query, "tenant").and_then(|id| id.parse().ok()),
             redirect: redirect.transpose()?,
             state,
+            challenge: challenge(query)?,
             language: parameter(query, "lang").and_then(|tag| Language::of_tag(&tag)),
             provider: parameter(query, "provider").filter(|name| is_provider_name(name)),
         })
@@ -85,6 +90,7 @@ impl Visit {
         Onward {
             redirect_uri: self.redirect.as_ref().map(|redirect| redirect.as_str().to_owned()),
             state: self.state.clone(),
+            challenge: self.challenge,
             language: self.language.map(|language| language.tag().to_owned()),
         }
     }
@@ -110,6 +116,10 @@ impl Visit {
         if let Some(state) = &self.state {
             query.append_pair("state", state);
         }
+        if let Some(challenge) = &self.challenge {
+            query.append_pair("code_challenge", &pkce::written(challenge));
+            query.append_pair("code_challenge_method", pkce::METHOD);
+        }
         if let Some(language) = language {
             query.append_pair("lang", language.tag());
         }
@@ -119,6 +129,22 @@ impl Visit {
         let query = query.finish();
         if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
     }
+}
+
+/// What the application answers when it exchanges the code. One that stands twice is not left out: the
+/// code would be given to whoever sees it.
+fn challenge(query: &str) -> Result<Option<Challenge>, Error> {
+    let one = |name: &str| {
+        let mut values =
+            form_urlencoded::parse(query.as_bytes()).filter(|(known, _)| known == name);
+        let value = values.next().map(|(_, value)| value.into_owned());
+        match values.next() {
+            Some(_) => Err(Error::invalid(vec![Detail::new(name, "stands twice")])),
+            None => Ok(value),
+        }
+    };
+    let (text, method) = (one("code_challenge")?, one("code_challenge_method")?);
+    Ok(pkce::challenge(text.as_deref(), method.as_deref())?)
 }
 
 /// Whether it may be the name of a provider.
@@ -165,6 +191,25 @@ mod tests {
                 .append_pair("redirect_uri", elsewhere)
                 .finish();
             assert!(visit(&query).is_err(), "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn a_challenge_goes_along_and_is_never_lost_on_the_way() {
+        let text = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+        let query = format!("state=s&code_challenge={text}&code_challenge_method=S256");
+        let visit_with = visit(&query).unwrap();
+        assert_eq!(visit_with.to("/ui/mfa"), format!("/ui/mfa?{query}"));
+        assert_eq!(visit_with.onward().challenge, visit_with.challenge);
+        for wrong in [
+            format!("code_challenge={text}"),
+            format!("code_challenge={text}&code_challenge_method=plain"),
+            "code_challenge_method=S256".into(),
+            "code_challenge=&code_challenge_method=S256".into(),
+            format!("{query}&code_challenge={text}"),
+            format!("{query}&code_challenge_method=S256"),
+        ] {
+            assert!(visit(&wrong).is_err(), "{wrong}");
         }
     }
 

@@ -67,6 +67,19 @@ pub enum Command {
     Rotate(Box<Rotate>),
     /// Some were used.
     Used(Vec<Used>),
+    /// A change of a key, by somebody who was found to hold all that the key may do.
+    Judged(Box<Judged>),
+}
+
+/// A change of a key, by somebody who was found to hold all that the key may do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judged {
+    /// Which key.
+    pub id: ApiKeyId,
+    /// What it could do when that was judged.
+    pub scopes: Vec<String>,
+    /// The change.
+    pub change: Command,
 }
 
 /// A new key.
@@ -129,6 +142,7 @@ pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, 
         Command::Revoke(command) => command.apply(step),
         Command::Rotate(command) => command.apply(step),
         Command::Used(used) => note(step, used),
+        Command::Judged(command) => command.apply(step),
     }
 }
 
@@ -161,6 +175,17 @@ impl Create {
         let usage = Usage { prefix: self.prefix, last_used: None };
         step.put(keys::api_key_use(step.tenant, self.key.id), &usage)?;
         Ok(Reply::ApiKey(Box::new(self.key)))
+    }
+}
+
+impl Judged {
+    /// Invariant: nobody changes a key that may do more by now than what they were found to hold.
+    fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
+        let key = ApiKey::load(step, self.id)?.ok_or(Rejection::NotFound)?;
+        if key.scopes != self.scopes {
+            return Err(Rejection::Stale.into());
+        }
+        apply(step, self.change)
     }
 }
 

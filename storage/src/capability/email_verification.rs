@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::capability::limits::Limit;
 use crate::capability::sessions::{self, EndReason};
-use crate::capability::users::{self, User};
-use crate::capability::{mfa, oauth, passkeys};
+use crate::capability::users::{self, Status, User};
+use crate::capability::{mfa, oauth, passkeys, phones};
 use crate::command::{Rejection, Reply, Stop};
 use crate::event::{Draft, EventKind};
 use crate::fault::Fault;
@@ -15,6 +15,7 @@ use crate::one_time::{Content, OneTime};
 use crate::outbox::{self, Letter, Mailed, Mailing};
 use crate::secret::SecretHash;
 use crate::state_machine::Step;
+use crate::traces;
 
 /// What a mailed token verifies: one address of one user, so that it says nothing of another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +37,20 @@ pub enum Command {
     Confirm(Confirm),
     /// A token came back from somebody who has not made the account.
     Disown(Disown),
+    /// Another mail to an address, for somebody who is not signed in.
+    Ask(Box<Ask>),
+}
+
+/// Asks for a mail that verifies an address, or takes from its account what a stranger has set up;
+/// answered alike whether the address has an account or not, since who asks is not signed in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    /// Normalised address.
+    pub email: String,
+    /// The letter.
+    pub mailing: Mailing,
+    /// How many of these an address gets.
+    pub limit: Limit,
 }
 
 /// A new account, and a mail to its address; the proposer cannot know whether it has an account
@@ -88,6 +103,7 @@ pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, 
         Command::Send(command) => command.apply(step),
         Command::Confirm(command) => command.apply(step),
         Command::Disown(command) => command.apply(step),
+        Command::Ask(command) => command.apply(step),
     }
 }
 
@@ -100,9 +116,10 @@ impl Register {
         // An account is not refused because no mail can be sent: it can be asked for later.
         if limit.allows(step, &email)? && outbox::has_room(step)? {
             if is_known {
-                notice.post(step)?;
+                notice.post(step, &email)?;
             } else {
-                verification.post(step, Content::Verification(Verification { user, email }))?;
+                let content = Verification { user, email: email.clone() };
+                verification.post(step, &email, Content::Verification(content))?;
             }
         }
         Ok(reply)
@@ -118,8 +135,23 @@ impl Send {
         let level = self.limit.take(step, &self.email)?;
         outbox::require_room(step)?;
         if !user.profile.email_verified {
-            let verification = Verification { user: self.user, email: self.email };
-            self.mailing.post(step, Content::Verification(verification))?;
+            let verification = Verification { user: self.user, email: self.email.clone() };
+            self.mailing.post(step, &self.email, Content::Verification(verification))?;
+        }
+        Ok(Mailed::reply(level))
+    }
+}
+
+impl Ask {
+    fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
+        let level = self.limit.take(step, &self.email)?;
+        outbox::require_room(step)?;
+        if let Some(user) = User::by_email(step, &self.email)?
+            && user.status == Status::Active
+            && (!user.profile.email_verified || mfa::is_contested(step, user.profile.id)?)
+        {
+            let verification = Verification { user: user.profile.id, email: self.email.clone() };
+            self.mailing.post(step, &self.email, Content::Verification(verification))?;
         }
         Ok(Mailed::reply(level))
     }
@@ -141,16 +173,17 @@ impl Confirm {
 impl Disown {
     fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
         let (found, mut user) = about(step, &self.token)?;
-        if user.profile.email_verified {
+        let id = user.profile.id;
+        if user.profile.email_verified && !mfa::is_contested(step, id)? {
             return Err(Rejection::InvalidToken.into());
         }
         found.spend(step, &self.token)?;
-        let id = user.profile.id;
+        claim(step, &mut user)?;
         if std::mem::take(&mut user.profile.mfa_enabled) {
             step.record(Draft::new(EventKind::MfaDisabled, id));
         }
         mfa::erase(step, id)?;
-        claim(step, &mut user)?;
+        traces::void(step, &user)?;
         user.save(step)?;
         Ok(Reply::Done)
     }
@@ -185,9 +218,13 @@ fn verify(step: &mut Step<'_, '_>, user: &mut User) {
 /// verified, every first factor was set by who knows whom, and goes: password, passkeys, identities
 /// and sessions.
 ///
+/// The telephone number and the devices go too, and whatever was shown and waits to be completed. What
+/// the owner finds of names and pictures is theirs to change.
+///
 /// Decision: the second factor stays, and is asked for. Whoever has shown an app is not let in without
-/// it for having mail read at the address; an owner whom somebody else's app keeps out says that the
-/// account is not theirs, by the mail that told them of it.
+/// it for having mail read at the address; but until it has been shown, it is contested: an owner whom
+/// somebody else's app keeps out says that it is not theirs, by the mail that told them of the account
+/// or by another one, for which nobody needs to be signed in.
 pub(crate) fn claim(step: &mut Step<'_, '_>, user: &mut User) -> Result<(), Fault> {
     if !user.profile.email_verified {
         let id = user.profile.id;
@@ -197,6 +234,14 @@ pub(crate) fn claim(step: &mut Step<'_, '_>, user: &mut User) -> Result<(), Faul
         passkeys::remove_all(step, id)?;
         oauth::unlink_all(step, id)?;
         sessions::end_all(step, user, None, EndReason::Revoked)?;
+        phones::withdraw(step, id)?;
+        if user.profile.phone_number.take().is_some() {
+            step.record(Draft::new(EventKind::UserUpdated, id).with("fields", "phoneNumber"));
+        }
+        user.profile.phone_verified = false;
+        user.devices.clear();
+        mfa::contest(step, user)?;
+        traces::void(step, user)?;
         verify(step, user);
     }
     Ok(())

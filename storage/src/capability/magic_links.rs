@@ -111,12 +111,12 @@ impl Send {
         if welcome {
             let link = MagicLink {
                 id: self.id,
-                email: self.email,
+                email: self.email.clone(),
                 generation: user.map_or(0, |user| user.generation()),
                 redirect_url: self.redirect_url,
                 may_sign_up: self.may_sign_up,
             };
-            self.mailing.post(step, Content::MagicLink(link))?;
+            self.mailing.post(step, &self.email, Content::MagicLink(link))?;
         }
         let link = Some((self.id, expires));
         Ok(Reply::Mailed(Box::new(Mailed { level, link })))
@@ -141,7 +141,7 @@ impl Leave {
             is_new_user,
             provider: None,
         };
-        exchange.leave(step, &self.code, &user)?;
+        exchange.leave(step, &self.code, &user, None)?;
         user.save(step)?;
         Ok(Reply::Done)
     }

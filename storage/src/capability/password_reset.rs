@@ -14,6 +14,7 @@ use crate::one_time::{Content, OneTime};
 use crate::outbox::{self, Mailed, Mailing};
 use crate::secret::SecretHash;
 use crate::state_machine::Step;
+use crate::traces;
 
 /// What a mailed token resets: the password that was in force when it was asked for, of the account
 /// that had the address.
@@ -76,8 +77,8 @@ impl Request {
         let user = User::by_email(step, &self.email)?;
         if let Some(user) = user.filter(|user| user.status == Status::Active) {
             let generation = user.generation();
-            let reset = Reset { user: user.profile.id, email: self.email, generation };
-            self.mailing.post(step, Content::Reset(reset))?;
+            let reset = Reset { user: user.profile.id, email: self.email.clone(), generation };
+            self.mailing.post(step, &self.email, Content::Reset(reset))?;
         }
         Ok(Mailed::reply(level))
     }
@@ -109,6 +110,7 @@ impl Complete {
         email_verification::claim(step, &mut user)?;
         passwords::unlock(step, &user)?;
         user.set_password(self.password, step.now);
+        traces::void(step, &user)?;
         step.record(Draft::new(EventKind::UserPasswordChanged, reset.user));
         user.save(step)?;
         Ok(Reply::Count(ended))

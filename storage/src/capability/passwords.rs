@@ -15,6 +15,7 @@ use crate::ids::{SessionId, UserId};
 use crate::keys;
 use crate::moment::Moment;
 use crate::state_machine::Step;
+use crate::traces;
 
 /// A stored password.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -211,10 +212,8 @@ impl User {
 
     /// The same where nobody can show a password that has none.
     pub(crate) fn password_is_still(&self, verified: Option<u32>) -> Result<(), Rejection> {
-        if self.password_generation() == verified {
-            return Ok(());
-        }
-        Err(Rejection::InvalidCredentials)
+        let is_still = self.password_generation() == verified;
+        if is_still { Ok(()) } else { Err(Rejection::InvalidCredentials) }
     }
 
     /// The user, who has just confirmed within a session that it is they: by their password, or
@@ -358,6 +357,7 @@ impl From<Change> for Set {
 
 impl Set {
     fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
+        sessions::require_live(step, self.user, self.session)?;
         let mut user = User::confirmed(step, self.user, self.verified)?;
         unlock(step, &user)?;
         user.set_password(self.password, step.now);
@@ -367,6 +367,7 @@ impl Set {
         } else {
             0
         };
+        traces::void(step, &user)?;
         user.save(step)?;
         Ok(Reply::Count(ended))
     }

@@ -135,8 +135,14 @@ pub(crate) fn forget(step: &mut Step<'_, '_>, user: &User) -> Result<(), Fault> 
     // What was sent to the number stays counted for its time: else an account after the other could
     // be made to have texts sent there.
     let id = user.profile.id;
-    step.delete(keys::phone_code(step.tenant, id));
     step.delete(keys::phone_sends(step.tenant, &id.to_string()));
+    withdraw(step, id)
+}
+
+/// Takes back the code that was sent to a number which is the user's no more, and what is on its way
+/// there.
+pub(crate) fn withdraw(step: &mut Step<'_, '_>, id: UserId) -> Result<(), Fault> {
+    step.delete(keys::phone_code(step.tenant, id));
     let mut texts = Vec::new();
     step.records().scan(
         &keys::range(step.tenant, Kind::TextMessage),

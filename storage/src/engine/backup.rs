@@ -12,7 +12,6 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::error::Unavailable;
-use super::folder;
 use super::raft::{Entry, LogId, Proposed};
 use super::shard::Shard;
 use super::snapshot::SnapshotFile;
@@ -47,6 +46,8 @@ pub struct Order {
     pub cluster: [u8; 16],
     /// The cluster's key.
     pub key: Key,
+    /// The version of commands and records that it has agreed on.
+    pub data_version: u32,
     /// The version of the program.
     pub program: String,
     /// When the backup begins.
@@ -172,7 +173,7 @@ where
 {
     archive.item(&Item::Cluster(ClusterHead {
         cluster: order.cluster,
-        data_version: folder::VERSION,
+        data_version: order.data_version,
         program: order.program.clone(),
         shards: parts.len() as u16,
         key: *order.key.expose(),

@@ -5,12 +5,15 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::error::OpenError;
 use super::files::{Disk, read_all, write_durably};
+use crate::version::{NEWEST, OLDEST};
 
-/// The version of data folders that this program writes.
-pub const VERSION: u32 = 1;
+/// The newest version of data folders that this program reads. A folder begins with the oldest, and
+/// has the one that its cluster has agreed on: an older program is told so, and leaves it alone.
+pub const VERSION: u32 = NEWEST as u32;
 /// The mark of a clean stop.
 const CLEAN: &str = "clean";
 /// What it says if log and state are as they were left.
@@ -25,6 +28,8 @@ const SHARDS: &str = "shards ";
 pub struct Folder {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
+    shards: u16,
+    version: AtomicU32,
     /// Released when dropped.
     _lock: File,
     /// The log is as a clean stop has left it.
@@ -42,17 +47,18 @@ impl Folder {
         let lock = lock(dir)?;
         let format = dir.join("format");
         let found = read_all(&**disk, &format).map_err(unusable)?;
-        match found {
+        let version = match found {
             Some(content) => check_format(dir, &content, shards)?,
             None => {
                 check_empty(&**disk, dir)?;
-                let content = format!("{FORMAT}{VERSION}\n{SHARDS}{shards}\n");
-                write_durably(&**disk, &format, content.as_bytes()).map_err(unusable)?;
+                write_format(&**disk, dir, OLDEST.into(), shards).map_err(unusable)?;
+                OLDEST.into()
             }
-        }
+        };
         let mark = read_all(&**disk, &dir.join(CLEAN)).map_err(unusable)?;
         let (clean_log, clean_state) = (mark.is_some(), mark.as_deref() == Some(ALL));
-        Ok(Self { disk: disk.clone(), dir: dir.into(), _lock: lock, clean_log, clean_state })
+        let (disk, version) = (disk.clone(), version.into());
+        Ok(Self { disk, dir: dir.into(), shards, version, _lock: lock, clean_log, clean_state })
     }
 
     /// Takes a folder that is one already, and makes none.
@@ -61,6 +67,15 @@ impl Folder {
             true => Self::open(disk, dir, shards),
             false => Err(foreign(dir, "it has no `format` file")),
         }
+    }
+
+    /// The folder may hold what programs older than this version cannot read.
+    pub fn raise(&self, version: u16) -> io::Result<()> {
+        if u32::from(version) > self.version.load(Ordering::Relaxed) {
+            write_format(&*self.disk, &self.dir, version.into(), self.shards)?;
+            self.version.store(version.into(), Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Must be called before the state is opened, which may write to it.
@@ -116,7 +131,13 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
     }
 }
 
-fn check_format(dir: &Path, content: &[u8], shards: u16) -> Result<(), OpenError> {
+fn write_format(disk: &dyn Disk, dir: &Path, version: u32, shards: u16) -> io::Result<()> {
+    let content = format!("{FORMAT}{version}\n{SHARDS}{shards}\n");
+    write_durably(disk, &dir.join("format"), content.as_bytes())
+}
+
+/// The version of the folder.
+fn check_format(dir: &Path, content: &[u8], shards: u16) -> Result<u32, OpenError> {
     let text = String::from_utf8_lossy(content);
     let number = |prefix: &str| {
         text.lines().find_map(|line| line.strip_prefix(prefix)?.trim().parse::<u32>().ok())
@@ -125,7 +146,7 @@ fn check_format(dir: &Path, content: &[u8], shards: u16) -> Result<(), OpenError
         (Some(found), _) if found > VERSION => {
             Err(OpenError::Newer { path: dir.into(), found, known: VERSION })
         }
-        (Some(_), Some(found)) if found == u32::from(shards) => Ok(()),
+        (Some(version), Some(found)) if found == u32::from(shards) => Ok(version),
         (Some(_), Some(found)) => {
             Err(OpenError::Shards { path: dir.into(), found, configured: shards })
         }
@@ -143,4 +164,30 @@ fn check_empty(disk: &dyn Disk, dir: &Path) -> Result<(), OpenError> {
 
 fn foreign(dir: &Path, problem: &str) -> OpenError {
     OpenError::Foreign { path: dir.into(), problem: problem.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::files::RealDisk;
+
+    #[test]
+    fn a_folder_says_what_its_cluster_has_agreed_on() {
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let dir = tempfile::tempdir().expect("a folder");
+        let says = || fs::read_to_string(dir.path().join("format")).expect("a file");
+        let folder = Folder::open(&disk, dir.path(), 4).expect("a new folder");
+        assert_eq!(says(), "janua data 1\nshards 4\n");
+        folder.raise(2).expect("a written file");
+        folder.raise(1).expect("nothing to write");
+        assert_eq!(says(), "janua data 2\nshards 4\n");
+        drop(folder);
+        let folder = Folder::open(&disk, dir.path(), 4).expect("the same folder");
+        folder.raise(NEWEST).expect("nothing to write");
+        assert_eq!(shards_of(dir.path()).expect("shards"), 4);
+        drop(folder);
+        let newer = format!("janua data {}\nshards 4\n", NEWEST + 1);
+        fs::write(dir.path().join("format"), newer).expect("a written file");
+        assert!(matches!(Folder::open(&disk, dir.path(), 4), Err(OpenError::Newer { .. })));
+    }
 }

@@ -107,6 +107,11 @@ impl Shards {
         &self.speech
     }
 
+    /// The folder may hold what programs older than this version cannot read.
+    pub fn keep_version(&self, version: u16) -> io::Result<()> {
+        self.folder.lock().as_ref().map_or(Ok(()), |folder| folder.raise(version))
+    }
+
     /// The links to other nodes, if there are any.
     pub fn link(&self) -> Option<&Arc<Link>> {
         self.link.as_ref()

@@ -8,6 +8,7 @@ use crate::ids::{MagicLinkId, MailId, UserId};
 use crate::one_time::Content;
 use crate::outbox::{self, Letter, Mail, Mailed, Mailing, Queue};
 use crate::secret::SecretHash;
+use crate::traces::Trace;
 
 pub fn checks() -> Vec<Option<String>> {
     let sent = outbox::Command::Remove(vec![MailId::new(1, 6)]);
@@ -18,11 +19,13 @@ pub fn checks() -> Vec<Option<String>> {
         check("mail", &mail()),
         check("mail-queue", &Queue { waiting: 1, kept: 2 }),
         check("counter", &Counter::default()),
+        check("trace", &Trace { expires: NOW }),
         check("reply-mailed", &mailed()),
         check("proposal-register-with-mail", &proposal(register_with_mail())),
         check("proposal-send-verification", &proposal(send_verification())),
         check("proposal-confirm", &proposal(confirm())),
         check("proposal-forgot", &proposal(forgot())),
+        check("proposal-ask-verification", &proposal(ask_verification())),
         check("proposal-reset-password", &proposal(reset_password())),
         check("proposal-send-link", &proposal(send_link())),
         check("proposal-follow-link", &proposal(follow_link())),
@@ -61,6 +64,13 @@ fn send_verification() -> Command {
         limit: limit(Bucket::EmailVerification),
     };
     Command::EmailVerification(email_verification::Command::Send(Box::new(send)))
+}
+
+fn ask_verification() -> Command {
+    let limit = limit(Bucket::EmailVerification);
+    let ask =
+        email_verification::Ask { email: "user@example.com".into(), mailing: mailing(), limit };
+    Command::EmailVerification(email_verification::Command::Ask(Box::new(ask)))
 }
 
 fn confirm() -> Command {

@@ -6,6 +6,7 @@ use crate::capability::oauth::{
     Account, Arrive, Begin, Claim, Flow, Identity, Link, LinkByCode, Linking, Offer, Purpose,
     Release, Then, Unlink,
 };
+use crate::pkce::Challenge;
 
 fn user_id() -> UserId {
     UserId::new(1, 2)
@@ -68,6 +69,7 @@ pub fn checks() -> Vec<Option<String>> {
         of_oauth("oauth-release", oauth::Command::Release(Release { state, claim })),
         of_oauth("oauth-arrive", arrive(Then::Enter(entry()))),
         of_oauth("oauth-arrive-for-page", arrive(Then::Leave(code))),
+        of_oauth("oauth-arrive-for-proven-page", arrive(Then::LeaveTo(code, Challenge([7; 32])))),
         of_oauth("oauth-link", oauth::Command::Link(Box::new(Link { linking: linking() }))),
         of_oauth("oauth-offer", oauth::Command::Offer(Box::new(offer))),
         of_oauth("oauth-link-by-code", oauth::Command::LinkByCode(by_code)),

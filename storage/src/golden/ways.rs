@@ -1,16 +1,19 @@
 //! Ways in and out: passwords of those who have none, logins that are bound to device and password, and
 //! guesses that are counted once.
 
-use super::{NOW, check, exchange, one_time, pending, proposal};
+use super::{NOW, check, exchange, hand_over, handed_over, one_time, pending, proposal, redeem};
+use crate::capability::api_keys::{self, Judged, Revoke};
 use crate::capability::email_verification::{self, Disown};
 use crate::capability::mfa::PendingDevice;
-use crate::capability::oauth::BoundExchange;
+use crate::capability::oauth::{self, BoundExchange, Prove};
 use crate::capability::passwords::{self, FailWithin, LockoutPolicy, Set};
+use crate::capability::sessions::{self, HandOverTo, Within};
 use crate::capability::users::{self, Leave};
 use crate::command::Command;
 use crate::idempotency::{Guess, Ticket};
-use crate::ids::{SessionId, UserId};
-use crate::one_time::Content;
+use crate::ids::{ApiKeyId, SessionId, UserId};
+use crate::one_time::{Content, Proven};
+use crate::pkce::{Challenge, Proof};
 use crate::secret::SecretHash;
 
 /// The lines that `golden/v1.txt` does not have.
@@ -42,6 +45,31 @@ pub fn checks() -> Vec<Option<String>> {
         let pending = PendingDevice { pending, fingerprint: [4; 16], user_agent };
         lines.push(check("one-time-pending-device", &one_time(Content::PendingDevice(pending))));
     }
+    let challenge = Challenge([7; 32]);
+    if let Command::Sessions(sessions::Command::HandOver(hand_over)) = hand_over() {
+        let to = sessions::Command::HandOverTo(HandOverTo { hand_over, challenge });
+        lines.push(check("proposal-hand-over-to", &proposal(Command::Sessions(to))));
+    }
+    if let Command::Oauth(oauth::Command::Redeem(redeem)) = redeem() {
+        for (name, proof) in [
+            ("proposal-prove-nothing", Proof::None),
+            ("proposal-prove", Proof::Verifier(challenge)),
+            ("proposal-prove-in-vain", Proof::Malformed),
+        ] {
+            let prove = oauth::Command::Prove(Box::new(Prove { redeem: (*redeem).clone(), proof }));
+            lines.push(check(name, &proposal(Command::Oauth(prove))));
+        }
+    }
+    let proven = Proven { content: handed_over(), challenge };
+    lines.push(check("one-time-proven", &one_time(Content::Proven(Box::new(proven)))));
+    let change = api_keys::Command::Revoke(Revoke { id: ApiKeyId::new(1, 4) });
+    let judged = Judged { id: ApiKeyId::new(1, 4), scopes: vec!["users:read".into()], change };
+    let judged = api_keys::Command::Judged(Box::new(judged));
+    lines.push(check("proposal-api-key-judged", &proposal(Command::ApiKeys(judged))));
+    lines.push(check("contested", &NOW));
+    let command = Command::Users(users::Command::Leave(Leave { user, verified: None }));
+    let within = Within { user, session: SessionId::new(1, 5), command };
+    lines.push(check("proposal-within", &proposal(Command::Within(Box::new(within)))));
     if let Content::Exchange(exchange) = exchange() {
         let bound = BoundExchange { exchange, password: Some(1) };
         lines.push(check("one-time-bound-exchange", &one_time(Content::BoundExchange(bound))));

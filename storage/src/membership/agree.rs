@@ -115,6 +115,9 @@ impl Inner {
             let wanted = terms.replicas.map_or(self.about.replicas, usize::from);
             std::mem::replace(replicas, wanted) != wanted
         });
+        if let Err(error) = self.shards.keep_version(terms.version) {
+            tracing::warn!(%error, "the data folder's version was not put down");
+        }
         let mut home = self.home.lock();
         if home.agreed < terms.version {
             home.agreed = terms.version;

@@ -81,6 +81,10 @@ fn run(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, Stop> {
         Command::ApiKeys(command) => api_keys::apply(step, command),
         Command::Cluster(command) => cluster::apply(step, command),
         Command::Guess(guess) => run(step, guess.command),
+        Command::Within(within) => {
+            sessions::require_live(step, within.user, within.session)?;
+            run(step, within.command)
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod enrolment;
 mod guesses;
+mod standing;
 
 use std::collections::BTreeSet;
 

@@ -1,11 +1,13 @@
 //! Whose account it is that somebody arrives at.
 
+use janua_tests::issuer::Issuer;
 use janua_tests::people::PASSWORD;
-use janua_tests::{Browser, Session, at_once};
+use janua_tests::{Authenticator, Browser, Node, Response, Session, User, at_once};
 use serde_json::json;
 
 use super::{
-    alice, body, changed, configures, departs, departs_to, identities, scene, session_of, signs_in,
+    alice, body, body as body_of, changed, configures, departs, departs_to, identities, scene,
+    session_of, signs_in,
 };
 
 #[tokio::test]
@@ -146,4 +148,142 @@ async fn a_second_factor_follows_a_provider_even_where_the_address_was_never_ver
     assert!(asked.data().get("session").is_none(), "{}", asked.text);
     let token = asked.text_of("tempToken");
     node.api.shows_code(&token, &app.code().await).await.is_yes(200);
+}
+
+/// Everything that somebody can leave in an account of another's address.
+async fn leaves_everything(node: &Node, issuer: &Issuer, mallory: &User) -> Authenticator {
+    let body = json!({ "redirectUri": super::PAGE });
+    let begun = mallory.session.post("/auth/oauth/acme/link", body).await.is_yes(200);
+    let departure = begun.text_of("authorizationUrl").parse().expect("a URL");
+    let back = issuer.agrees(&departure, &mallorys());
+    mallory.session.post("/auth/oauth/acme/callback", body_of(&back)).await.is_yes(200);
+    let profile = json!({ "firstName": "Mallory", "phoneNumber": "+14155550123" });
+    mallory.session.put("/users/me", profile).await.is_yes(200);
+    let (passkey, _) = mallory.session.registers_a_passkey().await;
+    assert_eq!(node.mails_to(&mallory.email).await.len(), 1);
+    passkey
+}
+
+fn mallorys() -> serde_json::Value {
+    json!({ "sub": "mallory-1", "email": "mallory@elsewhere.example", "email_verified": true })
+}
+
+/// How the owner of an address comes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Way {
+    Provider,
+    Link,
+    Reset,
+}
+
+/// The owner comes; what they are answered in the end.
+async fn comes(node: &Node, issuer: &Issuer, way: Way) -> Response {
+    let email = json!({ "email": "alice@example.com" });
+    match way {
+        Way::Provider => {
+            let first = signs_in(node, issuer, &alice()).await;
+            if first.status == 409 { signs_in(node, issuer, &alice()).await } else { first }
+        }
+        Way::Link => {
+            node.api.post("/auth/magic-link/send", email).await.is_yes(200);
+            let token = node.mail_to("alice@example.com").await.token();
+            node.api.get(&format!("/auth/magic-link/verify?token={token}")).await
+        }
+        Way::Reset => {
+            node.api.post("/auth/password/forgot", email).await.is_yes(200);
+            let token = node.mail_to("alice@example.com").await.token();
+            let new = "A-second-river-41!";
+            let reset = json!({ "token": token, "newPassword": new });
+            node.api.post("/auth/password/reset", reset).await.is_yes(200);
+            node.api.login("alice@example.com", new).await
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_that_a_stranger_has_left_is_a_way_in_or_in_the_way() {
+    for way in [Way::Provider, Way::Link, Way::Reset] {
+        let (node, issuer) = scene().await;
+        let mallory = node.register("alice").await;
+        let mut passkey = leaves_everything(&node, &issuer, &mallory).await;
+        let asked = node.api.begins_passkey_login(json!({ "email": mallory.email })).await;
+        let waiting = mallory.session.begins_a_passkey().await;
+        let other = mallory.logs_in().await;
+        // Mallory cannot follow it: the mail goes to whose address it is.
+        node.api.post("/auth/magic-link/send", json!({ "email": mallory.email })).await.is_yes(200);
+        let old_link = node.mail_to(&mallory.email).await.token();
+
+        let entered = comes(&node, &issuer, way).await.is_yes(200);
+        let owner = Session::of(&node.api, entered.data());
+        let me = owner.me().await.is_yes(200);
+        assert_eq!(
+            (&me.data()["id"], &me.data()["emailVerified"]),
+            (&json!(mallory.id), &json!(true))
+        );
+        assert_eq!(me.data()["phoneNumber"], serde_json::Value::Null, "{way:?}");
+        assert_eq!(me.data()["firstName"], "Mallory", "what is shown is the owner's to change");
+        let passkeys = owner.get("/passkeys").await.is_yes(200);
+        assert_eq!(passkeys.data()["passkeys"], json!([]), "{way:?}");
+        let linked = identities(&owner).await;
+        let subjects: Vec<_> = linked.iter().map(|identity| &identity["subject"]).collect();
+        let own = json!("alice-1");
+        assert_eq!(subjects, if way == Way::Provider { vec![&own] } else { vec![] });
+
+        mallory.session.is_over().await;
+        other.is_over().await;
+        mallory.guesses(PASSWORD).await.is_no(401, "invalid_credentials");
+        let signed = passkey.signs(&asked).await;
+        assert_eq!(node.api.completes_passkey_login(signed).await.status, 401, "{way:?}");
+        let made = Authenticator::new().makes(&waiting).await;
+        mallory.session.completes_a_passkey(made).await.is_no(401, "session_revoked");
+        let path = format!("/auth/magic-link/verify?token={old_link}");
+        node.api.get(&path).await.is_no(401, "invalid_token");
+        let theirs = signs_in(&node, &issuer, &mallorys()).await.is_yes(200);
+        assert_ne!(theirs.text_of("user.id"), mallory.id, "{way:?}");
+        owner.is_alive().await;
+    }
+}
+
+#[tokio::test]
+async fn an_owner_whom_a_stranger_s_app_keeps_out_gets_in_without_being_signed_in() {
+    for way in [Way::Provider, Way::Link, Way::Reset] {
+        let (node, issuer) = scene().await;
+        let mallory = node.register("alice").await;
+        mallory.enrols_an_app().await;
+        let asked = comes(&node, &issuer, way).await.is_yes(200);
+        assert_eq!(asked.data()["requiresMfa"], true, "{}", asked.text);
+        let ask = json!({ "email": mallory.email });
+        node.api.post("/auth/verify-email/send", ask).await.is_yes(200);
+        let body = json!({ "token": node.mail_to(&mallory.email).await.token() });
+        let disown = "/auth/verify-email/disown";
+        node.api.post(disown, body.clone()).await.is_yes(200);
+        node.api.post(disown, body).await.is_no(401, "token_used");
+        // What was shown before is worth nothing; what is shown now needs no code.
+        let token = asked.text_of("tempToken");
+        node.api.shows_code(&token, "123456").await.is_no(401, "invalid_token");
+        let entered = match way {
+            Way::Reset => node.api.login(&mallory.email, "A-second-river-41!").await,
+            way => comes(&node, &issuer, way).await,
+        };
+        let owner = Session::of(&node.api, entered.is_yes(200).data());
+        assert_eq!(owner.me().await.data()["mfaEnabled"], false, "{way:?}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_takes_away_an_app_that_its_owner_has_shown() {
+    let (node, issuer) = scene().await;
+    let user = node.register("alice").await;
+    let mail = node.mail_to(&user.email).await.token();
+    let mut app = user.enrols_an_app().await;
+    let asked = comes(&node, &issuer, Way::Link).await.is_yes(200);
+    let shown = node.api.shows_code(&asked.text_of("tempToken"), &app.code().await).await;
+    let session = Session::of(&node.api, shown.is_yes(200).data());
+    let body = json!({ "token": mail });
+    node.api.post("/auth/verify-email/disown", body).await.is_no(401, "invalid_token");
+    let mails = node.mails_to(&user.email).await.len();
+    let ask = json!({ "email": user.email });
+    node.api.post("/auth/verify-email/send", ask).await.is_yes(200);
+    assert_eq!(node.mails_to(&user.email).await.len(), mails, "there is nothing to say");
+    assert_eq!(session.me().await.data()["mfaEnabled"], true);
 }

@@ -48,6 +48,57 @@ async fn a_user_gets_everything_that_is_held_on_them() {
     }
 }
 
+#[tokio::test]
+async fn events_that_no_answer_could_hold_come_page_by_page_and_none_is_passed_over() {
+    let node = Node::start().await;
+    let (alice, bob) = (node.register("alice").await, node.register("bob").await);
+    // Commands of one event and of several, with somebody else's in between.
+    for _ in 0..6 {
+        alice.guesses("Wrong-river-11!").await.is_no(401, "invalid_credentials");
+        bob.logs_in().await;
+        alice.logs_in().await;
+        if alice.session.list().await.len() == 4 {
+            alice.session.delete("/sessions").await.is_yes(200);
+        }
+    }
+    let whole = alice.session.get("/users/me/export").await.is_yes(200);
+    let sequences = |events: &serde_json::Value| -> Vec<u64> {
+        let events = events.as_array().expect("a list").iter();
+        events.map(|event| event["sequence"].as_u64().expect("a sequence")).collect()
+    };
+    let all = sequences(&whole.data()["events"]);
+    assert!(all.len() > 20, "{all:?}");
+    for limit in [1, 2, 3, 7, all.len() - 1, all.len()] {
+        let (mut found, mut pages, mut after) = (Vec::new(), 0, 0);
+        loop {
+            let path = format!("/users/me/export?limit={limit}&after={after}");
+            let page = alice.session.get(&path).await.is_yes(200);
+            found.extend(sequences(&page.data()["events"]));
+            pages += 1;
+            match page.data()["next"].as_u64() {
+                Some(next) => after = next,
+                None => {
+                    assert_eq!(page.data()["eventsComplete"], true);
+                    assert_eq!(page.data()["user"]["email"], alice.email.as_str());
+                    break;
+                }
+            }
+            assert_eq!(page.data()["eventsComplete"], false);
+        }
+        assert_eq!((found, pages), (all.clone(), all.len().div_ceil(limit)), "{limit} a page");
+    }
+    // From anywhere, and from behind the end.
+    for after in 0..=all[all.len() - 1] + 1 {
+        let page = alice.session.get(&format!("/users/me/export?after={after}")).await.is_yes(200);
+        let rest: Vec<_> = all.iter().copied().filter(|sequence| *sequence > after).collect();
+        assert_eq!(sequences(&page.data()["events"]), rest, "after {after}");
+    }
+    for wrong in ["limit=0", "limit=10001", "limit=x", "after=-1", "after=1&after=2"] {
+        let refused = alice.session.get(&format!("/users/me/export?{wrong}")).await;
+        refused.is_no(400, "validation_error");
+    }
+}
+
 /// The events of a node that does not run, and whether any part of its state is still to be erased.
 async fn events_at_rest(node: &Node) -> (Vec<Event>, usize) {
     let shards = Shards::open(Options::new(node.data_dir()), Parts::default()).await;

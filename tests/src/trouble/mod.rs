@@ -18,18 +18,27 @@ const STRIKES: u64 = 4;
 
 /// A run. Fails where an answer is not kept; prints what happened.
 pub async fn people_are_told_one_truth(seed: u64) {
-    let mut chance = Chance::from_seed(seed);
-    let cluster = match Network::of(3) {
-        Some(network) => Cluster::across(network, 3).await,
-        None => Cluster::of(3).await,
+    let by_chance = async |chance: &mut Chance, cluster: &Cluster, strike: u64| match strike {
+        STRIKES.. => None,
+        _ => Some(Trouble::by(chance, cluster).await),
     };
+    people_are_told_one_truth_through(seed, by_chance).await;
+}
+
+/// The same with troubles of the caller's choice, until there is none.
+pub async fn people_are_told_one_truth_through(
+    seed: u64,
+    choose: impl AsyncFn(&mut Chance, &Cluster, u64) -> Option<Trouble>,
+) {
+    let mut chance = Chance::from_seed(seed);
+    let mut cluster = Cluster::in_trouble(Network::of(4), 3).await;
     let nodes: Vec<Api> = cluster.nodes().iter().map(|node| node.api.clone()).collect();
     let mut work = Workload::start(&nodes, seed, 4).await;
     let mut met = Vec::new();
-    for _ in 0..STRIKES {
+    for strike in 0.. {
         lets_work(&mut chance).await;
-        let trouble = Trouble::by(&mut chance, &cluster).await;
-        trouble.strikes(&cluster, &mut chance).await;
+        let Some(trouble) = choose(&mut chance, &cluster, strike).await else { break };
+        trouble.strikes(&mut cluster, &mut chance).await;
         met.push(trouble.to_string());
         work.revoke_some(&nodes, &mut chance).await;
     }

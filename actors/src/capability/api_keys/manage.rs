@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use janua_storage::capability::api_keys::{
-    self, ApiKey, ApiKeyKind, Create, Revoke, Rotate, Update, Usage,
+    self, ApiKey, ApiKeyKind, Create, Judged, Revoke, Rotate, Update, Usage,
 };
 use janua_storage::command::{Command, Reply};
 use janua_storage::ids::ApiKeyId;
@@ -118,7 +118,7 @@ impl TenantRef {
         }
         let ApiKeyChanges { name, scopes, expires, rate_limit } = changes;
         let update = Update { id, name, scopes, expires, rate_limit };
-        let command = Command::ApiKeys(api_keys::Command::Update(Box::new(update)));
+        let command = judged(&present, api_keys::Command::Update(Box::new(update)));
         match self.propose_once(context, command).await?.reply {
             Reply::ApiKey(key) => Ok(ApiKeyInfo { key: *key, usage: present.usage }),
             reply => Err(unexpected(&reply)),
@@ -137,11 +137,11 @@ impl TenantRef {
             Attempt::Repeated(answer) => return newly_made(answer, None),
             Attempt::First(first) => first,
         };
-        let kind = self.managed_key(holds, id).await?.key.kind;
-        let secret = self.draw(kind);
+        let present = self.managed_key(holds, id).await?;
+        let secret = self.draw(present.key.kind);
         let grace_ms = GRACE.as_millis() as u64;
         let rotate = Rotate { id, hash: secret.hash(), prefix: shown(&secret), grace_ms };
-        let command = Command::ApiKeys(api_keys::Command::Rotate(Box::new(rotate)));
+        let command = judged(&present, api_keys::Command::Rotate(Box::new(rotate)));
         let ticket = self.ticket(&first, Some(secret.expose())).await?;
         newly_made(self.propose(context.origin(), ticket, command).await?, Some(secret))
     }
@@ -157,8 +157,8 @@ impl TenantRef {
             Attempt::Repeated(_) => return Ok(()),
             Attempt::First(first) => first,
         };
-        self.managed_key(holds, id).await?;
-        let command = Command::ApiKeys(api_keys::Command::Revoke(Revoke { id }));
+        let present = self.managed_key(holds, id).await?;
+        let command = judged(&present, api_keys::Command::Revoke(Revoke { id }));
         let ticket = self.ticket(&first, None).await?;
         self.propose(context.origin(), ticket, command).await.map(drop)
     }
@@ -213,6 +213,13 @@ fn shown(secret: &Secret) -> String {
 /// Of a key that founding has made nothing is known but its kind.
 fn unknown(key: &ApiKey) -> Usage {
     Usage { prefix: format!("{}_", purpose(key.kind).prefix()), last_used: None }
+}
+
+/// A change of a key as it was found, which has come to nothing if the key may do something else by
+/// then.
+fn judged(found: &ApiKeyInfo, change: api_keys::Command) -> Command {
+    let ApiKey { id, scopes, .. } = found.key.clone();
+    Command::ApiKeys(api_keys::Command::Judged(Box::new(Judged { id, scopes, change })))
 }
 
 /// Whether these scopes exist, and may be granted.

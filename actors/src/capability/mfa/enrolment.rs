@@ -129,7 +129,7 @@ impl TenantRef {
         let seed = Seed::draw(clock);
         let sealed = self.held().await?.key.seal(clock.random(), SEED, &seed.0)?;
         let enroll = Enroll { user: caller.user(), verified: confirmed.verified, seed: sealed };
-        let command = Command::Mfa(mfa::Command::Enroll(Box::new(enroll)));
+        let command = caller.within(Command::Mfa(mfa::Command::Enroll(Box::new(enroll))));
         let ticket = self.ticket(&first, Some(seed.secret().expose())).await?;
         let answer = self.propose(context.origin(), ticket, command).await?;
         self.enrolment(answer, Some(seed), caller).await
@@ -211,7 +211,7 @@ impl TenantRef {
             proof: self.proof_of_either(caller, code).await?,
             policy: self.settings().await?.second_factor_policy(),
         };
-        let command = Command::Mfa(mfa::Command::Disable(Box::new(disable)));
+        let command = caller.within(Command::Mfa(mfa::Command::Disable(Box::new(disable))));
         let command = self.guessing(context, command).await?;
         let ticket = self.ticket(&first, None).await?;
         shown(self.propose(context.origin(), ticket, command).await?)
@@ -236,7 +236,7 @@ impl TenantRef {
             verified: confirmed.verified,
             backup_codes: hashes(caller, &codes),
         };
-        let command = Command::Mfa(mfa::Command::RenewBackupCodes(Box::new(renew)));
+        let command = caller.within(Command::Mfa(mfa::Command::RenewBackupCodes(Box::new(renew))));
         let ticket = self.ticket(&first, Some(&recorded(&codes))).await?;
         backup_codes(self.propose(context.origin(), ticket, command).await?, codes)
     }

@@ -1,12 +1,13 @@
 //! What a login through a provider has led to, at once or picked up by a one-time code.
 
 use janua_storage::capability::oauth::{
-    self, Account, Arrive, Identity, LinkByCode, Linked, Redeem, Then,
+    self, Account, Arrive, Identity, LinkByCode, Linked, Prove, Redeem, Then,
 };
 use janua_storage::capability::users::Profile;
 use janua_storage::command::{Command, Reply};
 use janua_storage::ids::UserId;
 use janua_storage::one_time::Content;
+use janua_storage::pkce::{Challenge, Proof};
 use janua_storage::secret::Secret;
 
 use crate::capability::mfa::{Entered, EntrySecrets};
@@ -38,19 +39,21 @@ pub enum Arrived {
 }
 
 impl TenantRef {
-    /// Turns a one-time code into the login that it stands for, or completes the link that it stands
-    /// for, which only the session that asked for it can.
+    /// Turns a one-time code into the login that it stands for, for whoever shows the proof that it was
+    /// asked for with; or completes the link that it stands for, which only the session that asked for
+    /// it can.
     pub async fn redeem(
         &self,
         context: &Context,
         code: &Secret,
+        proof: Proof,
         caller: Option<&Caller>,
     ) -> Result<Arrived, Refusal> {
         let first = match self.attempt(context).await? {
             Attempt::Repeated(answer) => return self.arrived(answer, None).await,
             Attempt::First(first) => first,
         };
-        if self.stands_for_a_link(code).await? {
+        if proof == Proof::None && self.stands_for_a_link(code).await? {
             let caller = caller.ok_or(Refusal::AuthenticationRequired)?;
             let (user, session) = (caller.user(), caller.session());
             let link = LinkByCode { code: code.hash(), user, session };
@@ -61,7 +64,8 @@ impl TenantRef {
         }
         let new = self.new_entry(context, &DeviceInfo::default()).await?;
         let redeem = Redeem { code: code.hash(), entry: new.entry };
-        let command = Command::Oauth(oauth::Command::Redeem(Box::new(redeem)));
+        let command = oauth::Command::Prove(Box::new(Prove { redeem, proof }));
+        let command = self.guessing(context, Command::Oauth(command)).await?;
         let ticket = self.ticket(&first, Some(&new.secrets.recorded())).await?;
         let answer = self.propose(context.origin(), ticket, command).await?;
         self.arrived(answer, Some(new.secrets)).await
@@ -93,9 +97,14 @@ impl TenantRef {
         context: &Context,
         account: Account,
         code: &Secret,
+        challenge: Option<Challenge>,
         first: First,
     ) -> Result<Answer, Refusal> {
-        let command = self.arrive(account, Then::Leave(code.hash())).await?;
+        let then = match challenge {
+            Some(challenge) => Then::LeaveTo(code.hash(), challenge),
+            None => Then::Leave(code.hash()),
+        };
+        let command = self.arrive(account, then).await?;
         let ticket = self.ticket(&first, Some(code.expose())).await?;
         self.propose_to_whoever_leads(context, ticket, command).await
     }
@@ -123,6 +132,8 @@ impl TenantRef {
                 Ok(Arrived::Linked { profile, identity })
             }
             Reply::LinkRequired => Err(Refusal::AccountLinkRequired),
+            // A proof that answers nothing: the code is good no more.
+            Reply::WrongGuess => Err(Refusal::InvalidToken),
             reply => Err(unexpected(&reply)),
         }
     }

@@ -36,7 +36,7 @@ impl TenantRef {
         }
         self.require_fresh(context, caller, password).await?;
         let unlink = Unlink { user: caller.user(), provider: provider.into() };
-        let command = Command::Oauth(oauth::Command::Unlink(unlink));
+        let command = caller.within(Command::Oauth(oauth::Command::Unlink(unlink)));
         let ticket = self.ticket(&first, None).await?;
         self.propose(context.origin(), ticket, command).await.map(drop)
     }

@@ -17,7 +17,7 @@ use janua_storage::secret::{self, Secret};
 use sha2::{Digest, Sha256};
 
 use super::Arrived;
-use super::start::flow_name;
+use super::start::{Kept, flow_name};
 use crate::capability::sessions::{text, unexpected};
 use crate::context::Context;
 use crate::directory::Caller;
@@ -179,7 +179,11 @@ impl TenantRef {
         let random = self.0.node.clock.random();
         let code = Secret::new(secret::Purpose::Code, self.number(), &random);
         let answer = match claimed.flow.purpose {
-            Purpose::LogIn => self.leave(context, account, &code, first).await?,
+            Purpose::LogIn => {
+                let secrets = self.secrets(claimed).await?;
+                let challenge = Kept::of(secrets.expose())?.challenge;
+                self.leave(context, account, &code, challenge, first).await?
+            }
             Purpose::Link { user, session } if known => {
                 self.link_account(context, account, user, session, first).await?;
                 return Ok(Outcome::Linked);
@@ -288,20 +292,22 @@ impl TenantRef {
     async fn ask_once(&self, claimed: &Claimed<'_>, word: &Word) -> Result<Account, Refusal> {
         let Word::Code(code) = word else { return Err(Refusal::InvalidCredentials) };
         let upstream = &self.0.node.upstream;
-        let Claimed { provider, flow, state, .. } = claimed;
+        let Claimed { provider, flow, .. } = claimed;
         // Settings may have changed on the way.
         if upstream.issuer(provider).await? != flow.issuer {
             return Err(Refusal::InvalidToken);
         }
-        let held = self.held().await?;
-        let secrets = text(held.key.open(&state.hash().0, &flow.secrets)?)?;
-        let (verifier, nonce) = secrets
-            .expose()
-            .split_once(' ')
-            .ok_or_else(|| Refusal::unavailable("the secrets of a flow are not two"))?;
+        let secrets = self.secrets(claimed).await?;
+        let Kept { verifier, nonce, .. } = Kept::of(secrets.expose())?;
         let redirect_uri = &flow.redirect_uri;
         let returned = Return { redirect_uri, code: code.expose(), nonce, verifier };
         upstream.account(provider, returned).await
+    }
+
+    /// What is kept of a flow under seal.
+    async fn secrets(&self, claimed: &Claimed<'_>) -> Result<Secret, Refusal> {
+        let held = self.held().await?;
+        text(held.key.open(&claimed.state.hash().0, &claimed.flow.secrets)?)
     }
 
     async fn link_account(

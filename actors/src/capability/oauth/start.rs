@@ -4,6 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use janua_storage::capability::oauth::{self, Begin, Flow, Purpose};
 use janua_storage::command::{Command, Reply};
+use janua_storage::pkce::Challenge;
 use janua_storage::secret::{self, Secret};
 
 use crate::capability::sessions::{text, unexpected};
@@ -11,6 +12,7 @@ use crate::context::Context;
 use crate::directory::Caller;
 use crate::hashing::Plaintext;
 use crate::idempotency::{Attempt, First};
+use crate::pkce;
 use crate::redirect::{ReturnUrl, not_listed};
 use crate::refusal::Refusal;
 use crate::tenant::TenantRef;
@@ -37,6 +39,8 @@ pub struct Start {
     pub page_state: Option<String>,
     /// Scopes in place of the usual ones, separated by spaces.
     pub scope: Option<String>,
+    /// What the page answers when it exchanges the code that it is led back with.
+    pub challenge: Option<Challenge>,
 }
 
 /// A browser may go.
@@ -131,7 +135,8 @@ impl TenantRef {
             scopes,
         };
         let location = node.upstream.departure(provider, departure).await?.to_string();
-        let kept = format!("{} {nonce}", verifier.expose());
+        let kept = Kept { verifier: verifier.expose(), nonce: &nonce, challenge: start.challenge };
+        let kept = kept.to_text();
         let secrets =
             self.held().await?.key.seal(node.clock.random(), &state.hash().0, kept.as_bytes())?;
         let flow = Flow {
@@ -171,6 +176,34 @@ impl TenantRef {
         let given = given.ok_or_else(|| Refusal::field("redirect_uri", "is required"))?;
         ReturnUrl::among(listed.map(String::as_str), given)
             .ok_or_else(|| not_listed("redirect_uri"))
+    }
+}
+
+/// What is kept of a flow under seal. None of it holds a space.
+pub(super) struct Kept<'a> {
+    /// The verifier that the provider is shown.
+    pub verifier: &'a str,
+    /// What the provider's ID token must name.
+    pub nonce: &'a str,
+    /// What our page answers in its turn.
+    pub challenge: Option<Challenge>,
+}
+
+impl<'a> Kept<'a> {
+    fn to_text(&self) -> zeroize::Zeroizing<String> {
+        let Self { verifier, nonce, challenge } = self;
+        let challenge =
+            challenge.as_ref().map(|challenge| format!(" {}", pkce::written(challenge)));
+        format!("{verifier} {nonce}{}", challenge.unwrap_or_default()).into()
+    }
+
+    pub fn of(text: &'a str) -> Result<Self, Refusal> {
+        let mut parts = text.split(' ');
+        let (Some(verifier), Some(nonce)) = (parts.next(), parts.next()) else {
+            return Err(Refusal::unavailable("the secrets of a flow are not whole"));
+        };
+        let challenge = parts.next().map(|text| pkce::challenge(Some(text), Some(pkce::METHOD)));
+        Ok(Self { verifier, nonce, challenge: challenge.transpose()?.flatten() })
     }
 }
 

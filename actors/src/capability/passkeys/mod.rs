@@ -54,7 +54,7 @@ impl TenantRef {
         name: String,
     ) -> Result<Passkey, Refusal> {
         let rename = Rename { user: caller.user(), id, name };
-        let command = Command::Passkeys(passkeys::Command::Rename(rename));
+        let command = caller.within(Command::Passkeys(passkeys::Command::Rename(rename)));
         match self.propose_once(context, command).await?.reply {
             Reply::Passkey(passkey) => Ok(*passkey),
             reply => Err(unexpected(&reply)),
@@ -79,7 +79,7 @@ impl TenantRef {
         }
         self.require_recent(context, caller, password).await?;
         let remove = Remove { user: caller.user(), id };
-        let command = Command::Passkeys(passkeys::Command::Remove(remove));
+        let command = caller.within(Command::Passkeys(passkeys::Command::Remove(remove)));
         let ticket = self.ticket(&first, None).await?;
         self.propose(context.origin(), ticket, command).await.map(drop)
     }

@@ -1,6 +1,5 @@
 //! Everything that is held on a user, for the user.
 
-use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
 use janua_storage::capability::audit;
@@ -8,6 +7,7 @@ use janua_storage::capability::oauth::Identity;
 use janua_storage::capability::passkeys::Passkey;
 use janua_storage::capability::sessions::Session;
 use janua_storage::capability::users::{Device, Managed};
+use janua_storage::event::Event;
 use serde_json::Value;
 
 use crate::capability::mfa::SecondFactors;
@@ -15,8 +15,17 @@ use crate::directory::Caller;
 use crate::refusal::Refusal;
 use crate::tenant::TenantRef;
 
-/// The most events that an export holds: the latest.
-const EVENTS: usize = 10_000;
+/// The most events that one answer holds.
+pub const MOST_EVENTS: u32 = 10_000;
+
+/// Which of the events an answer holds: there may be more than fit into any.
+#[derive(Debug, Clone, Copy)]
+pub struct EventsPage {
+    /// Those after this sequence.
+    pub after: u64,
+    /// So many at most, and at least one.
+    pub limit: usize,
+}
 
 /// Everything that is held on a user.
 #[derive(Debug)]
@@ -33,15 +42,15 @@ pub struct Export {
     pub identities: Vec<Identity>,
     /// Their live sessions, oldest first.
     pub sessions: Vec<Session>,
-    /// The events about them, as the audit log shows them, oldest first.
+    /// Events about them, as the audit log shows them, oldest first.
     pub events: Vec<Value>,
-    /// Whether these are all.
-    pub events_complete: bool,
+    /// The sequence after which the events go on that did not fit.
+    pub next: Option<u64>,
 }
 
 impl TenantRef {
-    /// Everything that is held on the caller.
-    pub async fn export_me(&self, caller: &Caller) -> Result<Export, Refusal> {
+    /// Everything that is held on the caller, with one page of the events.
+    pub async fn export_me(&self, caller: &Caller, page: EventsPage) -> Result<Export, Refusal> {
         let (tenant, id) = (self.0.clone(), caller.user());
         let sessions = self.sessions(caller).await?;
         let factors = self.second_factors(caller).await?;
@@ -51,31 +60,23 @@ impl TenantRef {
         let devices = user.devices.clone();
         let user = Managed::of(&view, user, self.0.node.clock.now())?;
         let (passkeys, identities) = (view.passkeys(id)?, view.identities(id)?);
-        let (events, events_complete) = self
+        let (events, next) = self
             .reading(move || {
-                let (mut latest, mut complete) = (VecDeque::new(), true);
-                tenant.view(&records).events(0, |events| {
-                    for event in events.into_iter().filter(|event| event.user == Some(id)) {
-                        if latest.len() == EVENTS {
-                            latest.pop_front();
-                            complete = false;
-                        }
-                        latest.push_back(event);
+                let (mut found, mut next) = (Vec::new(), None);
+                tenant.view(&records).events_one_by_one(page.after, |event| {
+                    if event.user != Some(id) {
+                        return ControlFlow::Continue(());
                     }
+                    if found.len() == page.limit {
+                        next = found.last().map(|last: &Event| last.sequence);
+                        return ControlFlow::Break(());
+                    }
+                    found.push(event);
                     ControlFlow::Continue(())
                 })?;
-                Ok((latest.iter().map(audit::to_json).collect(), complete))
+                Ok((found.iter().map(audit::to_json).collect(), next))
             })
             .await?;
-        Ok(Export {
-            user,
-            devices,
-            factors,
-            passkeys,
-            identities,
-            sessions,
-            events,
-            events_complete,
-        })
+        Ok(Export { user, devices, factors, passkeys, identities, sessions, events, next })
     }
 }

@@ -10,7 +10,7 @@ use janua_storage::capability::users::{self, Changes, Profile, Register, Update}
 use janua_storage::command::{Command, Reply};
 use janua_storage::ids::{SessionId, UserId};
 
-pub use export::Export;
+pub use export::{EventsPage, Export, MOST_EVENTS};
 pub use import::{BATCH, Begun, ForeignHash, Immigrant, Importing};
 pub use managed::{Amendment, NewUser};
 pub use search::{Found, Search};
@@ -146,7 +146,7 @@ impl TenantRef {
         changes: Changes,
     ) -> Result<Profile, Refusal> {
         let update = Update { user: caller.user(), changes };
-        let command = Command::Users(users::Command::Update(Box::new(update)));
+        let command = caller.within(Command::Users(users::Command::Update(Box::new(update))));
         match self.propose_once(context, command).await?.reply {
             Reply::Profile(profile) => Ok(*profile),
             reply => Err(unexpected(&reply)),
@@ -166,7 +166,7 @@ impl TenantRef {
         };
         let confirmed = self.confirm(context, caller, password).await?;
         let leave = users::Leave { user: caller.user(), verified: confirmed.verified };
-        let command = Command::Users(users::Command::Leave(leave));
+        let command = caller.within(Command::Users(users::Command::Leave(leave)));
         let ticket = self.ticket(&first, None).await?;
         self.propose(context.origin(), ticket, command).await.map(drop)
     }

@@ -1,6 +1,7 @@
 //! The codes by which a page picks up a login, or a link, that a redirect has completed.
 
 use garde::Validate;
+use janua_actors::pkce;
 use janua_storage::secret::{Purpose, Secret};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -37,6 +38,12 @@ pub struct ExchangeRequest {
     #[garde(custom(rules::present))]
     #[schema(required = true, min_length = 1, example = "code_1_…")]
     code: String,
+    /// The verifier of the challenge that the login was asked for with (RFC 7636): there if, and only
+    /// if, it was with one. Shown in vain it uses the code up.
+    #[serde(alias = "code_verifier")]
+    #[garde(skip)]
+    #[schema(min_length = 43, max_length = 128)]
+    code_verifier: Option<String>,
 }
 
 async fn exchange(
@@ -46,5 +53,6 @@ async fn exchange(
     let code = Secret::given(&body.code);
     let tenant = call.tenant_of(&code, Purpose::Code).await?;
     let caller = call.session_if_shown().await?;
-    Ok(Data(tenant.redeem(&call.context(), &code, caller.as_ref()).await?.into()))
+    let proof = pkce::proof(body.code_verifier.as_deref());
+    Ok(Data(tenant.redeem(&call.context(), &code, proof, caller.as_ref()).await?.into()))
 }

@@ -88,8 +88,13 @@ async fn link(
 ) -> Result<WithCookies<Data<LinkDeparture>>, Error> {
     let caller = call.session()?;
     let provider: String = call.parameter("provider")?;
-    let start =
-        Start { redirect_uri: body.redirect_uri, page_state: body.state, scope: body.scope };
+    let start = Start {
+        redirect_uri: body.redirect_uri,
+        page_state: body.state,
+        scope: body.scope,
+        // Only the session that asks can exchange the code of a link.
+        challenge: None,
+    };
     let password = body.password.as_deref().map(Plaintext::new);
     let context = call.context();
     let started = caller.tenant.start_link(&context, caller, &provider, start, password).await?;

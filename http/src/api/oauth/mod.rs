@@ -8,6 +8,7 @@ mod identities;
 use garde::Validate;
 use http::HeaderValue;
 use janua_actors::capability::oauth::{FLOW_SECONDS, Led, Outcome, Returned, Start, Started, Word};
+use janua_actors::pkce;
 use janua_storage::secret::{Purpose, Secret};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -74,6 +75,13 @@ pub struct StartQuery {
     #[garde(skip)]
     #[schema(max_length = 512)]
     scope: Option<String>,
+    /// What the page answers when it exchanges the code that it is led back with (RFC 7636).
+    #[garde(skip)]
+    #[schema(min_length = 43, max_length = 43)]
+    code_challenge: Option<String>,
+    /// `S256`
+    #[garde(skip)]
+    code_challenge_method: Option<String>,
     /// The tenant, for browsers that cannot send `X-Tenant-ID`.
     #[garde(skip)]
     tenant_id: Option<String>,
@@ -144,8 +152,13 @@ async fn providers(call: Call, _: Empty) -> Result<Data<ProviderList>, Error> {
 async fn start(call: Call, Query(query): Query<StartQuery>) -> Result<Redirect, Error> {
     let tenant = call.tenant_by(query.tenant_id.as_deref()).await?;
     let provider: String = call.parameter("provider")?;
-    let start =
-        Start { redirect_uri: query.redirect_uri, page_state: query.state, scope: query.scope };
+    let (challenge, method) = (query.code_challenge, query.code_challenge_method);
+    let start = Start {
+        redirect_uri: query.redirect_uri,
+        page_state: query.state,
+        scope: query.scope,
+        challenge: pkce::challenge(challenge.as_deref(), method.as_deref())?,
+    };
     let started = tenant.start_oauth(&call.context(), &provider, start).await?;
     let cookies = vec![remember(&call, &started)?];
     Ok(Redirect { location: started.location, cookies })

@@ -1,10 +1,12 @@
 //! Everything that is held on a user, for the user.
 
+use garde::Validate;
+use janua_actors::capability::users::{EventsPage, MOST_EVENTS};
 use janua_storage::capability::oauth::Identity;
 use janua_storage::capability::users::Device;
 use janua_storage::ids::DeviceId;
 use janua_storage::moment::Moment;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -14,14 +16,31 @@ use crate::api::passkeys::Passkey;
 use crate::api::sessions::{Session, Sessions};
 use crate::call::Call;
 use crate::error::Error;
-use crate::input::Empty;
 use crate::output::Data;
+use crate::query::Query;
 use crate::text;
 
+/// Which of the events an export holds: there may be more than one answer can.
+#[derive(Default, Deserialize, Validate, ToSchema)]
+pub struct ExportQuery {
+    /// Only events after this: `next` of the answer before. It passes over none.
+    #[garde(skip)]
+    #[schema(minimum = 0, default = 0)]
+    after: Option<u64>,
+    /// How many events.
+    #[garde(range(min = 1, max = 10_000))]
+    #[schema(minimum = 1, maximum = 10000, default = 10000)]
+    limit: Option<u32>,
+}
+
 /// `GET /users/me/export`
-pub async fn export(call: Call, _: Empty) -> Result<Data<Exported>, Error> {
+pub async fn export(call: Call, Query(query): Query<ExportQuery>) -> Result<Data<Exported>, Error> {
     let caller = call.session()?;
-    let export = caller.tenant.export_me(caller).await?;
+    let page = EventsPage {
+        after: query.after.unwrap_or_default(),
+        limit: query.limit.unwrap_or(MOST_EVENTS) as usize,
+    };
+    let export = caller.tenant.export_me(caller, page).await?;
     let Sessions { sessions } = Sessions::of(&call, export.sessions, Some(caller.session()))?;
     Ok(Data(Exported {
         user: ManagedUser(export.user),
@@ -31,7 +50,8 @@ pub async fn export(call: Call, _: Empty) -> Result<Data<Exported>, Error> {
         passkeys: export.passkeys.into_iter().map(Passkey::from).collect(),
         mfa: export.factors.into(),
         events: export.events,
-        events_complete: export.events_complete,
+        events_complete: export.next.is_none(),
+        next: export.next,
     }))
 }
 
@@ -49,11 +69,15 @@ pub struct Exported {
     identities: Vec<HeldIdentity>,
     passkeys: Vec<Passkey>,
     mfa: ShownFactors,
-    /// What the audit log says of the user, oldest first; the latest 10,000.
+    /// What the audit log says of the user, oldest first: as many as were asked for.
     #[schema(value_type = Vec<Object>)]
     events: Vec<Value>,
-    /// Whether these are all.
+    /// Whether none come after these.
     events_complete: bool,
+    /// Where events come after these: what to ask for as `after`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    next: Option<u64>,
 }
 
 /// A device that a user has signed in from.

@@ -49,6 +49,7 @@ texts! {
     check_mail_title check_mail_lead
     mfa_title mfa_totp_lead mfa_totp mfa_backup_lead mfa_backup mfa_passkey_lead mfa_passkey
     mfa_use_totp mfa_use_backup mfa_use_passkey mfa_submit mfa_expired_title mfa_expired_lead
+    mfa_not_mine not_mine_title not_mine_lead not_mine_send
     passkeys_title passkeys_lead passkey_add passkey_added passkey_unsupported
     passkey_list passkey_none
     link_title link_lead link_required_title link_required_lead link_done provider_denied

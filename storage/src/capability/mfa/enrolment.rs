@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::factors::{Factors, Totp};
 use super::guesses::{self, Proof};
+use super::uncontest;
 use crate::capability::passwords::LockoutPolicy;
-use crate::capability::sessions::Method;
+use crate::capability::sessions::{self, Method};
 use crate::capability::users::User;
 use crate::command::{Rejection, Reply, Stop};
 use crate::event::{Draft, EventKind};
@@ -91,6 +92,7 @@ impl Enroll {
 impl Enable {
     pub(super) fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
         let mut user = User::load(step, self.user)?.ok_or(Rejection::NotFound)?;
+        sessions::require_live(step, self.user, self.session)?;
         let mut factors = Factors::load(step, self.user)?;
         let mut app = factors.pending.take().ok_or(Rejection::NotFound)?;
         if step.now.since(app.enrolled) >= PENDING_FOR {
@@ -106,6 +108,7 @@ impl Enable {
         factors.showed(self.session, step.now);
         factors.save(step, self.user)?;
         user.profile.mfa_enabled = true;
+        uncontest(step, self.user);
         user.save(step)?;
         step.record(Draft::new(EventKind::MfaEnabled, self.user).with("method", "totp"));
         Ok(Reply::Done)
@@ -125,6 +128,7 @@ impl Disable {
         let generation = Factors::load(step, self.user)?.generation;
         Factors { generation, ..Factors::default() }.save(step, self.user)?;
         user.profile.mfa_enabled = false;
+        uncontest(step, self.user);
         user.save(step)?;
         step.record(Draft::new(EventKind::MfaDisabled, self.user).with("method", "totp"));
         Ok(Reply::Done)

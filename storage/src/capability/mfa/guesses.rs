@@ -9,10 +9,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::factors::Factors;
-use super::{Pending, PendingDevice, let_in};
+use super::{Pending, PendingDevice, let_in, uncontest};
 use crate::capability::passkeys::{Aim, Assertion};
 use crate::capability::passwords::{Lockout, LockoutPolicy};
-use crate::capability::sessions::{Method, Start};
+use crate::capability::sessions::{self, Method, Start};
 use crate::capability::users::{Status, User};
 use crate::command::{Rejection, Reply, Stop};
 use crate::event::{Draft, EventKind};
@@ -121,6 +121,7 @@ impl Answer {
             return Ok(Reply::WrongGuess);
         };
         found.spend(step, &self.temp_token)?;
+        uncontest(step, self.user);
         let reply = let_in(step, &mut user, vec![pending.first, second], self.start)?;
         user.save(step)?;
         Ok(reply)
@@ -130,6 +131,7 @@ impl Answer {
 impl StepUp {
     pub(super) fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
         User::load(step, self.user)?.ok_or(Rejection::NotFound)?;
+        sessions::require_live(step, self.user, self.session)?;
         if prove(step, self.user, self.proof, None, &self.policy)?.is_none() {
             return Ok(Reply::WrongGuess);
         }

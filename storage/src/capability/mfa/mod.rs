@@ -131,8 +131,35 @@ impl Start {
     }
 }
 
+/// The account of `user` has changed hands: its second factor was set up by who knows whom. An app that
+/// has not shown a code yet goes; one that has is contested until it shows one for the new owner.
+pub(crate) fn contest(step: &mut Step<'_, '_>, user: &User) -> Result<(), Fault> {
+    let id = user.profile.id;
+    let mut factors = Factors::load(step, id)?;
+    if factors.pending.take().is_some() || !factors.shown.is_empty() {
+        factors.shown.clear();
+        factors.save(step, id)?;
+    }
+    if user.profile.mfa_enabled {
+        let since = step.now;
+        step.put(keys::contested(step.tenant, id), &since)?;
+    }
+    Ok(())
+}
+
+/// Whether the second factor may be somebody else's.
+pub(crate) fn is_contested(step: &Step<'_, '_>, user: UserId) -> Result<bool, Fault> {
+    step.contains(&keys::contested(step.tenant, user))
+}
+
+/// The second factor was shown by, or in a session of, the owner of the account.
+fn uncontest(step: &mut Step<'_, '_>, user: UserId) {
+    step.delete(keys::contested(step.tenant, user));
+}
+
 /// Removes what is kept of a user who is gone.
 pub(crate) fn erase(step: &mut Step<'_, '_>, user: UserId) -> Result<(), Fault> {
+    uncontest(step, user);
     step.delete(keys::mfa(step.tenant, user));
     step.delete(keys::mfa_guesses(step.tenant, user));
     Ok(())

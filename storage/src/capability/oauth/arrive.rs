@@ -21,6 +21,7 @@ use crate::command::{Rejection, Reply, Stop};
 use crate::event::{Draft, EventKind};
 use crate::ids::UserId;
 use crate::keys;
+use crate::pkce::Challenge;
 use crate::secret::SecretHash;
 use crate::state_machine::Step;
 
@@ -65,6 +66,8 @@ pub enum Then {
     Enter(Entry),
     /// With a code for the page that the browser is led back to.
     Leave(SecretHash),
+    /// The same, for whoever answers the challenge that the page began with.
+    LeaveTo(SecretHash, Challenge),
 }
 
 /// What came of it.
@@ -102,6 +105,12 @@ impl Arrive {
         prove_address(step, &mut user, &account);
         let provider = account.provider.clone();
         Identity::save(step, user.profile.id, account)?;
+        let exchange = Exchange {
+            user: user.profile.id,
+            method: Method::Federated,
+            is_new_user,
+            provider: Some(provider.clone()),
+        };
         let entered = match then {
             Then::Enter(entry) => {
                 let entered = mfa::admit(step, &mut user, Method::Federated, entry)?;
@@ -109,9 +118,11 @@ impl Arrive {
                 entered
             }
             Then::Leave(code) => {
-                let (id, method) = (user.profile.id, Method::Federated);
-                let exchange = Exchange { user: id, method, is_new_user, provider: Some(provider) };
-                exchange.leave(step, &code, &user)?;
+                exchange.leave(step, &code, &user, None)?;
+                Reply::Done
+            }
+            Then::LeaveTo(code, challenge) => {
+                exchange.leave(step, &code, &user, Some(challenge))?;
                 Reply::Done
             }
         };

@@ -11,6 +11,7 @@ use crate::capability::users::User;
 use crate::command::{Rejection, Reply, Stop};
 use crate::ids::UserId;
 use crate::one_time::{Content, OneTime};
+use crate::pkce::{Challenge, Proof};
 use crate::secret::SecretHash;
 use crate::state_machine::Step;
 
@@ -48,23 +49,41 @@ pub struct Redeem {
     pub entry: Entry,
 }
 
+/// The same, with what the code's page shows beside it (RFC 7636 §4.5).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prove {
+    /// The code, and the session to be.
+    pub redeem: Redeem,
+    /// What is shown.
+    pub proof: Proof,
+}
+
 impl Exchange {
-    /// Leaves the login where its page finds it.
+    /// Leaves the login where its page finds it; one that was asked for with a challenge, for whoever
+    /// answers it.
     pub(crate) fn leave(
         self,
         step: &mut Step<'_, '_>,
         code: &SecretHash,
         user: &User,
+        challenge: Option<Challenge>,
     ) -> Result<(), Stop> {
         let bound = BoundExchange { exchange: self, password: user.password_generation() };
-        OneTime::issue(step, code, Content::BoundExchange(bound), CODE_TTL_MS).map(drop)
+        let content = Content::BoundExchange(bound).proven_by(challenge);
+        OneTime::issue(step, code, content, CODE_TTL_MS).map(drop)
     }
 }
 
 impl Redeem {
-    pub(super) fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
+    /// Decision: a code is spent by the first proof that is shown with it, right or wrong, so that
+    /// nobody guesses at it (RFC 6749 §10.5).
+    pub(super) fn apply(self, step: &mut Step<'_, '_>, proof: Proof) -> Result<Reply, Stop> {
         let found = OneTime::find(step, &self.code)?;
-        let (exchange, password) = match found.content.clone() {
+        if !proof.answers(found.content.challenge()) {
+            found.spend(step, &self.code)?;
+            return Ok(Reply::WrongGuess);
+        }
+        let (exchange, password) = match found.content.unproven().clone() {
             Content::Exchange(exchange) => (exchange, None),
             Content::BoundExchange(bound) => (bound.exchange, Some(bound.password)),
             Content::HandedOver(handed_over) => {
@@ -93,5 +112,11 @@ impl Redeem {
         user.save(step)?;
         let is_new_user = exchange.is_new_user;
         Ok(Reply::Arrived(Box::new(Arrival { is_new_user, entered })))
+    }
+}
+
+impl Prove {
+    pub(super) fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
+        self.redeem.apply(step, self.proof)
     }
 }

@@ -18,6 +18,7 @@ use crate::moment::Moment;
 use crate::records::Records;
 use crate::secret::SecretHash;
 use crate::state_machine::Step;
+use crate::traces;
 
 /// An account at a provider that is a way in to an account here; one a user and provider.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,6 +130,7 @@ impl Unlink {
             return Err(Rejection::LastLoginMethod.into());
         }
         identity.unlink(step);
+        traces::void(step, &user)?;
         Ok(Reply::Done)
     }
 }

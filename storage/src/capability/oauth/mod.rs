@@ -10,13 +10,14 @@ mod link;
 use serde::{Deserialize, Serialize};
 
 pub use arrive::{Account, Arrival, Arrive, Then};
-pub use exchange::{BoundExchange, CODE_TTL_MS, Exchange, Redeem};
+pub use exchange::{BoundExchange, CODE_TTL_MS, Exchange, Prove, Redeem};
 pub use flow::{Begin, Claim, Flow, Purpose, Release};
 pub use identity::{Identity, Unlink};
 pub(crate) use identity::{count, forget, unlink_all};
 pub use link::{Link, LinkByCode, Linked, Linking, Offer};
 
 use crate::command::{Reply, Stop};
+use crate::pkce::Proof;
 use crate::state_machine::Step;
 
 /// What can be done. Append-only.
@@ -40,11 +41,13 @@ pub enum Command {
     LinkByCode(LinkByCode),
     /// Make it a way in no more.
     Unlink(Unlink),
+    /// Turn a code into the session that it stands for, with the proof that it was asked for with.
+    Prove(Box<Prove>),
 }
 
 pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, Stop> {
     match command {
-        Command::Redeem(command) => command.apply(step),
+        Command::Redeem(command) => command.apply(step, Proof::None),
         Command::Begin(command) => command.apply(step),
         Command::Claim(command) => command.apply(step),
         Command::Release(command) => command.apply(step),
@@ -53,5 +56,6 @@ pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, 
         Command::Offer(command) => command.apply(step),
         Command::LinkByCode(command) => command.apply(step),
         Command::Unlink(command) => command.apply(step),
+        Command::Prove(command) => command.apply(step),
     }
 }

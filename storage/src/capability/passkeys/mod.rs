@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use ceremony::{Aim, Assertion, CHALLENGE_TTL_MS, Ceremony, POSSIBLE_CLONE, Whose};
 
 use crate::capability::mfa::{self, Entry};
-use crate::capability::sessions::Method;
+use crate::capability::sessions::{self, Method};
 use crate::capability::users::User;
 use crate::command::{Rejection, Reply, Stop};
 use crate::event::{Draft, EventKind};
@@ -23,6 +23,7 @@ use crate::one_time::{Content, OneTime};
 use crate::records::Records;
 use crate::secret::SecretHash;
 use crate::state_machine::Step;
+use crate::traces;
 
 /// How many passkeys an account may have.
 pub const MOST: usize = 50;
@@ -231,6 +232,7 @@ impl Register {
             return Err(Rejection::InvalidToken.into());
         }
         User::load(step, passkey.user)?.ok_or(Rejection::NotFound)?;
+        sessions::require_live(step, passkey.user, self.session)?;
         let place = passkey.place_key(step);
         if step.contains(&place)? {
             return Err(Rejection::CredentialExists.into());
@@ -299,6 +301,7 @@ impl Remove {
             return Err(Rejection::LastLoginMethod.into());
         }
         passkey.remove(step);
+        traces::void(step, &user)?;
         Ok(Reply::Done)
     }
 }

@@ -18,6 +18,7 @@ use crate::moment::Moment;
 use crate::records::Records;
 use crate::secret::SecretHash;
 use crate::state_machine::Step;
+use crate::traces;
 
 /// Why a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,6 +186,7 @@ impl RevokeOthers {
     pub(super) fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
         let mut user = User::load(step, self.user)?.ok_or(Rejection::NotFound)?;
         let ended = end_all(step, &mut user, Some(self.except), EndReason::Revoked)?;
+        traces::void(step, &user)?;
         user.save(step)?;
         Ok(Reply::Count(ended))
     }

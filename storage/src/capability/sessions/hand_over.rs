@@ -8,9 +8,11 @@ use super::{RefreshToken, Session, SignedIn, Start};
 use crate::capability::oauth::CODE_TTL_MS;
 use crate::capability::users::{Status, User};
 use crate::command::{Rejection, Reply, Stop};
+use crate::fault::Fault;
 use crate::ids::{SessionId, UserId};
 use crate::keys::{self, Kind};
 use crate::one_time::{Content, OneTime};
+use crate::pkce::Challenge;
 use crate::secret::SecretHash;
 use crate::state_machine::Step;
 
@@ -25,6 +27,15 @@ pub struct HandOver {
     pub code: SecretHash,
 }
 
+/// The same, for the application that knows the verifier of a challenge (RFC 7636).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandOverTo {
+    /// What is left.
+    pub hand_over: HandOver,
+    /// The challenge that the application began with.
+    pub challenge: Challenge,
+}
+
 /// A session that waits for its application, under the hash of its code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HandedOver {
@@ -35,18 +46,33 @@ pub struct HandedOver {
 }
 
 impl HandOver {
-    pub(super) fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
+    pub(super) fn apply(
+        self,
+        step: &mut Step<'_, '_>,
+        challenge: Option<Challenge>,
+    ) -> Result<Reply, Stop> {
         let HandOver { user, session, code } = self;
         if Session::load(step, user, session)?.is_none() {
             return Err(end::why_ended(step, session)?.into());
         }
         let content = Content::HandedOver(HandedOver { user, session });
-        OneTime::issue(step, &code, content, CODE_TTL_MS)?;
+        OneTime::issue(step, &code, content.proven_by(challenge), CODE_TTL_MS)?;
         Ok(Reply::Done)
     }
 }
 
+impl HandOverTo {
+    pub(super) fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
+        self.hand_over.apply(step, Some(self.challenge))
+    }
+}
+
 impl HandedOver {
+    /// Whether the session is still there to be taken over.
+    pub(crate) fn is_live(&self, step: &Step<'_, '_>) -> Result<bool, Fault> {
+        Ok(Session::load(step, self.user, self.session)?.is_some())
+    }
+
     /// Gives the session to whoever has redeemed its code: it goes on under the refresh token of
     /// `new`. The page's own was spent by this; should it ever come back, somebody has stolen it.
     pub(crate) fn take_over(self, step: &mut Step<'_, '_>, new: &Start) -> Result<SignedIn, Stop> {

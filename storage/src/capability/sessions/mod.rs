@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 pub use end::{EndAll, EndReason, Ended, Expire, LogOut, Revoke, RevokeOthers};
 pub(crate) use end::{end_all, forget};
-pub use hand_over::{HandOver, HandedOver};
+pub use hand_over::{HandOver, HandOverTo, HandedOver};
 pub use refresh::{PREDECESSOR_GRACE, Refresh, RefreshToken, Renewed};
 
 use crate::capability::users::{Profile, Status, User};
@@ -162,6 +162,17 @@ pub struct SignedIn {
     pub claims: Claims,
 }
 
+/// What somebody has decided in a session, to be done only while that lives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Within {
+    /// Whose session.
+    pub user: UserId,
+    /// Which.
+    pub session: SessionId,
+    /// What was decided.
+    pub command: crate::command::Command,
+}
+
 /// What can be done to sessions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
@@ -179,6 +190,8 @@ pub enum Command {
     EndAll(EndAll),
     /// Leave a session where an application finds it by a code.
     HandOver(HandOver),
+    /// The same, for the application that knows the verifier of a challenge.
+    HandOverTo(HandOverTo),
 }
 
 pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, Stop> {
@@ -189,7 +202,8 @@ pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, 
         Command::RevokeOthers(command) => command.apply(step),
         Command::Expire(command) => command.apply(step),
         Command::EndAll(command) => command.apply(step),
-        Command::HandOver(command) => command.apply(step),
+        Command::HandOver(command) => command.apply(step, None),
+        Command::HandOverTo(command) => command.apply(step),
     }
 }
 
@@ -233,6 +247,18 @@ pub(crate) fn start(
             .with("sessionId", session.id.to_string().as_str()),
     );
     Ok(SignedIn { profile: user.profile.clone(), device, claims })
+}
+
+/// Refuses what was asked for in a session that has ended meanwhile.
+///
+/// Invariant: what is decided in a session holds only while it lives: whoever was put out of an account
+/// sets nothing up in it by a request that was on its way.
+pub(crate) fn require_live(step: &Step<'_, '_>, user: UserId, id: SessionId) -> Result<(), Stop> {
+    match Session::load(step, user, id)? {
+        Some(session) if session.expires > step.now => Ok(()),
+        Some(_) => Err(Rejection::SessionExpired.into()),
+        None => Err(end::why_ended(step, id)?.into()),
+    }
 }
 
 /// Notes that a live session was seen.

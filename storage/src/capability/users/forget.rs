@@ -14,6 +14,7 @@ use crate::fault::Fault;
 use crate::ids::UserId;
 use crate::keys;
 use crate::state_machine::Step;
+use crate::traces::{self, Subject};
 
 type Forgets = fn(&mut Step<'_, '_>, &User) -> Result<(), Fault>;
 
@@ -74,6 +75,9 @@ pub(crate) fn begin(step: &mut Step<'_, '_>, mut user: User, deleted: Draft) -> 
     }
     step.delete(keys::email(step.tenant, &user.profile.email));
     passwords::unlock(step, &user)?;
+    // No mail leaves for who is gone, and no token of theirs is left.
+    traces::forget(step, Subject::User(id))?;
+    traces::forget(step, Subject::Address(&user.profile.email))?;
     step.delete(keys::user(step.tenant, id));
     step.user_changed(id);
     step.record(deleted);

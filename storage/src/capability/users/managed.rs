@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Changes, Profile, Status, User, forget};
 use crate::capability::passwords::{self, Password};
+use crate::capability::phones;
 use crate::capability::sessions::{self, EndReason};
 use crate::command::{Rejection, Reply, Stop};
 use crate::event::{Draft, EventKind};
@@ -12,6 +13,7 @@ use crate::ids::{ApiKeyId, UserId};
 use crate::keys;
 use crate::moment::Moment;
 use crate::state_machine::Step;
+use crate::traces::{self, Subject};
 use crate::view::View;
 
 /// Who acts on somebody else's account. Append-only.
@@ -250,12 +252,18 @@ impl Amend {
     pub(super) fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
         let mut user = User::load(step, self.user)?.ok_or(Rejection::NotFound)?;
         let mut fields = self.changes.merge_into(&mut user.profile);
+        if fields.contains(&"phoneNumber") {
+            phones::withdraw(step, self.user)?;
+        }
         if let Some(email) = self.email.filter(|email| *email != user.profile.email) {
             let key = keys::email(step.tenant, &email);
             if step.contains(&key)? {
                 return Err(Rejection::EmailAlreadyExists.into());
             }
             step.delete(keys::email(step.tenant, &user.profile.email));
+            // What was on its way to the old address is nobody's.
+            traces::forget(step, Subject::Address(&user.profile.email))?;
+            traces::void(step, &user)?;
             step.put(key, &self.user)?;
             user.profile.email = email;
             user.profile.email_verified = false;
@@ -280,6 +288,7 @@ impl Amend {
                 Draft::new(EventKind::UserPasswordChanged, self.user).with("actor", actor.as_str()),
             );
             sessions::end_all(step, &mut user, None, EndReason::PasswordChanged)?;
+            traces::void(step, &user)?;
         }
         user.save(step)?;
         managed(step, user)
@@ -298,10 +307,11 @@ impl Manage {
         let mut user = User::load(step, self.user)?.ok_or(Rejection::NotFound)?;
         match self.action {
             Action::Suspend => self.suspend(step, &mut user)?,
-            Action::Reactivate => self.reactivate(step, &mut user),
+            Action::Reactivate => self.reactivate(step, &mut user)?,
             Action::Unlock => self.unlock(step, &user)?,
             Action::EndSessions => {
                 let ended = sessions::end_all(step, &mut user, None, EndReason::Revoked)?;
+                traces::void(step, &user)?;
                 user.save(step)?;
                 return Ok(Reply::Count(ended));
             }
@@ -325,11 +335,14 @@ impl Manage {
         sessions::end_all(step, user, None, EndReason::Suspended).map(drop)
     }
 
-    fn reactivate(self, step: &mut Step<'_, '_>, user: &mut User) {
+    /// What was shown before the suspension is refused while it lasts, and worth nothing after it.
+    fn reactivate(self, step: &mut Step<'_, '_>, user: &mut User) -> Result<(), Fault> {
         if user.status != Status::Active {
             user.status = Status::Active;
+            traces::void(step, user)?;
             self.note(step, EventKind::UserReactivated);
         }
+        Ok(())
     }
 
     /// Passwords and codes of second factors both.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::capability::passwords::Password;
 use crate::capability::sessions::{self, Method, Start};
-use crate::capability::{oauth, passkeys};
+use crate::capability::{oauth, passkeys, phones};
 use crate::command::{Rejection, Reply, Stop};
 use crate::event::{Draft, EventKind};
 use crate::fault::Fault;
@@ -321,6 +321,9 @@ impl Update {
     fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
         let mut user = User::load(step, self.user)?.ok_or(Rejection::NotFound)?;
         let fields = self.changes.merge_into(&mut user.profile);
+        if fields.contains(&"phoneNumber") {
+            phones::withdraw(step, self.user)?;
+        }
         if !fields.is_empty() {
             step.record(
                 Draft::new(EventKind::UserUpdated, self.user)

@@ -25,9 +25,11 @@ pub async fn serve(link: &Arc<Link>, from: u64, stream: Stream) -> io::Result<()
     let (read, write) = tokio::io::split(stream);
     let (answers, waiting) = mpsc::channel(WAITING);
     tokio::select! {
+        // Answers first: there are no more of them than were asked for, and a flood of questions would
+        // take all the time that the task has.
         biased;
-        ended = read_all(link, from, Reader::new(read, wire::LARGEST), answers) => ended,
         ended = write_all(write, waiting) => ended,
+        ended = read_all(link, from, Reader::new(read, wire::LARGEST), answers) => ended,
     }
 }
 

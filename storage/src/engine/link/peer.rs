@@ -231,8 +231,8 @@ impl Keeper {
         let writing = self.write(to, waiting, &pending, &heard);
         tokio::select! {
             biased;
-            Err(error) = reading => error,
             Err(error) = writing => error,
+            Err(error) = reading => error,
             else => io::ErrorKind::UnexpectedEof.into(),
         }
     }

@@ -28,9 +28,11 @@ async fn a_folder_in_use_is_refused() {
 async fn a_folder_of_a_newer_version_is_refused_untouched() {
     let dir = tempfile::tempdir().expect("a folder");
     open(dir.path(), 2).await.close().await;
-    fs::write(dir.path().join("format"), "janua data 2\n").expect("a file");
+    let (newest, newer) = (DATA_VERSION, DATA_VERSION + 1);
+    fs::write(dir.path().join("format"), format!("janua data {newer}\n")).expect("a file");
     let text = refused(dir.path()).await;
-    assert!(text.contains("data version 2, this program reads up to 1"), "{text}");
+    let wanted = format!("data version {newer}, this program reads up to {newest}");
+    assert!(text.contains(&wanted), "{text}");
     assert!(dir.path().join("clean").exists());
 }
 

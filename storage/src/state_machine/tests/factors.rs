@@ -56,7 +56,7 @@ impl World {
     fn enable(&mut self, generation: u32, time_step: u64) -> Outcome {
         let enable = Enable {
             user: user(1),
-            session: SessionId::new(START.0, 1),
+            session: SessionId::new(1, 1),
             generation,
             time_step: Some(time_step),
             backup_codes: vec![CODE],
@@ -91,7 +91,7 @@ impl World {
 
     fn register_passkey(&mut self, number: u8) -> Outcome {
         let challenge = SecretHash([number; 32]);
-        let session = SessionId::new(START.0, 1);
+        let session = SessionId::new(1, 1);
         self.begin_ceremony(challenge, Aim::Register { user: user(1), session });
         let passkey = passkey(number);
         let register = PasskeyRegister { challenge, session, passkey };
@@ -175,7 +175,7 @@ fn wrong_codes_use_up_a_token_and_close_codes_for_the_user() {
     let locked = Err(Rejection::AccountLocked { until });
     assert_eq!(world.answer(temp(2), 10, totp(101)), locked);
     assert_eq!(world.answer(temp(2), 10, Proof::BackupCode(CODE)), locked);
-    let session = SessionId::new(START.0, 1);
+    let session = SessionId::new(1, 1);
     let step_up = StepUp { user: user(1), session, proof: totp(101), policy: POLICY };
     assert_eq!(world.mfa(mfa::Command::StepUp(Box::new(step_up))), locked);
     let disable = Disable { user: user(1), verified: Some(1), proof: totp(101), policy: POLICY };
@@ -284,7 +284,7 @@ fn a_credential_belongs_to_one_account() {
     signed_in(world.register(1));
     assert!(matches!(world.register_passkey(1), Ok(Reply::Passkey(_))));
     let challenge = SecretHash([50; 32]);
-    let session = SessionId::new(START.0, 1);
+    let session = SessionId::new(1, 1);
     world.begin_ceremony(challenge, Aim::Register { user: user(1), session });
     let passkey = Passkey { id: CredentialId::new(START.0, 50), ..passkey(1) };
     let register = PasskeyRegister { challenge, session, passkey };

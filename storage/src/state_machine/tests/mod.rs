@@ -1,10 +1,13 @@
 //! What commands do to records, one proposal at a time.
 
+mod api_keys;
 mod cluster;
+mod erasure;
 mod factors;
 mod guesses;
 mod mails;
 mod refresh;
+mod standing;
 mod tenants;
 
 use std::collections::BTreeMap;
