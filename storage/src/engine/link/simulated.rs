@@ -19,8 +19,11 @@ use crate::engine::tests::simulation::network::{End, Network, Port};
 /// A real connection, or one over the simulated network.
 #[derive(Debug)]
 pub enum Stream {
+    /// The end that has connected.
     Client(client::TlsStream<TcpStream>),
+    /// The end that has accepted.
     Server(server::TlsStream<TcpStream>),
+    /// Either end.
     Simulated(End),
 }
 

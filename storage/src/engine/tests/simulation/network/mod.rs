@@ -227,7 +227,7 @@ impl Network {
             for side in 0..2 {
                 let (from, to) = {
                     let pipe = &state.connections[&id].pipes[side];
-                    if pipe.under_way.is_empty() && !(pipe.ending && !pipe.ended) {
+                    if pipe.under_way.is_empty() && (pipe.ended || !pipe.ending) {
                         continue;
                     }
                     (pipe.from, pipe.to)
