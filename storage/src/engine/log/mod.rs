@@ -178,6 +178,8 @@ impl Log {
 
     /// Entries `from..until` of a shard, which the files must have.
     fn read(&self, shard: ShardId, from: u64, until: u64) -> Result<Vec<Entry>, Fault> {
+        #[cfg(test)]
+        super::tests::simulation::blocks::forget();
         let mut frames = Vec::with_capacity((until - from) as usize);
         let fetched = catch_unwind(AssertUnwindSafe(|| {
             self.read_engine(|engine| {

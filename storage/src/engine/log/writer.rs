@@ -158,6 +158,8 @@ impl Writer {
     }
 
     fn free(&self, report: Box<dyn FnOnce(Vec<u64>) + Send>) {
+        #[cfg(test)]
+        crate::engine::tests::simulation::blocks::forget();
         let mut held_up = Vec::new();
         let freed = self.guarded(|| {
             held_up = self.engine.purge_expired_files()?;
