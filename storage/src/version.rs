@@ -83,16 +83,13 @@ fn of_the_first_version(command: Command) -> Command {
 
 /// The version that a command needs.
 pub fn needed(command: &Command) -> u16 {
-    let mut command = command;
-    loop {
-        command = match command {
-            Command::Guess(guess) => &guess.command,
-            Command::Within(within) => &within.command,
-            _ => break,
-        };
-    }
+    let within = match command {
+        Command::Guess(guess) => needed(&guess.command),
+        Command::Within(within) => needed(&within.command),
+        _ => OLDEST,
+    };
     let later = LATER.iter().filter(|later| (later.is)(command)).map(|later| later.version);
-    later.max().unwrap_or(OLDEST)
+    later.fold(within, u16::max)
 }
 
 /// Something is newer than what the cluster has agreed on.
