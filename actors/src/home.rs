@@ -6,7 +6,7 @@ use std::sync::Arc;
 use janua_storage::backup::archive::Position;
 use janua_storage::command::{Outcome, Proposal};
 use janua_storage::engine::backup::Held;
-use janua_storage::engine::{Leadership, Shard, Shards, Unavailable, View};
+use janua_storage::engine::{Cause, Leadership, Shard, Shards, Unavailable, View};
 use janua_storage::ids::{ShardId, TenantNumber};
 use tokio::sync::watch;
 
@@ -80,9 +80,10 @@ impl Home {
     }
 
     fn unwritten(&self, unavailable: &Unavailable) -> Refusal {
-        match unavailable.is_not_leader() {
-            true => self.elsewhere(),
-            false => self.unsettled(unavailable.to_string()),
+        match unavailable.cause {
+            Cause::NotLeader { .. } => self.elsewhere(),
+            Cause::TooNew(problem) => Refusal::unavailable(problem.to_string()),
+            Cause::Unknown => self.unsettled(unavailable.to_string()),
         }
     }
 }

@@ -90,9 +90,10 @@ impl Content {
                 Purpose::LogIn => return None,
             },
             Self::Ceremony(ceremony) => match ceremony.aim {
-                Aim::Register { user, .. } | Aim::LogIn(Whose::User(user)) => user,
+                Aim::Register { user, .. } => user,
                 // The token that it was asked for with is about somebody, and it is good for no other.
                 Aim::SecondFactor(_) => return None,
+                Aim::LogIn(Whose::User(user)) => return Some(Subject::Challenged(user)),
                 Aim::LogIn(Whose::Anybody | Whose::Nobody) => return None,
             },
         };

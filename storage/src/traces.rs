@@ -33,6 +33,9 @@ pub(crate) enum Subject<'a> {
     User(UserId),
     /// Whoever has this normalised address.
     Address(&'a str),
+    /// A user, by what lets nobody in, and of which anybody can ask for any amount: apart, so that it
+    /// holds up no change of a password.
+    Challenged(UserId),
 }
 
 impl Subject<'_> {
@@ -41,6 +44,10 @@ impl Subject<'_> {
         let mut name = [0; 17];
         match self {
             Self::User(id) => name[1..].copy_from_slice(id.as_bytes()),
+            Self::Challenged(id) => {
+                name[0] = 2;
+                name[1..].copy_from_slice(id.as_bytes());
+            }
             Self::Address(address) => {
                 name[0] = 1;
                 name[1..].copy_from_slice(&SecretHash::of(address).0[..16]);
@@ -63,6 +70,9 @@ pub(crate) fn note(
 
 /// Removes whatever waits for somebody who is gone, or for an address that is nobody's any more.
 pub(crate) fn forget(step: &mut Step<'_, '_>, subject: Subject<'_>) -> Result<(), Fault> {
+    if let Subject::User(id) = subject {
+        remove(step, Subject::Challenged(id), |_, _| Ok(true))?;
+    }
     remove(step, subject, |_, _| Ok(true))
 }
 

@@ -9,12 +9,15 @@
 
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use crate::capability::cluster;
+use crate::capability::{api_keys, cluster, email_verification, oauth, sessions};
 use crate::command::Command;
+use crate::idempotency::Guess;
+use crate::pkce::Proof;
 
 /// The newest version that this program speaks.
 pub const NEWEST: u16 = 2;
-/// The oldest that it understands, and what every cluster begins with.
+/// The oldest that it understands, and what every cluster begins with: everything that 0.1.0 can write but
+/// for what `LATER` lists. No earlier state of the program was released, and none serves beside this one.
 pub const OLDEST: u16 = 1;
 
 /// Something that came later than the first version.
@@ -34,14 +37,60 @@ const LATER: &[Later] = &[
         version: 2,
         is: |command| matches!(command, Command::Cluster(cluster::Command::Replicate(_))),
     },
+    Later { version: 2, is: |command| matches!(command, Command::Within(_)) },
+    Later {
+        version: 2,
+        is: |command| matches!(command, Command::ApiKeys(api_keys::Command::Judged(_))),
+    },
+    Later { version: 2, is: |command| matches!(command, Command::Oauth(oauth::Command::Prove(_))) },
+    Later {
+        version: 2,
+        is: |command| match command {
+            Command::Oauth(oauth::Command::Arrive(arrive)) => {
+                matches!(arrive.then, oauth::Then::LeaveTo(..))
+            }
+            _ => false,
+        },
+    },
+    Later {
+        version: 2,
+        is: |command| matches!(command, Command::Sessions(sessions::Command::HandOverTo(_))),
+    },
+    Later {
+        version: 2,
+        is: |command| {
+            matches!(command, Command::EmailVerification(email_verification::Command::Ask(_)))
+        },
+    },
 ];
+
+/// A command as the first version has it, where that means the same but for what was judged beside it:
+/// so that nobody has to wait for what they could do before.
+fn of_the_first_version(command: Command) -> Command {
+    match command {
+        Command::Guess(guess) => {
+            let Guess { operation, command } = *guess;
+            Command::Guess(Box::new(Guess { operation, command: of_the_first_version(command) }))
+        }
+        Command::Within(within) => of_the_first_version(within.command),
+        Command::ApiKeys(api_keys::Command::Judged(judged)) => Command::ApiKeys(judged.change),
+        Command::Oauth(oauth::Command::Prove(prove)) if prove.proof == Proof::None => {
+            Command::Oauth(oauth::Command::Redeem(Box::new(prove.redeem)))
+        }
+        command => command,
+    }
+}
 
 /// The version that a command needs.
 pub fn needed(command: &Command) -> u16 {
-    let command = match command {
-        Command::Guess(guess) => &guess.command,
-        command => command,
-    };
+    let mut command = command;
+    loop {
+        command = match command {
+            Command::Guess(guess) => &guess.command,
+            Command::Within(within) => &within.command,
+            _ => break,
+        };
+    }
     let later = LATER.iter().filter(|later| (later.is)(command)).map(|later| later.version);
     later.max().unwrap_or(OLDEST)
 }
@@ -100,6 +149,11 @@ impl Speech {
         self.agreed.fetch_max(agreed, Ordering::Relaxed);
     }
 
+    /// A command as every node understands it, if there is a way to say it.
+    pub fn worded(&self, command: Command) -> Command {
+        if self.agreed() > OLDEST { command } else { of_the_first_version(command) }
+    }
+
     /// Whether every node understands a command. The one by which they agree is judged by the nodes'
     /// records alone, where it is applied too.
     pub fn permits(&self, command: &Command) -> Result<(), TooNew> {
@@ -121,7 +175,9 @@ impl Speech {
 mod tests {
     use super::*;
     use crate::capability::cluster::Replicate;
-    use crate::idempotency::{Guess, Ticket};
+    use crate::capability::sessions::Within;
+    use crate::idempotency::Ticket;
+    use crate::ids::{SessionId, UserId};
     use crate::moment::Moment;
 
     fn replicate() -> Command {
@@ -145,6 +201,23 @@ mod tests {
         speech.learn(1);
         assert_eq!(speech.agreed(), 2);
         assert_eq!(speech.admits(1), Err(TooOld { speaks: 1, agreed: 2 }));
+    }
+
+    #[test]
+    fn what_could_be_done_before_is_done_in_the_words_of_before() {
+        let (user, session) = (UserId::new(1, 1), SessionId::new(1, 1));
+        let leave = || {
+            let leave = crate::capability::users::Leave { user, verified: None };
+            Command::Users(crate::capability::users::Command::Leave(leave))
+        };
+        let within = || Command::Within(Box::new(Within { user, session, command: leave() }));
+        let speech = Speech::up_to(2);
+        assert!(speech.permits(&within()).is_err());
+        assert_eq!(speech.worded(within()), leave());
+        assert_eq!(speech.permits(&leave()), Ok(()));
+        speech.learn(2);
+        assert_eq!(speech.worded(within()), within());
+        assert_eq!(speech.permits(&within()), Ok(()));
     }
 
     #[test]

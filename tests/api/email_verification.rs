@@ -153,3 +153,32 @@ async fn the_owner_of_an_address_disowns_what_somebody_else_has_made_with_it() {
     mallory.session.is_over().await;
     mallory.guesses(&mallory.password).await.is_no(401, "invalid_credentials");
 }
+
+#[tokio::test]
+async fn the_owner_of_an_address_disowns_it_also_after_having_confirmed_it() {
+    let node = Node::start().await;
+    let mallory = node.register("alice").await;
+    mallory.enrols_an_app().await;
+    let confirm = json!({ "token": node.mail_to(&mallory.email).await.token() });
+    node.api.post("/auth/verify-email", confirm).await.is_yes(200);
+    mallory.session.is_alive().await;
+    let asked = json!({ "email": mallory.email });
+    node.api.post("/auth/verify-email/send", asked).await.is_yes(200);
+    let disown = json!({ "token": node.mail_to(&mallory.email).await.token() });
+    node.api.post("/auth/verify-email/disown", disown).await.is_yes(200);
+    mallory.session.is_over().await;
+    mallory.guesses(&mallory.password).await.is_no(401, "invalid_credentials");
+}
+
+#[tokio::test]
+async fn a_stranger_who_asks_for_mails_uses_up_nothing_of_the_owners() {
+    let node = Node::with("limits.email_verification", "3/hour").start().await;
+    let alice = node.register("alice").await;
+    let stranger_asks =
+        async || node.api.post("/auth/verify-email/send", json!({ "email": alice.email })).await;
+    for _ in 0..3 {
+        stranger_asks().await.is_yes(200);
+    }
+    stranger_asks().await.is_no(429, "rate_limit_exceeded");
+    alice.session.post("/users/me/verify-email/send", json!({})).await.is_yes(200);
+}

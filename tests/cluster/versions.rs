@@ -96,3 +96,20 @@ async fn who_is_older_than_the_cluster_does_not_take_part() {
     assert!(log.contains("agreed on version 2"), "{log}");
     assert_eq!(cluster.status().await.expect("a status").versions(), [2, 2, 2]);
 }
+
+#[tokio::test]
+async fn who_was_away_when_the_cluster_agreed_is_told_when_it_starts() {
+    let cluster = mixed().await;
+    has_versions(&cluster, 1, 1, &[1, 1, 2]).await;
+    assert_eq!(cluster.node(3).stops().await, Some(0));
+    for number in [1, 2] {
+        cluster.node(number).stops().await;
+        cluster.node(number).restart_with(&NEW).await;
+    }
+    has_versions(&cluster, 1, 2, &[2, 2, 2]).await;
+    let (code, lines) = refuses(cluster.node(3), &OLD).await;
+    assert_eq!((code, lines.len()), (Some(2), 1), "{lines:?}");
+    assert!(lines[0].contains("the cluster has agreed on version 2"), "{lines:?}");
+    cluster.node(3).restart_with(&NEW).await;
+    cluster.node(3).register("alice").await;
+}

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use janua_storage::capability::email_verification::{self, Ask, Confirm, Disown, Send};
+use janua_storage::capability::limits::{self as storage, Bucket};
 use janua_storage::command::Command;
 use janua_storage::outbox::{Letter, Mailing};
 use janua_storage::secret::{Purpose, Secret};
@@ -56,7 +57,8 @@ impl TenantRef {
             Attempt::First(first) => first,
         };
         let name = self.first_name(email).await?;
-        let limit = self.0.node.mail_limits.email_verification;
+        let signed_in = self.0.node.mail_limits.email_verification;
+        let limit = storage::Limit { bucket: Bucket::VerificationByAnybody, ..signed_in };
         let mailing = self.verification(email.as_str(), name.as_deref(), onward).await?;
         let ask = Ask { email: email.as_str().into(), mailing, limit };
         let command = email_verification::Command::Ask(Box::new(ask));

@@ -178,6 +178,7 @@ impl TenantRef {
     ) -> Result<u32, Refusal> {
         let revoke = RevokeOthers { user: caller.user(), except: caller.session() };
         let command = Command::Sessions(sessions::Command::RevokeOthers(revoke));
+        let command = caller.within(command);
         count(&self.propose_once(context, command).await?.reply)
     }
 

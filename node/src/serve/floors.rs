@@ -64,6 +64,7 @@ pub fn storage(config: &Config, home: Option<&Home>) -> Storage {
         node: home.map_or(FOUNDER, |home| home.node),
         founds: home.is_none(),
         speaks: speaks(config),
+        agreed: home.map_or(version::OLDEST, |home| home.agreed),
         // Whoever joins takes what the cluster has.
         shards: joined.map_or_else(|| narrow(config.cluster.shards), |home| home.shards),
         cache_bytes: config.storage.cache_bytes.0,

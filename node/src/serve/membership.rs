@@ -83,6 +83,10 @@ impl Gate {
             )));
         }
         let secret = secret(config, joins, clock)?;
+        if let Some(home) = &home {
+            speech.learn(membership::agreed_elsewhere(home, &secret, clock.now()).await);
+            speech.admits(speech.speaks()).map_err(|problem| unable(problem.into()))?;
+        }
         if joins {
             home = Some(self.join(config, wrapping, &secret, clock).await?);
         }

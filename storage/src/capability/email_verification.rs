@@ -11,6 +11,7 @@ use crate::event::{Draft, EventKind};
 use crate::fault::Fault;
 use crate::ids::UserId;
 use crate::keys;
+use crate::moment::Moment;
 use crate::one_time::{Content, OneTime};
 use crate::outbox::{self, Letter, Mailed, Mailing};
 use crate::secret::SecretHash;
@@ -148,7 +149,8 @@ impl Ask {
         outbox::require_room(step)?;
         if let Some(user) = User::by_email(step, &self.email)?
             && user.status == Status::Active
-            && (!user.profile.email_verified || mfa::is_contested(step, user.profile.id)?)
+            && (!user.profile.email_verified
+                || mfa::contested_since(step, user.profile.id)?.is_some())
         {
             let verification = Verification { user: user.profile.id, email: self.email.clone() };
             self.mailing.post(step, &self.email, Content::Verification(verification))?;
@@ -164,6 +166,14 @@ impl Confirm {
             return Err(Rejection::InvalidToken.into());
         }
         found.spend(step, &self.token)?;
+        // Nobody has shown that whoever made the account is who reads the mail.
+        if self.user.is_none() && !user.profile.email_verified {
+            let id = user.profile.id;
+            let keys = passkeys::count(step, id)? + oauth::count(step, id)?;
+            if user.profile.mfa_enabled || keys > 0 {
+                mfa::doubt(step, id)?;
+            }
+        }
         verify(step, &mut user);
         user.save(step)?;
         Ok(Reply::Done)
@@ -174,11 +184,15 @@ impl Disown {
     fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
         let (found, mut user) = about(step, &self.token)?;
         let id = user.profile.id;
-        if user.profile.email_verified && !mfa::is_contested(step, id)? {
+        let contested = mfa::contested_since(step, id)?;
+        if user.profile.email_verified && contested.is_none() {
             return Err(Rejection::InvalidToken.into());
         }
         found.spend(step, &self.token)?;
         claim(step, &mut user)?;
+        if let Some(since) = contested {
+            strip(step, &mut user, since)?;
+        }
         if std::mem::take(&mut user.profile.mfa_enabled) {
             step.record(Draft::new(EventKind::MfaDisabled, id));
         }
@@ -227,22 +241,28 @@ fn verify(step: &mut Step<'_, '_>, user: &mut User) {
 /// or by another one, for which nobody needs to be signed in.
 pub(crate) fn claim(step: &mut Step<'_, '_>, user: &mut User) -> Result<(), Fault> {
     if !user.profile.email_verified {
-        let id = user.profile.id;
-        if user.password.take().is_some() {
-            step.record(Draft::new(EventKind::UserUpdated, id).with("fields", "password"));
-        }
-        passkeys::remove_all(step, id)?;
-        oauth::unlink_all(step, id)?;
-        sessions::end_all(step, user, None, EndReason::Revoked)?;
-        phones::withdraw(step, id)?;
-        if user.profile.phone_number.take().is_some() {
-            step.record(Draft::new(EventKind::UserUpdated, id).with("fields", "phoneNumber"));
-        }
-        user.profile.phone_verified = false;
-        user.devices.clear();
+        strip(step, user, Moment(u64::MAX))?;
         mfa::contest(step, user)?;
         traces::void(step, user)?;
         verify(step, user);
     }
+    Ok(())
+}
+
+/// Takes from an account what was set up in it before then.
+fn strip(step: &mut Step<'_, '_>, user: &mut User, before: Moment) -> Result<(), Fault> {
+    let id = user.profile.id;
+    if user.password.take_if(|password| password.changed < before).is_some() {
+        step.record(Draft::new(EventKind::UserUpdated, id).with("fields", "password"));
+    }
+    passkeys::remove_older(step, id, before)?;
+    oauth::unlink_older(step, id, before)?;
+    sessions::end_all(step, user, None, EndReason::Revoked)?;
+    phones::withdraw(step, id)?;
+    if user.profile.phone_number.take().is_some() {
+        step.record(Draft::new(EventKind::UserUpdated, id).with("fields", "phoneNumber"));
+    }
+    user.profile.phone_verified = false;
+    user.devices.clear();
     Ok(())
 }

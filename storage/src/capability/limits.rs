@@ -26,6 +26,9 @@ pub enum Bucket {
     MagicLink,
     /// Registering: limits the mails that it causes, and nothing else.
     Registration,
+    /// Asking for a mail that verifies the address without being signed in: a stranger who does uses up
+    /// nothing of the owner's.
+    VerificationByAnybody,
 }
 
 impl Bucket {
@@ -33,7 +36,7 @@ impl Bucket {
     pub const fn name(self) -> &'static str {
         match self {
             Self::PasswordReset => "password_reset",
-            Self::EmailVerification => "email_verification",
+            Self::EmailVerification | Self::VerificationByAnybody => "email_verification",
             Self::MagicLink => "magic_link",
             Self::Registration => "registration",
         }

@@ -71,6 +71,8 @@ pub struct Options {
     pub founds: bool,
     /// The newest version of commands and records that the node speaks.
     pub speaks: u16,
+    /// What its cluster had agreed on when it last ran: who is older is not spoken to from the start.
+    pub agreed: u16,
     /// Bytes of memory for the cache of the state.
     pub cache_bytes: u64,
     /// A snapshot is taken when the log since the last one is larger than it, and than this.
@@ -93,6 +95,7 @@ impl Options {
             shards: 16,
             founds: true,
             speaks: version::NEWEST,
+            agreed: version::OLDEST,
             cache_bytes: 16 * MIB,
             snapshot_log_bytes: 64 * MIB,
             log_file_bytes: 32 * MIB,

@@ -69,6 +69,7 @@ impl Opening {
         let store = Store::open(&state, options.cache_bytes).map_err(unusable(state.clone()))?;
         let (store, changed) = (Arc::new(store), Arc::new(Notify::new()));
         let speech = Arc::new(Speech::up_to(options.speaks));
+        speech.learn(options.agreed);
         Ok(Self { options, parts, folder, log, store, snapshots, poison, changed, speech })
     }
 

@@ -118,7 +118,8 @@ impl Shard {
     /// Decision: the answer comes by a channel of ours, and the end of the instance is watched for.
     /// What reaches openraft's queue in the moment in which its core ends is neither answered nor
     /// dropped, and its own way of waiting for that end must not be given up half-way.
-    pub async fn write(&self, proposal: Proposal) -> Result<Outcome, Unavailable> {
+    pub async fn write(&self, mut proposal: Proposal) -> Result<Outcome, Unavailable> {
+        proposal.command = self.speech.worded(proposal.command);
         self.speech.permits(&proposal.command)?;
         let running = self.serving()?;
         let (responder, answered) = ProgressResponder::complete_only();

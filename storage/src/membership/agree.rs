@@ -6,19 +6,41 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use futures::future::join_all;
+use tokio::time::{sleep, timeout};
 
 use super::Inner;
+use super::home::Home;
 use super::keep::{NOW_AND_THEN, SOON};
 use crate::capability::cluster::{self, Agree, Command, Node, NodeState, Replicate};
 use crate::command::{self, Outcome};
 use crate::engine::Unavailable;
+use crate::engine::link::wire::Hello;
+use crate::engine::link::{self, Channel, Identity};
 use crate::fault::Fault;
 use crate::ids::ShardId;
-use crate::version::{OLDEST, TooNew, TooOld};
+use crate::moment::Moment;
+use crate::secret::Secret;
+use crate::version::{NEWEST, OLDEST, TooNew, TooOld};
 
 /// After a proposal came to nothing.
 const RESPITE: Duration = Duration::from_secs(1);
+
+/// How long members may take to say what was agreed on, before a node starts without that.
+const HEAR: Duration = Duration::from_millis(500);
+
+/// What members that answer at once say that the cluster has agreed on: a node that was away meanwhile
+/// has not heard of it.
+pub async fn agreed_elsewhere(home: &Home, secret: &Secret, now: Moment) -> u16 {
+    let Ok(identity) = Identity::new(&secret.clone().into(), 0, now) else { return OLDEST };
+    let asked = home.peers.iter().map(|(node, address)| {
+        let (cluster, address) = (Some(home.cluster), address.as_str());
+        let hello = Hello { cluster, from: 0, to: *node, data: NEWEST, address: String::new() };
+        timeout(HEAR, link::connect(&identity, address, Channel::Control, hello))
+    });
+    let answers = join_all(asked).await.into_iter().filter_map(|answer| answer.ok()?.ok());
+    answers.map(|(_, theirs)| theirs.data).max().unwrap_or(OLDEST)
+}
 
 /// What the cluster's records say of it as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

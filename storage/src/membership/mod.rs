@@ -23,7 +23,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio_util::task::AbortOnDropHandle;
 
-pub use self::agree::{NotYet, StartError, Terms};
+pub use self::agree::{NotYet, StartError, Terms, agreed_elsewhere};
 use self::control::{Ask, Report, Told};
 pub use self::decide::Undecided;
 use self::home::Home;

@@ -184,3 +184,29 @@ async fn a_page_that_is_led_back_to_by_a_provider_may_ask_with_a_challenge_too()
     exchanges(&node, &stolen, Some(VERIFIER)).await.is_no(401, "token_used");
     exchanges(&node, &code("").await, None).await.is_yes(200);
 }
+
+#[tokio::test]
+async fn a_page_that_brings_the_code_itself_shows_its_verifier() {
+    let (node, issuer) = scene().await;
+    let brings = async |query: &str, verifier: Option<&str>| {
+        let mut browser = Browser::new(&node.api);
+        let path = format!("/auth/oauth/acme?redirect_uri={PAGE}&state=s&{query}");
+        let back = issuer.agrees(&location(&browser.visits(&path).await), &alice_at_acme());
+        let mut body =
+            json!({ "code": parameter(&back, "code"), "state": parameter(&back, "state") });
+        if let Some(verifier) = verifier {
+            body["codeVerifier"] = verifier.into();
+        }
+        let ends = async || node.api.post("/auth/oauth/acme/callback", body.clone()).await;
+        (ends().await, ends().await)
+    };
+    let challenge = challenge_of(VERIFIER);
+    for wrong in [None, Some("another-verifier-of-forty-three-letters-and-more")] {
+        let (first, second) = brings(&challenge, wrong).await;
+        first.is_no(401, "invalid_token");
+        second.is_no(401, "token_used");
+    }
+    brings("", Some(VERIFIER)).await.0.is_no(401, "invalid_token");
+    brings(&challenge, Some(VERIFIER)).await.0.is_yes(200);
+    brings("", None).await.0.is_yes(200);
+}

@@ -9,7 +9,7 @@ mod returning;
 mod start;
 
 pub use arrival::Arrived;
-pub use returning::{Led, Outcome, Returned, Word};
+pub use returning::{By, Led, Outcome, Returned, Word};
 pub use start::{FLOW_SECONDS, HOSTED_PAGE, Start, Started};
 
 use std::collections::BTreeSet;

@@ -13,6 +13,7 @@ use janua_storage::command::{Command, Reply};
 use janua_storage::idempotency::Ticket;
 use janua_storage::ids::{SessionId, UserId};
 use janua_storage::one_time::Content;
+use janua_storage::pkce::Proof;
 use janua_storage::secret::{self, Secret};
 use sha2::{Digest, Sha256};
 
@@ -45,6 +46,14 @@ pub enum Word {
     Code(Secret),
     /// `error` (RFC 6749 §4.1.2.1)
     Error(String),
+}
+
+/// Who ends a flow.
+pub struct By {
+    /// What is shown for the challenge that the flow began with (RFC 7636 §4.5).
+    pub proof: Proof,
+    /// Who is signed in there, where somebody is.
+    pub caller: Option<Caller>,
 }
 
 /// The page that a browser is led back to, and what it is told.
@@ -87,14 +96,13 @@ impl Returned {
 }
 
 impl TenantRef {
-    /// Ends a flow for the page that the provider sent the browser to. `caller` is whoever posts it,
-    /// where they have shown who they are.
+    /// Ends a flow for the page that the provider sent the browser to.
     pub async fn end_oauth(
         &self,
         context: &Context,
         provider: &str,
         returned: &Returned,
-        caller: Option<&Caller>,
+        by: &By,
     ) -> Result<Arrived, Refusal> {
         let first = match self.attempt(context).await? {
             Attempt::Repeated(answer) => return self.arrived(answer, None).await,
@@ -106,7 +114,7 @@ impl TenantRef {
         let linking = match flow.purpose {
             Purpose::LogIn => None,
             Purpose::Link { user, session } => {
-                let caller = caller.ok_or(Refusal::AuthenticationRequired)?;
+                let caller = by.caller.as_ref().ok_or(Refusal::AuthenticationRequired)?;
                 if (caller.user(), caller.session()) != (user, session) {
                     return Err(Refusal::InvalidToken);
                 }
@@ -115,6 +123,10 @@ impl TenantRef {
         };
         let claimed = Claimed { provider: &provider, flow, state: &returned.state, claim };
         self.claim(context, &claimed).await?;
+        let secrets = self.secrets(&claimed).await?;
+        if !by.proof.answers(Kept::of(secrets.expose())?.challenge.as_ref()) {
+            return Err(Refusal::InvalidToken);
+        }
         let account = self.ask_provider(context, &claimed, &returned.word).await?;
         match linking {
             None => self.let_in(context, account, first).await,

@@ -7,7 +7,9 @@ mod identities;
 
 use garde::Validate;
 use http::HeaderValue;
-use janua_actors::capability::oauth::{FLOW_SECONDS, Led, Outcome, Returned, Start, Started, Word};
+use janua_actors::capability::oauth::{
+    By, FLOW_SECONDS, Led, Outcome, Returned, Start, Started, Word,
+};
 use janua_actors::pkce;
 use janua_storage::secret::{Purpose, Secret};
 use serde::{Deserialize, Serialize};
@@ -101,6 +103,12 @@ pub struct CallbackRequest {
     /// The issuer, where the provider names it (RFC 9207).
     #[garde(skip)]
     iss: Option<String>,
+    /// The verifier of the challenge that the login was asked for with (RFC 7636): there if, and only
+    /// if, it was with one. Shown in vain it uses `state` up.
+    #[serde(rename = "codeVerifier", alias = "code_verifier")]
+    #[garde(skip)]
+    #[schema(min_length = 43, max_length = 128)]
+    code_verifier: Option<String>,
 }
 
 /// What a provider sends a browser back with.
@@ -172,8 +180,11 @@ async fn end(call: Call, Json(body): Json<CallbackRequest>) -> Result<Data<Feder
     };
     let provider: String = call.parameter("provider")?;
     let tenant = call.tenant_of(&returned.state, Purpose::State).await?;
-    let caller = call.session_if_shown().await?;
-    let arrived = tenant.end_oauth(&call.context(), &provider, &returned, caller.as_ref()).await?;
+    let by = By {
+        proof: pkce::proof(body.code_verifier.as_deref()),
+        caller: call.session_if_shown().await?,
+    };
+    let arrived = tenant.end_oauth(&call.context(), &provider, &returned, &by).await?;
     Ok(Data(arrived.into()))
 }
 

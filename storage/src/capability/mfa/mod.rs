@@ -140,16 +140,18 @@ pub(crate) fn contest(step: &mut Step<'_, '_>, user: &User) -> Result<(), Fault>
         factors.shown.clear();
         factors.save(step, id)?;
     }
-    if user.profile.mfa_enabled {
-        let since = step.now;
-        step.put(keys::contested(step.tenant, id), &since)?;
-    }
-    Ok(())
+    if user.profile.mfa_enabled { doubt(step, id) } else { Ok(()) }
 }
 
-/// Whether the second factor may be somebody else's.
-pub(crate) fn is_contested(step: &Step<'_, '_>, user: UserId) -> Result<bool, Fault> {
-    step.contains(&keys::contested(step.tenant, user))
+/// Notes that what was set up before now may be somebody else's.
+pub(crate) fn doubt(step: &mut Step<'_, '_>, user: UserId) -> Result<(), Fault> {
+    let since = step.now;
+    step.put(keys::contested(step.tenant, user), &since)
+}
+
+/// Since when what was set up before may be somebody else's.
+pub(crate) fn contested_since(step: &Step<'_, '_>, user: UserId) -> Result<Option<Moment>, Fault> {
+    step.get(&keys::contested(step.tenant, user))
 }
 
 /// The second factor was shown by, or in a session of, the owner of the account.

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
+use openraft::raft::VoteRequest;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 use super::wire::{self, Answer, Incoming, Outgoing, Read, Reader, Request};
 use super::{Link, Stream};
+use crate::engine::raft::Types;
 use crate::engine::shard::Shard;
 
 /// Requests of one node that are under way at once; beyond it, its connection is not read.
@@ -94,7 +96,7 @@ async fn handle(shard: &Shard, request: Request) -> Result<Answer, String> {
             Ok(Answer::Append(answer))
         }
         Request::Vote(request) => {
-            may_vote(shard)?;
+            may_vote_for(shard, &request)?;
             shard.pulse.may_vote(request.leadership_transfer)?;
             let answer = raft.vote(request).await.map_err(text)?;
             if answer.vote_granted {
@@ -103,20 +105,23 @@ async fn handle(shard: &Shard, request: Request) -> Result<Answer, String> {
             Ok(Answer::Vote(answer))
         }
         Request::PreVote(request) => {
-            may_vote(shard)?;
+            may_vote_for(shard, &request)?;
             shard.pulse.may_vote(false)?;
             raft.pre_vote(request).await.map(Answer::Vote).map_err(text)
         }
         Request::Transfer(request) => {
-            may_vote(shard)?;
+            if shard.core.log.lacks_what_it_held() {
+                return Err("it has given up what it held, and cannot lead without it".into());
+            }
             raft.handle_transfer_leader(request).await.map(Answer::Transfer).map_err(text)
         }
     }
 }
 
-fn may_vote(shard: &Shard) -> Result<(), String> {
-    match shard.core.log.lacks_what_it_held() {
-        true => Err("it has given up what it held, and has no vote before it has it again".into()),
+/// A vote goes to nobody who has less than this node has ever had, though it has given that up.
+fn may_vote_for(shard: &Shard, request: &VoteRequest<Types>) -> Result<(), String> {
+    match request.last_log_id < shard.core.log.held() {
+        true => Err("it once held more than the candidate has".into()),
         false => Ok(()),
     }
 }

@@ -107,6 +107,13 @@ impl Peer {
         matches!(timeout(time, up.wait_for(|up| *up)).await, Ok(Ok(_)))
     }
 
+    /// Waits until the connection is gone.
+    pub async fn down(&self) {
+        let mut up = self.up.subscribe();
+        // The sender lives in the peer.
+        drop(up.wait_for(|up| !*up).await);
+    }
+
     /// Follows whether it stands.
     #[cfg(test)]
     pub fn follow(&self) -> watch::Receiver<bool> {

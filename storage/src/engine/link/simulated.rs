@@ -19,11 +19,11 @@ use crate::engine::tests::simulation::network::{End, Network, Port};
 /// A real connection, or one over the simulated network.
 #[derive(Debug)]
 pub enum Stream {
-    /// The end that has connected.
+    /// A real one that this node has opened.
     Client(client::TlsStream<TcpStream>),
-    /// The end that has accepted.
+    /// A real one that another node has opened.
     Server(server::TlsStream<TcpStream>),
-    /// Either end.
+    /// An end of a simulated one.
     Simulated(End),
 }
 

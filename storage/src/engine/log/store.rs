@@ -164,7 +164,9 @@ impl ShardLog {
         let items = {
             let mut state = self.0.state.lock();
             let (vote, held) = (state.vote.take(), state.held.max(state.last));
-            let compact = Item::Compact(written.map_or(0, |last| last + 1));
+            // What the replica that has stopped appended last may still wait to be written.
+            let last = written.max(state.last.map(|last| last.index));
+            let compact = Item::Compact(last.map_or(0, |last| last + 1));
             let kept = [Item::Put(HELD, bytes(&held)?), Item::Put(FORGOTTEN, Vec::new())];
             let (committed_written, forgotten) = (true, true);
             *state = State { vote, held, committed_written, forgotten, ..State::default() };
@@ -178,12 +180,17 @@ impl ShardLog {
 
     /// Whether it had entries once that it has not got again since it was given up.
     ///
-    /// Invariant: whoever lacks them has no vote, not even for itself. A member that was away while
-    /// the others let this node go takes it for a voter still, and both could elect a leader that
-    /// has nothing of what this node has helped to commit.
+    /// Invariant: whoever lacks them does not stand, and votes for nobody who lacks them. A member that
+    /// was away while the others let this node go takes it for a voter still, and both could elect a
+    /// leader that has nothing of what this node has helped to commit.
     pub fn lacks_what_it_held(&self) -> bool {
         let state = self.0.state.lock();
         state.last < state.held
+    }
+
+    /// The last entry that it had whenever it was given up.
+    pub fn held(&self) -> Option<LogId> {
+        self.0.state.lock().held
     }
 
     /// Whether something of the shard is still to be removed.

@@ -267,13 +267,32 @@ impl RaftNetworkV2<Types> for ToPeer {
         let no_links = || StreamingError::Unreachable(Unreachable::from_string("no links"));
         let (link, peer) = self.way.as_ref().ok_or_else(no_links)?;
         let (meta, file) = (snapshot.meta, snapshot.snapshot);
-        let sending = snapshot::send(link, peer, self.shard, vote, meta, file);
+        let unsent = |problem: String| {
+            tracing::warn!(
+                node = self.node,
+                shard = self.shard.0,
+                problem,
+                "a snapshot was not sent"
+            );
+            StreamingError::Unreachable(Unreachable::from_string(problem))
+        };
+        let sending = async {
+            // As with entries: Raft tries again at once.
+            if !peer.up_within(AWAY).await {
+                return Err(unsent(Lost::Unreached(self.node).to_string()));
+            }
+            // Whoever is gone must not keep the others from theirs until a deadline has passed.
+            tokio::select! {
+                biased;
+                sent = snapshot::send(link, peer, self.shard, vote, meta, file) => {
+                    sent.map_err(|error| unsent(error.to_string()))
+                }
+                () = peer.down() => Err(unsent(Lost::Unreached(self.node).to_string())),
+            }
+        };
         tokio::select! {
             biased;
-            sent = sending => sent.map_err(|error| {
-                tracing::warn!(node = self.node, shard = self.shard.0, %error, "a snapshot was not sent");
-                StreamingError::Unreachable(Unreachable::from_string(error))
-            }),
+            sent = sending => sent,
             closed = cancel => Err(StreamingError::Closed(closed)),
         }
     }

@@ -205,7 +205,7 @@ async fn would_vote(asker: &Linked, last: Option<LogId>) -> Result<Answer, Lost>
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_gave_up_what_it_held_has_no_vote_before_it_has_it_again() {
+async fn who_gave_up_what_it_held_votes_for_nobody_who_has_less() {
     let [first, _second, third] = three().await;
     write(&first.shards, 0..20).await;
     let (leader, stray) = (shard(&first.shards), shard(&third.shards));
@@ -214,15 +214,21 @@ async fn who_gave_up_what_it_held_has_no_vote_before_it_has_it_again() {
     leader.remove_learners([3].into()).await.expect("no learner");
     stray.let_go(async { true }.boxed()).await;
     let last = leader.core.log.last();
-    let refused = would_vote(&first, last).await.err().expect("a refusal").to_string();
-    assert!(refused.contains("given up"), "{refused}");
+    let less = last.map(|last| LogId::new(last.leader_id, last.index - 1));
+    until("it has been there for long enough", || stray.pulse.may_vote(false).is_ok()).await;
+    for too_little in [None, less] {
+        let refused = would_vote(&first, too_little).await.err().expect("a refusal").to_string();
+        assert!(refused.contains("held more"), "{refused}");
+    }
+    assert!(stray.core.log.lacks_what_it_held());
+    let votes = async { while would_vote(&first, last).await.is_err() {} };
+    tokio::time::timeout(PATIENCE, votes).await.expect("an answer to who has all of it");
     let asked = Request::Transfer(TransferLeaderRequest::new(Vote::new(1, 1), 3, last));
     let asked = first.shards.link().expect("links").peer(3).ask(leader.id(), asked);
     assert!(asked.expect("a connection").await.expect("an answer").is_err());
     leader.add_learner(3).await.expect("a learner");
     until("it has everything again", || followed(&third).len() == 20).await;
-    let votes = async { while would_vote(&first, last).await.is_err() {} };
-    tokio::time::timeout(PATIENCE, votes).await.expect("a vote");
+    assert!(!stray.core.log.lacks_what_it_held());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
