@@ -95,7 +95,14 @@ pub async fn settle(directory: &Directory, voters: &BTreeSet<u64>) {
 
 /// Lets these vote and nobody else; `None` if something comes between.
 async fn vote(directory: &Directory, voters: &BTreeSet<u64>) -> Option<()> {
-    let (_, now) = members(directory)?;
+    let (leader, now) = members(directory)?;
+    let itself = leader.shards.node_id();
+    if let Some(heir) = now.voters.first().filter(|_| !now.voters.contains(&itself)).copied() {
+        // It leads on although it was let go, and openraft asserts that it changes nothing more.
+        ask(leader, |shard| async move { shard.hand_over(heir).await }).await;
+        return None;
+    }
+    drop(leader);
     let known: BTreeSet<u64> = now.voters.union(&now.learners).copied().collect();
     for node in voters.difference(&known).copied() {
         change(directory, move |shard| async move { shard.add_learner(node).await }).await?;
