@@ -305,7 +305,7 @@ async fn stop(shard: &Arc<Shard>) {
     shard.begin_close();
     let running = shard.running.write().take();
     // A poisoned log refuses, and then there is nothing worth keeping.
-    drop(shard.core.log.flush_committed().await);
+    drop(shard.core.log.settle().await);
     if let Some(running) = running {
         drop(running.raft.shutdown().await);
         running.end();

@@ -206,18 +206,11 @@ impl ShardLog {
         self.0.log.write(self.0.shard, vec![Item::Delete(FORGOTTEN)]).await
     }
 
-    /// Returns once all that was appended so far is durable.
+    /// Writes what otherwise waits for the next append, and returns once all that was appended so
+    /// far is durable.
     pub async fn settle(&self) -> io::Result<()> {
-        self.0.log.write(self.0.shard, Vec::new()).await
-    }
-
-    /// Writes what otherwise waits for the next append.
-    pub async fn flush_committed(&self) -> io::Result<()> {
         let item = self.0.committed_item(&mut self.0.state.lock())?;
-        match item {
-            Some(item) => self.0.log.write(self.0.shard, vec![item]).await,
-            None => Ok(()),
-        }
+        self.0.log.write(self.0.shard, item.into_iter().collect()).await
     }
 
     /// Entries `from..until`; missing ones only at the ends.
