@@ -89,6 +89,14 @@ pub fn next(me: u64, members: &Members, place: &Place, sight: &Sight<'_>) -> Ste
     if let Some(next) = &members.changing {
         return Step::SetVoters(next.clone());
     }
+    let may_lead = |id: &u64| {
+        *id != me && (sight.answers)(*id) && (sight.can_lead)(*id) && members.lag(*id) <= CLOSE
+    };
+    // A change that another leader began has let this one go. It changes nothing more.
+    if !members.voters.contains(&me) {
+        let heir = members.voters.iter().find(|id| may_lead(id));
+        return heir.map_or(Step::Wait, |heir| Step::HandOver(*heir));
+    }
     let wanted: BTreeSet<u64> = place.voters.union(&place.learners).copied().collect();
     let present: BTreeSet<u64> = members.voters.union(&members.learners).copied().collect();
     let missing: BTreeSet<u64> = wanted.difference(&present).copied().collect();
@@ -102,9 +110,6 @@ pub fn next(me: u64, members: &Members, place: &Place, sight: &Sight<'_>) -> Ste
             false => Step::Wait,
         };
     }
-    let may_lead = |id: &u64| {
-        *id != me && (sight.answers)(*id) && (sight.can_lead)(*id) && members.lag(*id) <= CLOSE
-    };
     if sight.unfit || !place.voters.contains(&me) {
         let heirs = place.leader.iter().chain(&place.voters);
         // One that must go itself takes whoever stays.
@@ -276,6 +281,16 @@ mod tests {
         assert_eq!(settle(2, &[2], &of(3)), (2, set(&[2, 3, 4])));
         assert_eq!(settle(2, &[2, 3, 4], &of(5)), (2, set(&[1, 2, 3, 4, 5])));
         assert_eq!(settle(4, &[1, 2, 3, 4, 5], &of(1)), (2, set(&[2])));
+    }
+
+    #[test]
+    fn a_leader_that_was_let_go_hands_over_and_changes_nothing() {
+        let place = place(&nodes(3), ShardId(2), 3);
+        let (all, only_2, nobody) = (|_| true, |id| id == 2, |_| false);
+        let sight = Sight { can_lead: &only_2, ..all_there(&all) };
+        assert_eq!(next(3, &group(&[1, 2], &[3]), &place, &sight), Step::HandOver(2));
+        let sight = Sight { can_lead: &nobody, ..all_there(&all) };
+        assert_eq!(next(3, &group(&[1, 2], &[3]), &place, &sight), Step::Wait);
     }
 
     #[test]
