@@ -316,6 +316,8 @@ async fn stop(shard: &Arc<Shard>) {
     drop(waited);
     let tree = shard.core.tree.write().take();
     if let Some(tree) = tree {
+        // What sled does not get is applied from the log again.
+        drop(tree.settle());
         tree.retire("the shard is closed");
     }
 }

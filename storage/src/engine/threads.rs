@@ -11,6 +11,9 @@ use tokio::runtime::{Builder, Handle, Runtime};
 const RAFT_THREADS: usize = 3;
 /// How much more of a core than the rest of the server Raft's threads may have (POSIX nice).
 const URGENT: i32 = -5;
+/// How much less of one what blocks may have: snapshots that are written, read and installed, and the
+/// scrubber. All of it takes long and can wait; who is answered meanwhile cannot.
+const PATIENT: i32 = 10;
 
 /// Where the tasks of a node's shards run.
 pub enum Threads {
@@ -24,7 +27,7 @@ pub enum Threads {
 impl Threads {
     /// Raft's own threads. Heartbeats that wait for a core behind everything else would cost a leader
     /// its lease, so its workers go first where the system lets them. Threads that it starts for what
-    /// blocks (snapshots) would inherit that, and do not go first.
+    /// blocks would inherit that, and go last.
     pub fn start() -> io::Result<Self> {
         #[cfg(test)]
         if super::tests::simulation::host::is_simulated() {
@@ -42,7 +45,7 @@ impl Threads {
                     go_first();
                     ready.wait();
                 } else {
-                    let _ = rustix::process::setpriority_process(None, usual);
+                    let _ = rustix::process::setpriority_process(None, usual + PATIENT);
                 }
             })
             .enable_all()

@@ -57,7 +57,7 @@ impl Tree {
         let Some(audit) = &mut progress.audit else { return Ok(false) };
         let start = audit.cursor.clone();
         let mut count = 0;
-        self.visit(Bound::Excluded(&start), &mut |key, _, hash| {
+        self.visit(Bound::Excluded(&start), b"", &mut |key, _, hash| {
             audit.sum.add(hash);
             audit.cursor.clear();
             audit.cursor.extend_from_slice(key);

@@ -2,19 +2,22 @@
 //! anything. What does not check is never served: it is reported, and the tree is rebuilt from
 //! snapshot and log.
 //!
-//! Invariant: records, `last_applied`, membership and digest change in one sled batch.
+//! Invariant: records, `last_applied`, membership and digest reach sled in one batch, whose runs of
+//! entries (`pending`) readers have seen before. What a snapshot begins with is there already.
 //!
 //! Invariant: a tree carries the mark of its damage or retirement before anything of it is removed,
 //! and what is read counts only if the mark is not there afterwards.
 
 mod audit;
 pub mod digest;
+mod pending;
 pub mod store;
+mod visit;
 mod walk;
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::ops::{Bound, ControlFlow};
+use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 use std::thread::{self, ScopedJoinHandle};
@@ -25,6 +28,7 @@ use tokio::sync::Notify;
 
 use self::audit::Audit;
 use self::digest::Digest;
+use self::pending::Pending;
 pub use self::walk::Walk;
 use super::log::writer::panic_text;
 use super::raft::{LogId, Membership, SnapshotMeta};
@@ -63,10 +67,10 @@ pub type Record = (Vec<u8>, Vec<u8>);
 /// New value under each key; `None` removes it.
 pub type Writes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
-type VisitHashed<'a> = &'a mut dyn FnMut(&[u8], &[u8], u128) -> ControlFlow<()>;
-
 struct Progress {
     meta: Meta,
+    /// Whether sled has an older one.
+    ahead: bool,
     walk: Option<Walk>,
     audit: Option<Audit>,
 }
@@ -75,6 +79,7 @@ struct Progress {
 pub struct Tree {
     shard: ShardId,
     records: sled::Tree,
+    pending: Pending,
     progress: Mutex<Progress>,
     damage: OnceLock<String>,
     damaged: Notify,
@@ -89,8 +94,9 @@ impl Tree {
             None if guarded(|| Ok(records.is_empty()))? => Meta::default(),
             None => return Err(Fault::Damaged(format!("tree of shard {shard} has lost its head"))),
         };
-        let progress = Mutex::new(Progress { meta, walk: None, audit: None });
-        Ok(Self { shard, records, progress, damage: OnceLock::new(), damaged: Notify::new() })
+        let progress = Mutex::new(Progress { meta, ahead: false, walk: None, audit: None });
+        let (pending, damage, damaged) = Default::default();
+        Ok(Self { shard, records, pending, progress, damage, damaged })
     }
 
     /// The name of the sled tree.
@@ -141,7 +147,8 @@ impl Tree {
         self.progress.lock().meta.last_applied.map_or(0, |id| id.index + 1)
     }
 
-    /// Puts down the writes of a run of entries, with the position after it, as one batch.
+    /// Takes the writes of a run of entries, with the position after it; once there are enough, sled
+    /// gets them first that have come before.
     pub fn commit(
         &self,
         writes: &Writes,
@@ -150,11 +157,12 @@ impl Tree {
     ) -> Result<(), Fault> {
         let mut progress = self.progress.lock();
         self.check_usable()?;
-        let mut meta = progress.meta.clone();
-        meta.last_applied = last_applied.or(meta.last_applied);
-        meta.membership = membership.unwrap_or(meta.membership);
+        if self.pending.is_full() {
+            self.write_down(&mut progress)?;
+        }
+        let mut digest = progress.meta.digest;
         let mut audited = progress.audit.as_ref().map_or_else(Digest::default, |audit| audit.sum);
-        let mut batch = sled::Batch::default();
+        let mut run = Vec::with_capacity(writes.len());
         for (key, value) in writes {
             if key.as_slice() == META {
                 return Err(Fault::Damaged("a record under the tree's own key".into()));
@@ -162,7 +170,7 @@ impl Tree {
             let before = self.stored(key)?;
             let before = before.as_deref().map(|stored| self.check(key, stored)).transpose()?;
             if let Some((_, hash)) = before {
-                meta.digest.remove(hash);
+                digest.remove(hash);
             }
             if let Some(walk) = &mut progress.walk {
                 walk.keep(key, before.map(|(value, _)| value));
@@ -171,20 +179,43 @@ impl Tree {
             if let Some(audit) = &progress.audit {
                 audit.follow(&mut audited, key, before.map(|(_, hash)| hash), now);
             }
-            match value.as_ref().zip(now) {
-                Some((value, hash)) => {
-                    meta.digest.add(hash);
-                    batch.insert(key.as_slice(), digest::seal(value, hash));
-                }
-                None => batch.remove(key.as_slice()),
-            }
+            let sealed = value.as_ref().zip(now).map(|(value, hash)| {
+                digest.add(hash);
+                digest::seal(value, hash).into()
+            });
+            run.push((key.as_slice().into(), sealed));
         }
-        batch.insert(META, write_meta(&meta)?);
-        self.guard(|| self.records.apply_batch(batch))?;
-        progress.meta = meta;
+        self.pending.add(run);
+        let meta = &mut progress.meta;
+        meta.digest = digest;
+        meta.last_applied = last_applied.or(meta.last_applied);
+        if let Some(membership) = membership {
+            meta.membership = membership;
+        }
+        progress.ahead = true;
         if let Some(audit) = &mut progress.audit {
             audit.sum = audited;
         }
+        Ok(())
+    }
+
+    /// Gives sled what it has not got yet.
+    pub fn settle(&self) -> Result<(), Fault> {
+        let mut progress = self.progress.lock();
+        self.check_usable()?;
+        self.write_down(&mut progress)
+    }
+
+    fn write_down(&self, progress: &mut Progress) -> Result<(), Fault> {
+        if !progress.ahead {
+            return Ok(());
+        }
+        let mut batch = self.pending.batch();
+        batch.insert(META, write_meta(&progress.meta)?);
+        self.guard(|| self.records.apply_batch(batch))?;
+        // Readers look here first, and find it there now.
+        self.pending.clear();
+        progress.ahead = false;
         Ok(())
     }
 
@@ -234,11 +265,15 @@ impl Tree {
     /// Puts down something that does not match its checksum.
     #[cfg(test)]
     pub fn spoil(&self, key: &[u8]) {
+        self.settle().expect("sled takes it");
         self.records.insert(key, b"not what was written").expect("sled takes it");
     }
 
     fn stored(&self, key: &[u8]) -> Result<Option<sled::IVec>, Fault> {
-        self.guard(|| self.records.get(key))
+        match self.pending.get(key) {
+            Some(write) => Ok(write),
+            None => self.guard(|| self.records.get(key)),
+        }
     }
 
     fn check<'a>(&self, key: &[u8], stored: &'a [u8]) -> Result<(&'a [u8], u128), Fault> {
@@ -262,34 +297,6 @@ impl Tree {
         self.damaged.notify_waiters();
         Fault::Damaged(text)
     }
-
-    fn visit(&self, start: Bound<&[u8]>, visit: VisitHashed<'_>) -> Result<(), Fault> {
-        let range = (start, Bound::<&[u8]>::Unbounded);
-        let mut records = self.guard(|| Ok(self.records.range::<&[u8], _>(range)))?;
-        let mut last = None;
-        while let Some((key, stored)) = self.guard(|| records.next().transpose())? {
-            // Whoever goes on from here later would go in circles.
-            if !follows(&key, start, last.as_deref()) {
-                return Err(self.met("its records are out of order"));
-            }
-            if key.as_ref() != META {
-                let (value, hash) = self.check(&key, &stored)?;
-                if visit(&key, value, hash).is_break() {
-                    break;
-                }
-            }
-            last = Some(key);
-        }
-        self.check_usable()
-    }
-}
-
-fn follows(key: &[u8], start: Bound<&[u8]>, last: Option<&[u8]>) -> bool {
-    match (last, start) {
-        (Some(last), _) | (None, Bound::Excluded(last)) => key > last,
-        (None, Bound::Included(first)) => key >= first,
-        (None, Bound::Unbounded) => true,
-    }
 }
 
 impl Records for Tree {
@@ -305,10 +312,7 @@ impl Records for Tree {
             Some(after) => Bound::Excluded(after),
             None => Bound::Included(prefix),
         };
-        self.visit(start, &mut |key, value, _| match key.starts_with(prefix) {
-            true => visit(key, value),
-            false => ControlFlow::Break(()),
-        })
+        self.visit(start, prefix, &mut |key, value, _| visit(key, value))
     }
 }
 

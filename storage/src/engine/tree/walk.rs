@@ -44,6 +44,8 @@ impl Tree {
             if progress.walk.is_some() {
                 return Err(Fault::Io("a walk is under way".into()));
             }
+            // The log is purged up to here once the snapshot is written, so sled must have it.
+            self.write_down(&mut progress)?;
             progress.walk = Some(Walk { cursor: META.to_vec(), before: BTreeMap::new() });
             progress.meta.clone()
         };
@@ -76,7 +78,7 @@ impl Tree {
         let Some(walk) = progress.walk.as_mut() else { return Ok(None) };
         let mut now = BTreeMap::new();
         let mut more = false;
-        self.visit(Bound::Excluded(&walk.cursor), &mut |key, value, _| {
+        self.visit(Bound::Excluded(&walk.cursor), b"", &mut |key, value, _| {
             if now.len() == CHUNK {
                 more = true;
                 return ControlFlow::Break(());
