@@ -27,6 +27,7 @@ mod power_cuts;
 mod rebuild;
 pub(super) mod simulation;
 mod snapshots;
+mod tree;
 
 /// Writes the number of a proposal under two keys.
 struct Pairs;

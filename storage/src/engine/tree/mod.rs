@@ -262,6 +262,12 @@ impl Tree {
         self.finish(Meta { last_applied, membership, digest })
     }
 
+    /// What sled has.
+    #[cfg(test)]
+    pub fn sled(&self) -> sled::Tree {
+        self.records.clone()
+    }
+
     /// Puts down something that does not match its checksum.
     #[cfg(test)]
     pub fn spoil(&self, key: &[u8]) {
