@@ -2,15 +2,20 @@
 
 use janua_tests::Node;
 use janua_tests::node::answer;
+use janua_tests::wait::until;
 use reqwest::Method;
 
 #[tokio::test]
 async fn a_lone_node_leads_and_holds_everything() {
     let node = Node::with("node.name", "only").start().await;
     let operator = node.keys().operator;
-    let shown = answer(node.api.request(Method::GET, "/admin/cluster").bearer_auth(&operator));
-    let shown = shown.await.is_yes(200);
-    let cluster = shown.data();
+    // It enters itself into the records as soon as it serves.
+    let cluster = until("the node among the nodes", async || {
+        let shown = node.api.request(Method::GET, "/admin/cluster").bearer_auth(&operator);
+        let cluster = answer(shown).await.is_yes(200).data().clone();
+        (!cluster["nodes"].as_array()?.is_empty()).then_some(cluster)
+    })
+    .await;
     assert_eq!(cluster["clusterId"].as_str().unwrap().len(), 32);
     assert_eq!(cluster["nodes"].as_array().unwrap().len(), 1);
     let only = &cluster["nodes"][0];

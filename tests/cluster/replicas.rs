@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use janua_tests::clients::Clients;
 use janua_tests::cluster::Cluster;
 use janua_tests::command::Janua;
 
@@ -39,4 +40,30 @@ async fn replicas_are_made_and_removed_under_a_running_cluster() {
     command("1").against(cluster.node(1)).run().await.succeeds();
     every_shard_has(&cluster, 1).await;
     alice.session.at(cluster.node(2)).is_alive().await;
+}
+
+#[tokio::test]
+async fn five_replicas_outlive_two_nodes_and_fail_no_request() {
+    let cluster = Cluster::of(5).await;
+    let clients = Clients::of(cluster.nodes(), 4).await;
+    cluster.replicates(2, 5).await.is_yes(200);
+    every_shard_has(&cluster, 5).await;
+    clients.are_content().await;
+
+    let alice = cluster.node(1).register("alice").await;
+    let leader = cluster.leader_of_the_default_tenant().await;
+    let other = if leader == 5 { 4 } else { 5 };
+    cluster.node(leader).kill_9();
+    cluster.node(other).kill_9();
+    let living = cluster.another_than(&[leader, other]);
+    // Three replicas of shards that are held three times would not be sure to have a quorum left.
+    alice.session.at(living).comes_back().await;
+    living.register("bob").await;
+
+    for number in [leader, other] {
+        cluster.node(number).restart().await;
+    }
+    cluster.replicates(leader, 3).await.is_yes(200);
+    every_shard_has(&cluster, 3).await;
+    alice.session.at(cluster.node(other)).is_alive().await;
 }

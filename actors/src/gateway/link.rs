@@ -273,6 +273,13 @@ async fn send(
 ) {
     let mut gathered = Vec::with_capacity(GATHERED);
     while waiting.recv_many(&mut gathered, GATHERED).await > 0 {
+        // Tasks that are ready to run may have something to send as well.
+        tokio::task::yield_now().await;
+        while gathered.len() < GATHERED
+            && let Ok(frame) = waiting.try_recv()
+        {
+            gathered.push(frame);
+        }
         let mut gone = false;
         let mut cast = |batch: &mut Vec<u8>| {
             let batch = std::mem::replace(batch, frame::begin(node, number));
