@@ -76,6 +76,8 @@ pub enum Command {
     Guess(Box<Guess>),
     /// What somebody has decided in a session that must still be there.
     Within(Box<sessions::Within>),
+    /// What a server has decided by an API key that must still be good for it.
+    ByKey(Box<api_keys::ByKey>),
 }
 
 /// What a command came to: a reply, or the state's refusal of it.

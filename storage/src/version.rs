@@ -38,6 +38,7 @@ const LATER: &[Later] = &[
         is: |command| matches!(command, Command::Cluster(cluster::Command::Replicate(_))),
     },
     Later { version: 2, is: |command| matches!(command, Command::Within(_)) },
+    Later { version: 2, is: |command| matches!(command, Command::ByKey(_)) },
     Later {
         version: 2,
         is: |command| matches!(command, Command::ApiKeys(api_keys::Command::Judged(_))),
@@ -73,6 +74,7 @@ fn of_the_first_version(command: Command) -> Command {
             Command::Guess(Box::new(Guess { operation, command: of_the_first_version(command) }))
         }
         Command::Within(within) => of_the_first_version(within.command),
+        Command::ByKey(by_key) => of_the_first_version(by_key.command),
         Command::ApiKeys(api_keys::Command::Judged(judged)) => Command::ApiKeys(judged.change),
         Command::Oauth(oauth::Command::Prove(prove)) if prove.proof == Proof::None => {
             Command::Oauth(oauth::Command::Redeem(Box::new(prove.redeem)))
@@ -86,6 +88,7 @@ pub fn needed(command: &Command) -> u16 {
     let within = match command {
         Command::Guess(guess) => needed(&guess.command),
         Command::Within(within) => needed(&within.command),
+        Command::ByKey(by_key) => needed(&by_key.command),
         _ => OLDEST,
     };
     let later = LATER.iter().filter(|later| (later.is)(command)).map(|later| later.version);
@@ -171,11 +174,13 @@ impl Speech {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capability::api_keys::ByKey;
     use crate::capability::cluster::Replicate;
     use crate::capability::sessions::Within;
     use crate::idempotency::Ticket;
     use crate::ids::{SessionId, UserId};
     use crate::moment::Moment;
+    use crate::secret::SecretHash;
 
     fn replicate() -> Command {
         Command::Cluster(cluster::Command::Replicate(Replicate { replicas: 5, anew: true }))
@@ -212,9 +217,16 @@ mod tests {
         assert!(speech.permits(&within()).is_err());
         assert_eq!(speech.worded(within()), leave());
         assert_eq!(speech.permits(&leave()), Ok(()));
+        let hash = SecretHash([1; 32]);
+        let by_key = || ByKey { hash, scopes: vec!["users:delete".into()], command: leave() };
+        let by_key = || Command::ByKey(Box::new(by_key()));
+        assert!(speech.permits(&by_key()).is_err());
+        assert_eq!(speech.worded(by_key()), leave());
         speech.learn(2);
-        assert_eq!(speech.worded(within()), within());
-        assert_eq!(speech.permits(&within()), Ok(()));
+        for command in [within(), by_key()] {
+            assert_eq!(speech.worded(command.clone()), command);
+            assert_eq!(speech.permits(&command), Ok(()));
+        }
     }
 
     #[test]
