@@ -20,6 +20,9 @@ pub const NEWEST: u16 = 2;
 /// for what `LATER` lists. No earlier state of the program was released, and none serves beside this one.
 pub const OLDEST: u16 = 1;
 
+/// From this version on, what leaves for an application can be bound to a challenge.
+pub const CHALLENGES: u16 = 2;
+
 /// Something that came later than the first version.
 struct Later {
     version: u16,
@@ -43,9 +46,12 @@ const LATER: &[Later] = &[
         version: 2,
         is: |command| matches!(command, Command::ApiKeys(api_keys::Command::Judged(_))),
     },
-    Later { version: 2, is: |command| matches!(command, Command::Oauth(oauth::Command::Prove(_))) },
     Later {
-        version: 2,
+        version: CHALLENGES,
+        is: |command| matches!(command, Command::Oauth(oauth::Command::Prove(_))),
+    },
+    Later {
+        version: CHALLENGES,
         is: |command| match command {
             Command::Oauth(oauth::Command::Arrive(arrive)) => {
                 matches!(arrive.then, oauth::Then::LeaveTo(..))
@@ -54,7 +60,7 @@ const LATER: &[Later] = &[
         },
     },
     Later {
-        version: 2,
+        version: CHALLENGES,
         is: |command| matches!(command, Command::Sessions(sessions::Command::HandOverTo(_))),
     },
     Later {
@@ -160,7 +166,12 @@ impl Speech {
         if let Command::Cluster(cluster::Command::Agree(_)) = command {
             return Ok(());
         }
-        let (needed, agreed) = (needed(command), self.agreed());
+        self.require(needed(command))
+    }
+
+    /// Whether every node speaks this version.
+    pub fn require(&self, needed: u16) -> Result<(), TooNew> {
+        let agreed = self.agreed();
         if needed > agreed { Err(TooNew { needed, agreed }) } else { Ok(()) }
     }
 
