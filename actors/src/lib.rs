@@ -1,6 +1,7 @@
 //! Actors decide. They hold nothing that storage cannot rebuild, take requests through bounded
 //! doors, and meet time and randomness in `clock` alone.
 
+pub mod authority;
 pub mod backup;
 mod breaches;
 pub mod capability;

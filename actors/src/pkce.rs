@@ -5,8 +5,10 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use janua_storage::pkce::{Challenge, Proof};
+use janua_storage::version::CHALLENGES;
 
 use crate::refusal::Refusal;
+use crate::tenant::TenantRef;
 
 /// The one method (RFC 7636 §4.2): `plain` protects against nobody who sees the request.
 pub const METHOD: &str = "S256";
@@ -26,6 +28,19 @@ pub fn challenge(text: Option<&str>, method: Option<&str>) -> Result<Option<Chal
     let challenge = bytes.map(Challenge).filter(|challenge| written(challenge) == text);
     let rule = "must be the SHA-256 of a verifier, base64url without padding";
     challenge.map(Some).ok_or_else(|| Refusal::field("code_challenge", rule))
+}
+
+impl TenantRef {
+    /// Refuses a challenge while some node of the cluster could not read what is bound to one. Asked
+    /// before anything begins: at the end a provider's code would be spent, or a session have begun, for
+    /// nothing.
+    pub fn check_challenge(&self, challenge: Option<&Challenge>) -> Result<(), Refusal> {
+        if challenge.is_none() {
+            return Ok(());
+        }
+        let speech = self.0.node.shards.shards().speech();
+        speech.require(CHALLENGES).map_err(|problem| Refusal::unavailable(problem.to_string()))
+    }
 }
 
 /// A challenge as it stands in addresses.

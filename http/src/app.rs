@@ -15,7 +15,7 @@ use janua_storage::membership::Membership;
 use metrics::Gauge;
 
 use crate::api::service::Documents;
-use crate::endpoint::{Access, Endpoint};
+use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::forwarding::Colleague;
 use crate::limits::Limits;
@@ -151,10 +151,19 @@ impl App {
         let found = self.router(door).find(method, path);
         match (door, found) {
             (Door::Admin, Err(absent)) => match self.public.find(method, path) {
-                Ok(found) if matches!(found.0.access, Access::Permission(_)) => Ok(found),
-                _ => Err(absent),
+                Ok(found) if found.0.is_for_a_tenant() => Ok(found),
+                _ => Err(self.allow(door, path).map_or(absent, Error::method_not_allowed)),
             },
             (_, found) => found,
+        }
+    }
+
+    /// The methods that a path has behind a door, if it has any there.
+    pub fn allow(&self, door: Door, path: &str) -> Option<HeaderValue> {
+        match (self.router(door).path(path), door) {
+            (Some(found), _) => Some(found.allow.clone()),
+            (None, Door::Admin) => self.public.path(path)?.allow_on_behalf.clone(),
+            (None, Door::Public) => None,
         }
     }
 

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderValue};
+use janua_actors::authority::Authority;
 use janua_actors::context::{Context, IdempotencyKey, Operation};
 use janua_actors::directory;
 use janua_actors::refusal::Refusal;
 use janua_actors::tenant::TenantRef;
-use janua_storage::capability::users::Actor;
 use janua_storage::ids::TenantId;
 use janua_storage::secret::{Purpose, Secret};
 use parking_lot::Mutex;
@@ -124,13 +124,12 @@ impl Call {
         }
     }
 
-    /// Who acts on somebody else's account; there is one wherever `Access::Permission` is declared.
-    pub fn actor(&self) -> Result<Actor, Error> {
-        match (&self.caller.api_key, &self.caller.credential) {
-            (Some(caller), _) if caller.is_secret() => Ok(Actor::ApiKey(caller.key.id)),
-            (_, Credential::Session(session)) => Ok(Actor::User(session.user())),
-            (_, Credential::Operator) => Ok(Actor::Operator),
-            (_, Credential::Anonymous) => Err(Error::authentication_required()),
+    /// Who decides for the tenant; there is one wherever `Access::Permission` is declared.
+    pub fn authority(&self) -> Result<Authority, Error> {
+        match (&self.caller.credential, &self.caller.api_key) {
+            (Credential::Operator, _) => Ok(Authority::Operator),
+            (_, Some(caller)) if caller.is_secret() => Ok(Authority::Key(caller.key.clone())),
+            _ => Err(Error::authentication_required()),
         }
     }
 

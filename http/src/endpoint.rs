@@ -317,6 +317,11 @@ impl Endpoint {
         self.path.starts_with("/admin/") || self.path == "/metrics"
     }
 
+    /// Whether whoever decides for a tenant uses it: its servers, and the operator on its behalf.
+    pub fn is_for_a_tenant(&self) -> bool {
+        matches!(self.access, Access::Permission(_))
+    }
+
     /// Whether it is a page for people, who follow links and are shown what went wrong.
     pub fn is_page(&self) -> bool {
         self.path.starts_with(crate::pages::PREFIX)

@@ -294,8 +294,8 @@ fn check_head(app: &App, asked: &Asked) -> Result<(), Error> {
 }
 
 fn options(app: &App, asked: &Asked) -> Result<Response, Error> {
-    let path = app.router(asked.door).path(asked.uri.path()).ok_or_else(Error::not_found)?;
-    Ok(cors::options(&path.allow, cors::is_preflight(&asked.method, &asked.headers)))
+    let allow = app.allow(asked.door, asked.uri.path()).ok_or_else(Error::not_found)?;
+    Ok(cors::options(&allow, cors::is_preflight(&asked.method, &asked.headers)))
 }
 
 /// A handler that takes too long, or panics, is answered for.

@@ -21,6 +21,8 @@ pub struct Path {
     methods: Vec<(Method, usize)>,
     /// The methods as the `Allow` header lists them.
     pub allow: HeaderValue,
+    /// The same for those alone that operators use on a tenant's behalf, if there are any.
+    pub allow_on_behalf: Option<HeaderValue>,
 }
 
 /// Endpoints by path and method.
@@ -59,9 +61,15 @@ impl Router {
         let mut router = matchit::Router::new();
         for (path, methods) in paths {
             let spends = methods.iter().any(|(_, index)| endpoints[*index].spends);
-            let allow = allow(&methods, !spends);
+            let (mut on_behalf, with_head) = (methods.clone(), !spends);
+            on_behalf.retain(|(_, index)| endpoints[*index].is_for_a_tenant());
+            let has_methods = Path {
+                allow: allow(&methods, with_head),
+                allow_on_behalf: (!on_behalf.is_empty()).then(|| allow(&on_behalf, with_head)),
+                methods,
+            };
             router
-                .insert(path, Path { methods, allow })
+                .insert(path, has_methods)
                 .map_err(|error| InvalidRoutes::Conflict(path, error))?;
         }
         Ok(Self { paths: router, endpoints })

@@ -17,7 +17,7 @@ use crate::capability::{
 use crate::event::Origin;
 use crate::fault::Fault;
 use crate::idempotency::{Guess, Recorded, Ticket};
-use crate::ids::TenantNumber;
+use crate::ids::{TenantNumber, UserId};
 use crate::moment::Moment;
 use crate::outbox::{self, Mailed};
 use crate::sweep;
@@ -76,6 +76,8 @@ pub enum Command {
     Guess(Box<Guess>),
     /// What somebody has decided in a session that must still be there.
     Within(Box<sessions::Within>),
+    /// What a server has decided by an API key that must still be good for it.
+    ByKey(Box<api_keys::ByKey>),
 }
 
 /// What a command came to: a reply, or the state's refusal of it.
@@ -220,6 +222,31 @@ impl Reply {
     /// Whether an idempotency record keeps it.
     pub(crate) fn is_kept(&self) -> bool {
         !matches!(self, Self::WrongGuess | Self::ReuseDetected | Self::Recorded(_))
+    }
+
+    /// Whom it tells of, if it tells of anybody.
+    pub(crate) fn about(&self) -> Option<UserId> {
+        match self {
+            Self::SignedIn(signed_in) => Some(signed_in.profile.id),
+            Self::Renewed(renewed) => Some(renewed.claims.user),
+            Self::Registered(profile) | Self::Profile(profile) => Some(profile.id),
+            Self::Challenged(challenged) => Some(challenged.profile.id),
+            Self::Managed(managed) => Some(managed.profile.id),
+            Self::Arrived(arrival) => arrival.entered.about(),
+            Self::Linked(linked) => Some(linked.profile.id),
+            Self::Passkey(passkey) => Some(passkey.user),
+            Self::Recorded(recorded) => recorded.outcome.as_ref().ok().and_then(Self::about),
+            Self::Done
+            | Self::Count(_)
+            | Self::WrongGuess
+            | Self::ReuseDetected
+            | Self::Imported(_)
+            | Self::Mailed(_)
+            | Self::LinkRequired
+            | Self::Tenant(_)
+            | Self::ApiKey(_)
+            | Self::Node(_) => None,
+        }
     }
 }
 

@@ -1,16 +1,27 @@
 //! Idempotency keys: the first answer to a request is kept for a while and given again to the same
 //! request. The record goes down in the same entry as the work, so that a retried request happens
 //! once, whatever failed in between.
+//!
+//! Invariant: an answer that tells of a user can be found by them, and says nothing of them any more once
+//! their account has ended.
+
+use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
 use crate::command::{Command, Outcome, Rejection, Reply};
 use crate::fault::Fault;
-use crate::ids::TenantNumber;
+use crate::ids::{TenantNumber, UserId};
 use crate::keys;
 use crate::moment::Moment;
+use crate::records::Records;
 use crate::seal::Sealed;
+use crate::state_machine::Step;
+use crate::traces::Trace;
 use crate::transaction::Transaction;
+
+/// How many answers one command takes back, so that no other waits long behind it.
+const TAKEN_BACK_AT_ONCE: usize = 100;
 
 /// What a request with an `Idempotency-Key` brings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,8 +110,41 @@ fn put(
     ticket: Ticket,
     outcome: &Outcome,
 ) -> Result<(), Fault> {
-    let key = keys::idempotency(tenant, &ticket.digest);
-    transaction.put(key, &Record::new(ticket, outcome.clone()))
+    let digest = ticket.digest;
+    let record = Record::new(ticket, outcome.clone());
+    if let Some(user) = record.about() {
+        let trace = Trace { expires: record.expires };
+        transaction.put(keys::answered(tenant, user, &digest), &trace)?;
+    }
+    transaction.put(keys::idempotency(tenant, &digest), &record)
+}
+
+/// Takes back what was answered about somebody who is gone, so many answers at once; whether there may be
+/// more. Whoever sends such a request again hears that there is no such person, and it is not made anew.
+pub(crate) fn forget(step: &mut Step<'_, '_>, user: UserId) -> Result<bool, Fault> {
+    let prefix = keys::answers_about(step.tenant, user);
+    let mut traces = Vec::new();
+    step.records().scan(&prefix, None, &mut |trace, _| {
+        traces.push(trace.to_vec());
+        match traces.len() < TAKEN_BACK_AT_ONCE {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        }
+    })?;
+    let more = traces.len() == TAKEN_BACK_AT_ONCE;
+    for trace in traces {
+        if let Some(digest) = trace[prefix.len()..].first_chunk() {
+            let key = keys::idempotency(step.tenant, digest);
+            // The record of before may have expired, and the key may have come with another request.
+            let record = step.get::<Record>(&key)?.filter(|record| record.about() == Some(user));
+            if let Some(record) = record {
+                let recorded = Recorded { outcome: Err(Rejection::NotFound), secrets: None };
+                step.put(key, &Record { recorded, ..record })?;
+            }
+        }
+        step.delete(trace);
+    }
+    Ok(more)
 }
 
 impl Record {
@@ -108,6 +152,11 @@ impl Record {
     pub(crate) fn new(ticket: Ticket, outcome: Outcome) -> Self {
         let recorded = Recorded { outcome, secrets: ticket.secrets };
         Self { request: ticket.request, recorded, expires: ticket.expires }
+    }
+
+    /// Whom the answer tells of, if it tells of anybody.
+    fn about(&self) -> Option<UserId> {
+        self.recorded.outcome.as_ref().ok().and_then(Reply::about)
     }
 
     /// What the same request is told, or another with the same key.

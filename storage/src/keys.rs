@@ -90,6 +90,8 @@ pub enum Kind {
     Trace = 72,
     /// Since when somebody else's second factor may stand before a user, by user.
     Contested = 73,
+    /// Tells that the first answer to an idempotency key is about a user, by user and digest of the key.
+    Answered = 74,
     /// Events of one command, by the sequence of the first.
     Events = 80,
     /// The end of the audit chain.
@@ -261,6 +263,16 @@ pub fn ended(tenant: TenantNumber, session: SessionId) -> Vec<u8> {
 /// The first answer to an idempotency key.
 pub fn idempotency(tenant: TenantNumber, digest: &[u8; 32]) -> Vec<u8> {
     key(tenant, Kind::Idempotency, &[digest])
+}
+
+/// Tells that the first answer to an idempotency key is about a user.
+pub fn answered(tenant: TenantNumber, user: UserId, digest: &[u8; 32]) -> Vec<u8> {
+    key(tenant, Kind::Answered, &[user.as_bytes(), digest])
+}
+
+/// What tells of the answers that are about a user.
+pub fn answers_about(tenant: TenantNumber, user: UserId) -> Vec<u8> {
+    key(tenant, Kind::Answered, &[user.as_bytes()])
 }
 
 /// The mails of the outbox that wait to be sent, or those that are kept to be read.

@@ -22,7 +22,7 @@ use crate::state_machine::Step;
 use crate::traces::Trace;
 
 /// The kinds of record that expire.
-pub const KINDS: [Kind; 13] = [
+pub const KINDS: [Kind; 14] = [
     Kind::Session,
     Kind::Ended,
     Kind::Lockout,
@@ -36,6 +36,7 @@ pub const KINDS: [Kind; 13] = [
     Kind::Counter,
     Kind::MfaGuesses,
     Kind::Trace,
+    Kind::Answered,
 ];
 
 /// How many spent tokens one command removes, so that no other waits long behind it.
@@ -62,7 +63,7 @@ pub fn expiry(kind: Kind, value: &[u8]) -> Result<Option<Moment>, Fault> {
         Kind::TextMessage => Some(codec::decode::<TextMessage>(value)?.expires),
         Kind::Mail => Some(codec::decode::<Mail>(value)?.expires),
         Kind::Counter => Some(codec::decode::<Counter>(value)?.expires()),
-        Kind::Trace => Some(codec::decode::<Trace>(value)?.expires),
+        Kind::Trace | Kind::Answered => Some(codec::decode::<Trace>(value)?.expires),
         _ => None,
     })
 }
@@ -94,7 +95,7 @@ fn remove(step: &mut Step<'_, '_>, key: Vec<u8>, spent: &mut usize) -> Result<bo
         Kind::TextMessage => delete_if(step, key, |record: &TextMessage| Some(record.expires)),
         Kind::Mail => outbox::expire(step, &key),
         Kind::Counter => delete_if(step, key, |record: &Counter| Some(record.expires())),
-        Kind::Trace => delete_if(step, key, |record: &Trace| Some(record.expires)),
+        Kind::Trace | Kind::Answered => delete_if(step, key, |record: &Trace| Some(record.expires)),
         Kind::SigningKey => {
             let retired = delete_if(step, key, |record: &SigningKey| record.retires)?;
             if retired {

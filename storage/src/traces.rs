@@ -1,6 +1,6 @@
-//! What waits for a person without lying under their name: mails, tokens, codes and challenges lie
-//! where their secrets or their order put them. A trace tells where, by user and by address, so that
-//! all of it can be taken back in the entry in which its reason ends.
+//! What waits for a person without lying under their name: mails, text messages, tokens, codes and
+//! challenges lie where their secrets or their order put them. A trace tells where, by user and by
+//! address, so that all of it can be taken back in the entry in which its reason ends.
 //!
 //! Invariant: whatever is issued or posted about somebody leaves a trace in the same entry.
 
@@ -87,10 +87,15 @@ pub(crate) fn void(step: &mut Step<'_, '_>, user: &User) -> Result<(), Fault> {
     for subject in [Subject::User(*id), Subject::Address(email)] {
         remove(step, subject, |step, waiting| match waiting {
             Waiting::OneTime(found) => lets_in(step, found),
-            Waiting::Mail => Ok(false),
+            Waiting::Mail | Waiting::Text => Ok(false),
         })?;
     }
     Ok(())
+}
+
+/// Takes back the text messages on their way to a user.
+pub(crate) fn withdraw_texts(step: &mut Step<'_, '_>, user: UserId) -> Result<(), Fault> {
+    remove(step, Subject::User(user), |_, waiting| Ok(matches!(waiting, Waiting::Text)))
 }
 
 /// What was used stays, so that it is told from what never was; and so does what says for itself that
@@ -106,6 +111,7 @@ fn lets_in(step: &Step<'_, '_>, found: &OneTime) -> Result<bool, Fault> {
 /// What a trace leads to.
 enum Waiting<'a> {
     Mail,
+    Text,
     OneTime(&'a OneTime),
 }
 
@@ -122,17 +128,24 @@ fn remove(
     })?;
     for trace in traces {
         let key = keys::traced(step.tenant, &trace[prefix.len()..]);
-        if key.starts_with(&keys::range(step.tenant, Kind::Mail)) {
-            if !goes(step, Waiting::Mail)? {
-                continue;
+        let is = |kind| key.starts_with(&keys::range(step.tenant, kind));
+        let (is_mail, is_text) = (is(Kind::Mail), is(Kind::TextMessage));
+        let is_over = if is_mail {
+            goes(step, Waiting::Mail)?
+        } else if is_text {
+            goes(step, Waiting::Text)?
+        } else {
+            match step.get::<OneTime>(&key)? {
+                Some(found) => goes(step, Waiting::OneTime(&found))?,
+                None => true,
             }
+        };
+        if !is_over {
+            continue;
+        }
+        if is_mail {
             outbox::remove(step, &key)?;
         } else {
-            if let Some(found) = step.get::<OneTime>(&key)?
-                && !goes(step, Waiting::OneTime(&found))?
-            {
-                continue;
-            }
             step.delete(key);
         }
         step.delete(trace);

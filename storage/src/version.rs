@@ -20,6 +20,9 @@ pub const NEWEST: u16 = 2;
 /// for what `LATER` lists. No earlier state of the program was released, and none serves beside this one.
 pub const OLDEST: u16 = 1;
 
+/// From this version on, what leaves for an application can be bound to a challenge.
+pub const CHALLENGES: u16 = 2;
+
 /// Something that came later than the first version.
 struct Later {
     version: u16,
@@ -38,13 +41,17 @@ const LATER: &[Later] = &[
         is: |command| matches!(command, Command::Cluster(cluster::Command::Replicate(_))),
     },
     Later { version: 2, is: |command| matches!(command, Command::Within(_)) },
+    Later { version: 2, is: |command| matches!(command, Command::ByKey(_)) },
     Later {
         version: 2,
         is: |command| matches!(command, Command::ApiKeys(api_keys::Command::Judged(_))),
     },
-    Later { version: 2, is: |command| matches!(command, Command::Oauth(oauth::Command::Prove(_))) },
     Later {
-        version: 2,
+        version: CHALLENGES,
+        is: |command| matches!(command, Command::Oauth(oauth::Command::Prove(_))),
+    },
+    Later {
+        version: CHALLENGES,
         is: |command| match command {
             Command::Oauth(oauth::Command::Arrive(arrive)) => {
                 matches!(arrive.then, oauth::Then::LeaveTo(..))
@@ -53,7 +60,7 @@ const LATER: &[Later] = &[
         },
     },
     Later {
-        version: 2,
+        version: CHALLENGES,
         is: |command| matches!(command, Command::Sessions(sessions::Command::HandOverTo(_))),
     },
     Later {
@@ -73,6 +80,7 @@ fn of_the_first_version(command: Command) -> Command {
             Command::Guess(Box::new(Guess { operation, command: of_the_first_version(command) }))
         }
         Command::Within(within) => of_the_first_version(within.command),
+        Command::ByKey(by_key) => of_the_first_version(by_key.command),
         Command::ApiKeys(api_keys::Command::Judged(judged)) => Command::ApiKeys(judged.change),
         Command::Oauth(oauth::Command::Prove(prove)) if prove.proof == Proof::None => {
             Command::Oauth(oauth::Command::Redeem(Box::new(prove.redeem)))
@@ -86,6 +94,7 @@ pub fn needed(command: &Command) -> u16 {
     let within = match command {
         Command::Guess(guess) => needed(&guess.command),
         Command::Within(within) => needed(&within.command),
+        Command::ByKey(by_key) => needed(&by_key.command),
         _ => OLDEST,
     };
     let later = LATER.iter().filter(|later| (later.is)(command)).map(|later| later.version);
@@ -157,7 +166,12 @@ impl Speech {
         if let Command::Cluster(cluster::Command::Agree(_)) = command {
             return Ok(());
         }
-        let (needed, agreed) = (needed(command), self.agreed());
+        self.require(needed(command))
+    }
+
+    /// Whether every node speaks this version.
+    pub fn require(&self, needed: u16) -> Result<(), TooNew> {
+        let agreed = self.agreed();
         if needed > agreed { Err(TooNew { needed, agreed }) } else { Ok(()) }
     }
 
@@ -171,11 +185,13 @@ impl Speech {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capability::api_keys::ByKey;
     use crate::capability::cluster::Replicate;
     use crate::capability::sessions::Within;
     use crate::idempotency::Ticket;
     use crate::ids::{SessionId, UserId};
     use crate::moment::Moment;
+    use crate::secret::SecretHash;
 
     fn replicate() -> Command {
         Command::Cluster(cluster::Command::Replicate(Replicate { replicas: 5, anew: true }))
@@ -212,9 +228,16 @@ mod tests {
         assert!(speech.permits(&within()).is_err());
         assert_eq!(speech.worded(within()), leave());
         assert_eq!(speech.permits(&leave()), Ok(()));
+        let hash = SecretHash([1; 32]);
+        let by_key = || ByKey { hash, scopes: vec!["users:delete".into()], command: leave() };
+        let by_key = || Command::ByKey(Box::new(by_key()));
+        assert!(speech.permits(&by_key()).is_err());
+        assert_eq!(speech.worded(by_key()), leave());
         speech.learn(2);
-        assert_eq!(speech.worded(within()), within());
-        assert_eq!(speech.permits(&within()), Ok(()));
+        for command in [within(), by_key()] {
+            assert_eq!(speech.worded(command.clone()), command);
+            assert_eq!(speech.permits(&command), Ok(()));
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use janua_tests::node::answer;
 use janua_tests::people::PASSWORD;
 use janua_tests::response::has_exactly;
-use janua_tests::{Node, Response};
+use janua_tests::{Node, Response, Stalled};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -227,6 +227,50 @@ async fn a_revoked_key_is_dead_when_that_is_answered() {
     again.is_no(404, "resource_not_found");
     node.restart().await;
     by_key(&node, &last, Method::GET, "/api-keys", Value::Null).await.is_no(401, "invalid_token");
+}
+
+#[tokio::test]
+async fn a_revoked_key_does_nothing_by_a_request_that_was_on_its_way() {
+    let node = Node::start().await;
+    node.has_agreed().await;
+    let alice = node.register("alice").await;
+    let user = format!("/users/{}", alice.id);
+    let secret = node.keys().secret;
+    for (method, path, body) in [
+        (Method::POST, "/api-keys", json!({ "name": "n", "type": "secret", "scopes": ["*"] })),
+        (Method::POST, "/users", json!({ "email": "b@example.com" })),
+        (Method::PATCH, user.as_str(), json!({ "email": "b@example.com" })),
+    ] {
+        let made = create(&node, json!({ "name": "s", "type": "secret", "scopes": ["*"] })).await;
+        let request = node.api.request(method, path).header("X-API-Key", made.text_of("key"));
+        let stalled = Stalled::begin(request.json(&body), 1).await;
+        let own = format!("/api-keys/{}", made.text_of("id"));
+        by_key(&node, &secret, Method::DELETE, &own, Value::Null).await.is_yes(200);
+        stalled.finish().await.is_no(401, "invalid_token");
+    }
+    let keys = by_key(&node, &secret, Method::GET, "/api-keys", Value::Null).await;
+    assert_eq!(keys.data()["totalCount"], 2, "the keys of founding alone");
+    let users = by_key(&node, &secret, Method::GET, "/users", Value::Null).await;
+    assert_eq!(users.data()["totalCount"], 1);
+    assert_eq!(users.data()["users"][0]["email"], "alice@example.com");
+}
+
+#[tokio::test]
+async fn a_key_that_is_narrowed_meanwhile_does_nothing_that_it_may_not_do() {
+    let node = Node::start().await;
+    node.has_agreed().await;
+    let made = create(&node, json!({ "name": "s", "type": "secret", "scopes": ["*"] })).await;
+    let key = made.text_of("key");
+    let ask = || {
+        let request = node.api.request(Method::POST, "/users").header("X-API-Key", &key);
+        request.json(&json!({ "email": "a@example.com" }))
+    };
+    let stalled = Stalled::begin(ask(), 1).await;
+    let path = format!("/api-keys/{}", made.text_of("id"));
+    let narrower = json!({ "scopes": ["users:read"] });
+    by_key(&node, &node.keys().secret, Method::PATCH, &path, narrower).await.is_yes(200);
+    stalled.finish().await.is_no(503, "service_unavailable");
+    answer(ask()).await.is_no(403, "insufficient_permissions");
 }
 
 #[tokio::test]

@@ -69,6 +69,35 @@ async fn the_operator_s_token_opens_no_door_but_their_own() {
 }
 
 #[tokio::test]
+async fn the_operators_listener_says_what_it_serves() {
+    let node = Node::with("http.admin_listen", "127.0.0.1:0").start().await;
+    let listening = node.output().event("listening").expect("it printed where it listens");
+    let admin = format!("http://{}", listening["adminAddress"].as_str().expect("an address"));
+    let ask = async |method: &Method, path: &str| {
+        let request = client().request(method.clone(), format!("{admin}{path}"));
+        answer(request.bearer_auth(node.keys().operator)).await
+    };
+    for (path, wrong, allowed) in [
+        ("/users", Method::PUT, "GET, POST, HEAD, OPTIONS"),
+        ("/api-keys", Method::DELETE, "GET, POST, HEAD, OPTIONS"),
+        ("/users/usr_1", Method::PUT, "GET, PATCH, DELETE, HEAD, OPTIONS"),
+        ("/users/import", Method::GET, "POST, OPTIONS"),
+        ("/admin/tenants", Method::DELETE, "GET, POST, HEAD, OPTIONS"),
+    ] {
+        let options = ask(&Method::OPTIONS, path).await;
+        assert_eq!((options.status, options.header("allow")), (204, allowed), "{path}");
+        let refused = ask(&wrong, path).await.is_no(405, "method_not_allowed");
+        assert_eq!(refused.header("allow"), allowed, "{path}");
+    }
+    // What operators have no business with is not there, whatever the method.
+    for path in ["/users/me", "/auth/login", "/sessions", "/nowhere"] {
+        for method in [Method::OPTIONS, Method::GET, Method::POST, Method::DELETE] {
+            ask(&method, path).await.is_no(404, "resource_not_found");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_api_describes_itself() {
     let node = Node::start().await;
     let json = node.api.get("/openapi.json").await;

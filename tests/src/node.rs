@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
+use janua_storage::version::NEWEST;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::MutexGuard;
@@ -178,6 +179,17 @@ impl Node {
     /// A request of a server of the tenant's, by the secret key.
     pub fn server(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.api.request(method, path).header("X-API-Key", self.keys().secret)
+    }
+
+    /// Waits until its cluster has agreed on the version that it speaks, as a new one does when it has
+    /// just begun to serve.
+    pub async fn has_agreed(&self) {
+        wait::until("the cluster has agreed on a version", async || {
+            let request = self.api.request(Method::GET, "/admin/cluster");
+            let status = answer(request.bearer_auth(self.keys().operator)).await;
+            (status.data()["agreedVersion"] == json!(NEWEST)).then_some(())
+        })
+        .await;
     }
 
     /// Starts it anew in the place of the node that it was, whose data is gone.

@@ -39,9 +39,10 @@ impl TenantRef {
             mailing: self.verification(email, name, &Onward::default()).await?,
             limit,
         };
-        let command = email_verification::Command::Send(Box::new(send));
+        let send = email_verification::Command::Send(Box::new(send));
+        let command = caller.within(Command::EmailVerification(send));
         let ticket = self.ticket(&first, None).await?;
-        self.propose_mail(context, ticket, Command::EmailVerification(command), &limit).await
+        self.propose_mail(context, ticket, command, &limit).await
     }
 
     /// Sends a mail to `email` for somebody who is not signed in, if it has an account whose address is

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use janua_storage::capability::users::{self, Forget, Forgetting};
-use janua_storage::command::{Command, Rejection};
+use janua_storage::command::{Command, Rejection, Reply};
 use janua_storage::event::Origin;
 use janua_storage::ids::TenantNumber;
 use janua_storage::view::View;
@@ -56,10 +56,9 @@ impl Eraser {
             let Some(record) = view.tenant()? else { return Ok(()) };
             let tenant = Shared::new(record.id, number, self.node.clone());
             let forget = look(&view, &forgetting)?;
-            let is_last = forget.next > forgetting.last;
             let command = Command::Users(users::Command::Forget(forget));
             match tenant.write(Origin::default(), None, command).await? {
-                Ok(_) if is_last => {
+                Ok(Reply::Done) => {
                     metrics::counter!("janua_users_forgotten_total").increment(1);
                 }
                 // Whoever led before has gone on meanwhile.

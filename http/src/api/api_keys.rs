@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::call::Call;
-use crate::caller::Credential;
 use crate::endpoint::{Access, Endpoint, Limit, delete, get, patch, post};
 use crate::error::{Code, Detail, Error};
 use crate::input::{Empty, Json};
@@ -34,7 +33,7 @@ pub fn endpoints() -> Vec<Endpoint> {
             .describes("Change an API key's name, scopes, end or rate limit")
             .refuses(&[Code::ResourceNotFound]),
         delete("/api-keys/{keyId}", WRITE, Limit::Api, revoke)
-            .describes("Revoke an API key; nobody gets in by it any more")
+            .describes("Revoke an API key; nobody gets in by it, and nothing that it began goes on")
             .refuses(&[Code::ResourceNotFound]),
         post("/api-keys/{keyId}/rotate", WRITE, Limit::Api, rotate)
             .describes("Give an API key another secret; the old one works on for a while")
@@ -61,7 +60,7 @@ async fn create(
         rate_limit: body.rate_limit,
     };
     let tenant = call.tenant()?;
-    Ok(Created(tenant.create_api_key(&call.context(), &held(&call), new).await?.into()))
+    Ok(Created(tenant.create_api_key(&call.context(), &call.authority()?, new).await?.into()))
 }
 
 async fn show(call: Call, _: Empty) -> Result<Data<ApiKey>, Error> {
@@ -82,28 +81,20 @@ async fn update(call: Call, Json(body): Json<UpdateApiKeyRequest>) -> Result<Dat
         rate_limit: body.rate_limit,
     };
     let id = call.parameter("keyId")?;
-    let key = call.tenant()?.update_api_key(&call.context(), &held(&call), id, changes).await?;
+    let key =
+        call.tenant()?.update_api_key(&call.context(), &call.authority()?, id, changes).await?;
     Ok(Data(key.into()))
 }
 
 async fn revoke(call: Call, _: Empty) -> Result<Done, Error> {
     let id = call.parameter("keyId")?;
-    call.tenant()?.revoke_api_key(&call.context(), &held(&call), id).await?;
+    call.tenant()?.revoke_api_key(&call.context(), &call.authority()?, id).await?;
     Ok(Done("API key revoked successfully"))
 }
 
 async fn rotate(call: Call, _: Empty) -> Result<Data<NewKey>, Error> {
     let id = call.parameter("keyId")?;
-    Ok(Data(call.tenant()?.rotate_api_key(&call.context(), &held(&call), id).await?.into()))
-}
-
-/// The scopes that the caller can pass on.
-fn held(call: &Call) -> Vec<String> {
-    match (&call.caller.credential, &call.caller.api_key) {
-        (Credential::Operator, _) => vec!["*".into()],
-        (_, Some(caller)) => caller.key.scopes.clone(),
-        _ => Vec::new(),
-    }
+    Ok(Data(call.tenant()?.rotate_api_key(&call.context(), &call.authority()?, id).await?.into()))
 }
 
 fn moment(field: &str, text: &str) -> Result<Moment, Error> {

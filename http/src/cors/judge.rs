@@ -97,7 +97,7 @@ fn may_be_any_tenants(app: &App, asked: &Asked) -> bool {
     let method = asked.headers.get(ACCESS_CONTROL_REQUEST_METHOD);
     let method = method.and_then(|name| Method::from_bytes(name.as_bytes()).ok());
     let by_its_body = method.is_some_and(|method| {
-        let found = app.router(asked.door).find(&method, asked.uri.path());
+        let found = app.find(asked.door, &method, asked.uri.path());
         found.is_ok_and(|(endpoint, _)| endpoint.names_its_tenant)
     });
     !caller::claims_a_tenant(&asked.headers)

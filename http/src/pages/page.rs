@@ -80,6 +80,7 @@ impl Page {
     ) -> Result<Self, Error> {
         let settings = owner.settings().await?;
         let mut visit = Visit::of(visit, &settings)?;
+        owner.check_challenge(visit.challenge.as_ref())?;
         let is_default = call.app.settings.default_tenant.as_ref() == Some(owner.id());
         visit.tenant = Some(owner.id().clone()).filter(|_| !is_default);
         let language = Language::of(visit.language, &call.headers, &settings.mail.locale);

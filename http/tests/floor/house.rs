@@ -12,6 +12,7 @@ use janua_http::app::App;
 use janua_http::settings::Settings;
 use janua_storage::engine::{self, Parts, Shards};
 use janua_storage::seal::Key;
+use janua_storage::version::NEWEST;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -40,7 +41,8 @@ impl House {
 
     pub async fn with(change: impl FnOnce(&mut Settings)) -> Self {
         let data = tempfile::tempdir().unwrap();
-        let storage = engine::Options { shards: 1, ..engine::Options::new(data.path()) };
+        let options = engine::Options::new(data.path());
+        let storage = engine::Options { shards: 1, agreed: NEWEST, ..options };
         let shards = Arc::new(Shards::open(storage, Parts::default()).await.unwrap());
         let clock: SharedClock = Arc::new(SystemClock::default());
         let cost = Cost { memory_kib: 64, iterations: 1, parallelism: 1 };

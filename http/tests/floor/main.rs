@@ -9,4 +9,5 @@ mod forwarding;
 mod house;
 mod pipeline;
 mod server;
+mod standing;
 mod support;

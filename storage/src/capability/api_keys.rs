@@ -82,6 +82,17 @@ pub struct Judged {
     pub change: Command,
 }
 
+/// What a server has decided by its key, to be done only while the key is good for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ByKey {
+    /// What is stored of the secret that it has shown.
+    pub hash: SecretHash,
+    /// What the key could do when that was found to be enough.
+    pub scopes: Vec<String>,
+    /// What was decided.
+    pub command: crate::command::Command,
+}
+
 /// A new key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Create {
@@ -143,6 +154,26 @@ pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, 
         Command::Rotate(command) => command.apply(step),
         Command::Used(used) => note(step, used),
         Command::Judged(command) => command.apply(step),
+    }
+}
+
+/// Refuses what was decided by a secret that has been voided, or has expired, meanwhile, or by a key
+/// that may do less by now.
+///
+/// Invariant: what a key decides holds only while the key is good for it: a request that was on its way,
+/// or whose body still comes in, does nothing once the revocation of its key was answered.
+pub(crate) fn require_good(
+    step: &Step<'_, '_>,
+    hash: &SecretHash,
+    scopes: &[String],
+) -> Result<(), Stop> {
+    let key: Option<ApiKey> = step.get(&keys::by_hash(step.tenant, Kind::ApiKey, hash))?;
+    let is_live = |key: &ApiKey| key.expires.is_none_or(|expires| expires > step.now);
+    let key = key.filter(is_live).ok_or(Rejection::InvalidToken)?;
+    // What a narrowed key may still do is for the request to find out when it is made again.
+    match scopes.iter().all(|scope| key.scopes.contains(scope)) {
+        true => Ok(()),
+        false => Err(Rejection::Stale.into()),
     }
 }
 

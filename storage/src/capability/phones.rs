@@ -1,21 +1,18 @@
 //! Phone numbers: codes that show who holds one, and the text messages that carry them, which wait
 //! here until they are sent.
 
-use std::ops::ControlFlow;
-
 use serde::{Deserialize, Serialize};
 
 use crate::capability::users::User;
-use crate::codec;
 use crate::command::{Rejection, Reply, Stop};
 use crate::event::{Draft, EventKind};
 use crate::fault::Fault;
 use crate::ids::{MessageId, UserId};
-use crate::keys::{self, Kind};
+use crate::keys;
 use crate::moment::Moment;
-use crate::records::Records;
 use crate::seal::Sealed;
 use crate::state_machine::Step;
+use crate::traces::{self, Subject};
 
 /// How many wrong codes may be shown before a new one is needed.
 const GUESSES: u32 = 5;
@@ -143,22 +140,7 @@ pub(crate) fn forget(step: &mut Step<'_, '_>, user: &User) -> Result<(), Fault> 
 /// there.
 pub(crate) fn withdraw(step: &mut Step<'_, '_>, id: UserId) -> Result<(), Fault> {
     step.delete(keys::phone_code(step.tenant, id));
-    let mut texts = Vec::new();
-    step.records().scan(
-        &keys::range(step.tenant, Kind::TextMessage),
-        None,
-        &mut |key, value| {
-            texts.push(codec::decode(value).map(|text: TextMessage| (key.to_vec(), text.user)));
-            ControlFlow::Continue(())
-        },
-    )?;
-    for text in texts {
-        let (key, owner) = text?;
-        if owner == id {
-            step.delete(key);
-        }
-    }
-    Ok(())
+    traces::withdraw_texts(step, id)
 }
 
 impl Send {
@@ -183,7 +165,9 @@ impl Send {
             next: step.now,
             expires,
         };
-        step.put(keys::text_message(step.tenant, self.message), &message)?;
+        let key = keys::text_message(step.tenant, self.message);
+        traces::note(step, Subject::User(self.user), &key, expires)?;
+        step.put(key, &message)?;
         Ok(Reply::Done)
     }
 }

@@ -2,7 +2,7 @@
 //! guesses that are counted once.
 
 use super::{NOW, check, exchange, hand_over, handed_over, one_time, pending, proposal, redeem};
-use crate::capability::api_keys::{self, Judged, Revoke};
+use crate::capability::api_keys::{self, ByKey, Judged, Revoke};
 use crate::capability::email_verification::{self, Disown};
 use crate::capability::mfa::PendingDevice;
 use crate::capability::oauth::{self, BoundExchange, Prove};
@@ -65,7 +65,10 @@ pub fn checks() -> Vec<Option<String>> {
     let change = api_keys::Command::Revoke(Revoke { id: ApiKeyId::new(1, 4) });
     let judged = Judged { id: ApiKeyId::new(1, 4), scopes: vec!["users:read".into()], change };
     let judged = api_keys::Command::Judged(Box::new(judged));
-    lines.push(check("proposal-api-key-judged", &proposal(Command::ApiKeys(judged))));
+    lines.push(check("proposal-api-key-judged", &proposal(Command::ApiKeys(judged.clone()))));
+    let (hash, scopes) = (SecretHash([3; 32]), vec!["users:read".into()]);
+    let by_key = ByKey { hash, scopes, command: Command::ApiKeys(judged) };
+    lines.push(check("proposal-by-key", &proposal(Command::ByKey(Box::new(by_key)))));
     lines.push(check("contested", &NOW));
     let command = Command::Users(users::Command::Leave(Leave { user, verified: None }));
     let within = Within { user, session: SessionId::new(1, 5), command };

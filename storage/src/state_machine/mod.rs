@@ -85,6 +85,10 @@ fn run(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, Stop> {
             sessions::require_live(step, within.user, within.session)?;
             run(step, within.command)
         }
+        Command::ByKey(by_key) => {
+            api_keys::require_good(step, &by_key.hash, &by_key.scopes)?;
+            run(step, by_key.command)
+        }
     }
 }
 

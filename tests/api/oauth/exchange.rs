@@ -4,13 +4,14 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use janua_storage::secret::SecretHash;
 use janua_tests::browser::{location, parameter};
+use janua_tests::issuer::Issuer;
 use janua_tests::people::PASSWORD;
 use janua_tests::visitor::Visitor;
 use janua_tests::{Browser, Node, Response, Session, at_once};
 use reqwest::{Method, Url};
 use serde_json::{Value, json};
 
-use super::{PAGE, scene};
+use super::{PAGE, configures, scene};
 
 #[tokio::test]
 async fn a_code_that_never_was_becomes_no_session() {
@@ -117,6 +118,23 @@ async fn only_s256_is_a_challenge() {
             node.api.get(&path).await.is_no(400, "validation_error");
         }
     }
+}
+
+#[tokio::test]
+async fn while_some_node_does_not_understand_challenges_nothing_begins_with_one() {
+    let issuer = Issuer::start().await;
+    let setup = issuer.known_as("acme", Node::prepare()).with("cluster.speak_as", 1);
+    let node = setup.start().await;
+    configures(&node, json!({ "redirectUrls": [PAGE] })).await;
+    for path in ["/ui/sign-in", "/ui/sign-up", "/ui/magic-link", "/auth/oauth/acme"] {
+        node.api.get(&page(path)).await.is_no(503, "service_unavailable");
+        let plain = node.api.get(&format!("{path}?redirect_uri={PAGE}")).await;
+        assert!([200, 302].contains(&plain.status), "{path}: {}", plain.text);
+    }
+    let alice = node.register("alice").await;
+    let plain = format!("/ui/sign-in?redirect_uri={PAGE}&state=page-state");
+    let code = code_of(&signs_in_at(&node, &plain, &alice.email).await);
+    exchanges(&node, &code, None).await.is_yes(200);
 }
 
 #[tokio::test]

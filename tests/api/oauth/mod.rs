@@ -26,6 +26,7 @@ const HERE: &str = "http://localhost:3000";
 async fn scene() -> (Node, Issuer) {
     let issuer = Issuer::start().await;
     let node = issuer.known_as("acme", Node::prepare()).start().await;
+    node.has_agreed().await;
     configures(&node, json!({ "redirectUrls": [PAGE] })).await;
     (node, issuer)
 }

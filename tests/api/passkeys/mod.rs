@@ -4,7 +4,7 @@ mod attacks;
 
 use janua_tests::node::answer;
 use janua_tests::response::has_exactly;
-use janua_tests::{Authenticator, Node, Session};
+use janua_tests::{Authenticator, Node, Session, Stalled};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -46,6 +46,18 @@ async fn a_passkey_is_registered_as_documented() {
     has_exactly(answer.data(), &["credentialId", "verified"]);
     assert!(answer.text_of("credentialId").starts_with("cred_"));
     assert_eq!(answer.data()["verified"], true);
+}
+
+#[tokio::test]
+async fn a_session_that_ends_meanwhile_is_told_nothing_to_register_by() {
+    let node = Node::start().await;
+    node.has_agreed().await;
+    let alice = node.register("alice").await;
+    alice.session.registers_a_passkey().await;
+    let request = alice.session.request(Method::POST, "/auth/passkeys/register/begin");
+    let stalled = Stalled::begin(request.json(&json!({ "displayName": "Mallory" })), 1).await;
+    alice.logs_in().await.delete("/sessions").await.is_yes(200);
+    stalled.finish().await.is_no(401, "session_revoked");
 }
 
 #[tokio::test]

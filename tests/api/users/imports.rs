@@ -6,7 +6,7 @@ use hyper::body::Frame;
 use janua_tests::node::answer;
 use janua_tests::people::PASSWORD;
 use janua_tests::response::has_exactly;
-use janua_tests::{Node, Response};
+use janua_tests::{Node, Response, Stalled, wait};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
@@ -141,6 +141,31 @@ async fn many_users_are_read_as_they_come() {
         (&listed.data()["totalCount"], &listed.data()["hasMore"]),
         (&json!(2000), &json!(true))
     );
+}
+
+#[tokio::test]
+async fn an_import_goes_no_further_than_the_key_that_it_was_begun_with() {
+    let node = Node::start().await;
+    node.has_agreed().await;
+    let body = json!({ "name": "Mover", "type": "secret", "scopes": ["users:write"] });
+    let made = answer(node.server(Method::POST, "/api-keys").json(&body)).await.is_yes(201);
+    let taken_in = async || {
+        let listed = answer(node.server(Method::GET, "/users?limit=1")).await.is_yes(200);
+        listed.data()["totalCount"].as_u64().unwrap()
+    };
+    let line = |number| format!("{}\n", json!({ "email": format!("u{number}@example.com") }));
+    let (first, more): (String, String) =
+        ((0..100).map(line).collect(), (100..150).map(line).collect());
+    let request = node.api.request(Method::POST, "/users/import");
+    let request = request.header("Content-Type", "application/x-ndjson");
+    let request = request.header("X-API-Key", made.text_of("key"));
+    let begun = Stalled::begin(request.body(format!("{first}{more}")), first.len()).await;
+    wait::until("the first lines are taken in", async || (taken_in().await == 100).then_some(()))
+        .await;
+    let path = format!("/api-keys/{}", made.text_of("id"));
+    answer(node.server(Method::DELETE, &path)).await.is_yes(200);
+    begun.finish().await.is_no(401, "invalid_token");
+    assert_eq!(taken_in().await, 100);
 }
 
 #[tokio::test]

@@ -5,9 +5,11 @@ mod export;
 mod imports;
 mod managed;
 
+use janua_tests::node::answer;
 use janua_tests::people::PASSWORD;
 use janua_tests::response::{has_exactly, unix_seconds};
 use janua_tests::{Authenticator, Node, Session};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 const PROFILE: [&str; 12] = [
@@ -114,6 +116,27 @@ async fn a_deleted_account_is_gone_with_its_sessions_and_its_address_is_free() {
     alice.guesses(&alice.password).await.is_no(401, "invalid_credentials");
     let again = node.register("alice").await;
     assert_ne!(again.id, alice.id);
+}
+
+#[tokio::test]
+async fn what_was_answered_about_a_deleted_account_is_not_answered_again() {
+    let node = Node::start().await;
+    let registers = async |email: &str| {
+        let request = node.api.request(Method::POST, "/auth/register");
+        let request = request.header("Idempotency-Key", "a-newcomer");
+        answer(request.json(&json!({ "email": email, "password": PASSWORD }))).await
+    };
+    let made = registers("alice@example.com").await.is_yes(201);
+    let repeated = registers("alice@example.com").await.is_yes(201);
+    assert_eq!(repeated.data()["user"], made.data()["user"]);
+    let session = Session::of(&node.api, made.data());
+    let request = json!({ "password": PASSWORD, "confirmation": "DELETE" });
+    session.delete_with("/users/me", request).await.is_yes(200);
+    let again = registers("alice@example.com").await.is_no(404, "resource_not_found");
+    assert!(!again.text.contains("alice"), "{}", again.text);
+    registers("bob@example.com").await.is_no(409, "idempotency_conflict");
+    let alice = node.register("alice").await;
+    assert_ne!(alice.id, made.text_of("user.id"), "with another key the address is free");
 }
 
 #[tokio::test]

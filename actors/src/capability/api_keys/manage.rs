@@ -10,10 +10,11 @@ use janua_storage::ids::ApiKeyId;
 use janua_storage::moment::Moment;
 use janua_storage::secret::{Purpose, Secret};
 
+use crate::authority::Authority;
 use crate::capability::sessions::unexpected;
 use crate::context::Context;
 use crate::idempotency::Attempt;
-use crate::permissions::{covers, is_known};
+use crate::permissions::is_known;
 use crate::refusal::Refusal;
 use crate::tenant::{Answer, TenantRef};
 
@@ -70,18 +71,18 @@ pub struct NewlyMadeKey {
 }
 
 impl TenantRef {
-    /// Makes a key. `holds` are the scopes of whoever asks, who can grant nothing else.
+    /// Makes a key, which may do nothing but what its maker may.
     pub async fn create_api_key(
         &self,
         context: &Context,
-        holds: &[String],
+        by: &Authority,
         new: NewApiKey,
     ) -> Result<NewlyMadeKey, Refusal> {
         let first = match self.attempt(context).await? {
             Attempt::Repeated(answer) => return newly_made(answer, None),
             Attempt::First(first) => first,
         };
-        check_scopes(new.kind, &new.scopes, holds)?;
+        check_scopes(new.kind, &new.scopes, by)?;
         let node = &self.0.node;
         if new.expires.is_some_and(|expires| expires <= node.clock.now()) {
             return Err(Refusal::field("expiresAt", "must lie ahead"));
@@ -99,66 +100,66 @@ impl TenantRef {
             rate_limit: new.rate_limit,
         };
         let create = Create { key, prefix: shown(&secret) };
-        let command = Command::ApiKeys(api_keys::Command::Create(Box::new(create)));
+        let command = by.decides(Command::ApiKeys(api_keys::Command::Create(Box::new(create))));
         let ticket = self.ticket(&first, Some(secret.expose())).await?;
         newly_made(self.propose(context.origin(), ticket, command).await?, Some(secret))
     }
 
-    /// Changes a key, for whoever `holds` all that it may do before and after.
+    /// Changes a key, for whoever holds all that it may do before and after.
     pub async fn update_api_key(
         &self,
         context: &Context,
-        holds: &[String],
+        by: &Authority,
         id: ApiKeyId,
         changes: ApiKeyChanges,
     ) -> Result<ApiKeyInfo, Refusal> {
-        let present = self.managed_key(holds, id).await?;
+        let present = self.managed_key(by, id).await?;
         if let Some(scopes) = &changes.scopes {
-            check_scopes(present.key.kind, scopes, holds)?;
+            check_scopes(present.key.kind, scopes, by)?;
         }
         let ApiKeyChanges { name, scopes, expires, rate_limit } = changes;
         let update = Update { id, name, scopes, expires, rate_limit };
-        let command = judged(&present, api_keys::Command::Update(Box::new(update)));
+        let command = judged(by, &present, api_keys::Command::Update(Box::new(update)));
         match self.propose_once(context, command).await?.reply {
             Reply::ApiKey(key) => Ok(ApiKeyInfo { key: *key, usage: present.usage }),
             reply => Err(unexpected(&reply)),
         }
     }
 
-    /// Gives a key another secret, for whoever `holds` all that it may do; the old one works on for
+    /// Gives a key another secret, for whoever holds all that it may do; the old one works on for
     /// a while.
     pub async fn rotate_api_key(
         &self,
         context: &Context,
-        holds: &[String],
+        by: &Authority,
         id: ApiKeyId,
     ) -> Result<NewlyMadeKey, Refusal> {
         let first = match self.attempt(context).await? {
             Attempt::Repeated(answer) => return newly_made(answer, None),
             Attempt::First(first) => first,
         };
-        let present = self.managed_key(holds, id).await?;
+        let present = self.managed_key(by, id).await?;
         let secret = self.draw(present.key.kind);
         let grace_ms = GRACE.as_millis() as u64;
         let rotate = Rotate { id, hash: secret.hash(), prefix: shown(&secret), grace_ms };
-        let command = judged(&present, api_keys::Command::Rotate(Box::new(rotate)));
+        let command = judged(by, &present, api_keys::Command::Rotate(Box::new(rotate)));
         let ticket = self.ticket(&first, Some(secret.expose())).await?;
         newly_made(self.propose(context.origin(), ticket, command).await?, Some(secret))
     }
 
-    /// Voids a key with every secret that it has, for whoever `holds` all that it may do.
+    /// Voids a key with every secret that it has, for whoever holds all that it may do.
     pub async fn revoke_api_key(
         &self,
         context: &Context,
-        holds: &[String],
+        by: &Authority,
         id: ApiKeyId,
     ) -> Result<(), Refusal> {
         let first = match self.attempt(context).await? {
             Attempt::Repeated(_) => return Ok(()),
             Attempt::First(first) => first,
         };
-        let present = self.managed_key(holds, id).await?;
-        let command = judged(&present, api_keys::Command::Revoke(Revoke { id }));
+        let present = self.managed_key(by, id).await?;
+        let command = judged(by, &present, api_keys::Command::Revoke(Revoke { id }));
         let ticket = self.ticket(&first, None).await?;
         self.propose(context.origin(), ticket, command).await.map(drop)
     }
@@ -176,9 +177,9 @@ impl TenantRef {
     ///
     /// Invariant: nobody gets at what another key may do by way of that key, be it its secret, its
     /// end or its limit.
-    async fn managed_key(&self, holds: &[String], id: ApiKeyId) -> Result<ApiKeyInfo, Refusal> {
+    async fn managed_key(&self, by: &Authority, id: ApiKeyId) -> Result<ApiKeyInfo, Refusal> {
         let found = self.api_key_by_id(id).await?;
-        check_held(&found.key.scopes, holds)?;
+        by.check_holds(&found.key.scopes)?;
         Ok(found)
     }
 
@@ -217,30 +218,21 @@ fn unknown(key: &ApiKey) -> Usage {
 
 /// A change of a key as it was found, which has come to nothing if the key may do something else by
 /// then.
-fn judged(found: &ApiKeyInfo, change: api_keys::Command) -> Command {
+fn judged(by: &Authority, found: &ApiKeyInfo, change: api_keys::Command) -> Command {
     let ApiKey { id, scopes, .. } = found.key.clone();
-    Command::ApiKeys(api_keys::Command::Judged(Box::new(Judged { id, scopes, change })))
+    let judged = api_keys::Command::Judged(Box::new(Judged { id, scopes, change }));
+    by.decides(Command::ApiKeys(judged))
 }
 
 /// Whether these scopes exist, and may be granted.
-fn check_scopes(kind: ApiKeyKind, scopes: &[String], holds: &[String]) -> Result<(), Refusal> {
+fn check_scopes(kind: ApiKeyKind, scopes: &[String], by: &Authority) -> Result<(), Refusal> {
     if kind == ApiKeyKind::Publishable && !scopes.is_empty() {
         return Err(Refusal::field("scopes", "a publishable key has none"));
     }
     if let Some(unknown) = scopes.iter().position(|scope| !is_known(scope)) {
         return Err(Refusal::field(&format!("scopes[{unknown}]"), "is no permission"));
     }
-    check_held(scopes, holds)
-}
-
-/// Whether all of these scopes are held. A wildcard is by a wildcard that covers it, not by all that
-/// it stands for today.
-fn check_held(scopes: &[String], holds: &[String]) -> Result<(), Refusal> {
-    let is_held = |scope: &String| holds.iter().any(|held| covers(held, scope));
-    match scopes.iter().all(is_held) {
-        true => Ok(()),
-        false => Err(Refusal::InsufficientPermissions),
-    }
+    by.check_holds(scopes)
 }
 
 /// The key as proposed, unless another was recorded.

@@ -117,6 +117,7 @@ impl TenantRef {
         purpose: Purpose,
         first: First,
     ) -> Result<Started, Refusal> {
+        self.check_challenge(start.challenge.as_ref())?;
         let page = self.page(provider, start.redirect_uri.as_deref()).await?;
         let page_state = short(start.page_state, "state", LONGEST_PAGE_STATE)?;
         let scopes = short(start.scope, "scope", LONGEST_SCOPE)?.map(scopes).transpose()?;

@@ -77,8 +77,9 @@ impl TenantRef {
             allowed,
             timeout_ms: u64::try_from(TIMEOUT.as_millis()).unwrap_or(u64::MAX),
         };
+        let command = self.begins(aim, &challenge).await?;
         let ticket = self.ticket(&first, Some(&recorded(&begun)?)).await?;
-        options(self.begin(context, ticket, aim, &challenge).await?, Some(begun))
+        options(self.propose(context.origin(), ticket, command).await?, Some(begun))
     }
 
     /// Who may answer, and with which passkeys.

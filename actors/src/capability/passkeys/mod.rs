@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use janua_storage::capability::passkeys::{self, Aim, Begin, Ceremony, Fail, Passkey};
 use janua_storage::capability::passkeys::{Remove, Rename};
 use janua_storage::command::{Command, Reply};
-use janua_storage::idempotency::Ticket;
 use janua_storage::ids::{CredentialId, UserId};
 use janua_storage::one_time::Content;
 use janua_storage::secret::SecretHash;
@@ -102,22 +101,15 @@ impl TenantRef {
         RelyingParty::of(&self.settings().await?.webauthn)
     }
 
-    /// Keeps a challenge until its answer comes, on whichever node.
-    async fn begin(
-        &self,
-        context: &Context,
-        ticket: Option<Ticket>,
-        aim: Aim,
-        challenge: &Challenge,
-    ) -> Result<Answer, Refusal> {
+    /// What keeps a challenge until its answer comes, on whichever node.
+    async fn begins(&self, aim: Aim, challenge: &Challenge) -> Result<Command, Refusal> {
         let nonce = self.0.node.clock.random();
         let state = self.held().await?.key.seal(nonce, CEREMONY, challenge.state.as_bytes())?;
         let begin = Begin {
             challenge: SecretHash::of_bytes(&challenge.challenge),
             ceremony: Ceremony { aim, state },
         };
-        let command = Command::Passkeys(passkeys::Command::Begin(Box::new(begin)));
-        self.propose(context.origin(), ticket, command).await
+        Ok(Command::Passkeys(passkeys::Command::Begin(Box::new(begin))))
     }
 
     /// What a challenge was issued for, if it can be answered at this moment.

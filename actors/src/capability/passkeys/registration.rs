@@ -91,8 +91,9 @@ impl TenantRef {
             timeout_ms: u64::try_from(TIMEOUT.as_millis()).unwrap_or(u64::MAX),
         };
         let aim = Aim::Register { user: caller.user(), session: caller.session() };
+        let command = caller.within(self.begins(aim, &challenge).await?);
         let ticket = self.ticket(&first, Some(&recorded(&begun)?)).await?;
-        options(self.begin(context, ticket, aim, &challenge).await?, Some(begun))
+        options(self.propose(context.origin(), ticket, command).await?, Some(begun))
     }
 
     /// Takes a passkey that an authenticator has made for the caller.

@@ -5,11 +5,12 @@
 //! that broke off and is sent again with its key finds those it has taken in before, and counts them
 //! as taken in.
 
-use janua_storage::capability::users::{self, Actor, Import, Newcomer};
+use janua_storage::capability::users::{self, Import, Newcomer};
 use janua_storage::command::{Command, Reply};
 use janua_storage::ids::UserId;
 use janua_storage::seal::mac;
 
+use crate::authority::Authority;
 use crate::capability::sessions::unexpected;
 use crate::context::Context;
 use crate::email::EmailAddress;
@@ -76,14 +77,14 @@ pub enum Begun {
 /// An import under way.
 pub struct Importing {
     tenant: TenantRef,
-    by: Actor,
+    by: Authority,
     key: [u8; 32],
     first: First,
 }
 
 impl TenantRef {
     /// Begins an import, unless its idempotency key was used before.
-    pub async fn begin_import(&self, context: &Context, by: Actor) -> Result<Begun, Refusal> {
+    pub async fn begin_import(&self, context: &Context, by: Authority) -> Result<Begun, Refusal> {
         let first = match self.attempt(context).await? {
             Attempt::Repeated(answer) => {
                 let kept = answer.secrets.ok_or_else(|| unexpected(&answer.reply))?;
@@ -107,8 +108,7 @@ impl Importing {
             return Ok(Vec::new());
         }
         let newcomers = users.into_iter().map(|user| self.newcomer(user)).collect();
-        let import =
-            Command::Users(users::Command::Import(Box::new(Import { newcomers, by: self.by })));
+        let import = self.import(newcomers);
         match self.tenant.propose(context.origin(), None, import).await?.reply {
             Reply::Imported(settled) => Ok(settled),
             reply => Err(unexpected(&reply)),
@@ -120,9 +120,13 @@ impl Importing {
         let Some(ticket) = self.tenant.ticket(&self.first, Some(summary)).await? else {
             return Ok(());
         };
-        let none = Import { newcomers: Vec::new(), by: self.by };
-        let command = Command::Users(users::Command::Import(Box::new(none)));
-        self.tenant.propose(context.origin(), Some(ticket), command).await.map(drop)
+        let none = self.import(Vec::new());
+        self.tenant.propose(context.origin(), Some(ticket), none).await.map(drop)
+    }
+
+    fn import(&self, newcomers: Vec<Newcomer>) -> Command {
+        let import = Import { newcomers, by: self.by.actor() };
+        self.by.decides(Command::Users(users::Command::Import(Box::new(import))))
     }
 
     fn newcomer(&self, user: Immigrant) -> Newcomer {

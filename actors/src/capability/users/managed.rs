@@ -2,11 +2,12 @@
 
 use janua_storage::capability::sessions::Session;
 use janua_storage::capability::users::{
-    self, Action, Actor, Amend, Changes, Create, Manage, Managed, Newcomer,
+    self, Action, Amend, Changes, Create, Manage, Managed, Newcomer,
 };
 use janua_storage::command::{Command, Reply};
 use janua_storage::ids::UserId;
 
+use crate::authority::Authority;
 use crate::capability::passwords::{Rules, count};
 use crate::capability::sessions::unexpected;
 use crate::context::Context;
@@ -58,7 +59,7 @@ impl TenantRef {
     pub async fn create_user(
         &self,
         context: &Context,
-        by: Actor,
+        by: &Authority,
         new: NewUser,
     ) -> Result<Managed, Refusal> {
         let first = match self.attempt(context).await? {
@@ -87,9 +88,10 @@ impl TenantRef {
             metadata: new.metadata,
             password,
         };
-        let create = Command::Users(users::Command::Create(Box::new(Create { newcomer, by })));
+        let create = Create { newcomer, by: by.actor() };
+        let command = by.decides(Command::Users(users::Command::Create(Box::new(create))));
         let ticket = self.ticket(&first, None).await?;
-        managed(self.propose(context.origin(), ticket, create).await?.reply)
+        managed(self.propose(context.origin(), ticket, command).await?.reply)
     }
 
     /// A user, as administrators see them.
@@ -104,7 +106,7 @@ impl TenantRef {
     pub async fn amend_user(
         &self,
         context: &Context,
-        by: Actor,
+        by: &Authority,
         user: UserId,
         amendment: Amendment,
     ) -> Result<Managed, Refusal> {
@@ -136,9 +138,9 @@ impl TenantRef {
             email_verified: amendment.email_verified,
             phone_verified: amendment.phone_verified,
             password,
-            by,
+            by: by.actor(),
         };
-        let command = Command::Users(users::Command::Amend(Box::new(amend)));
+        let command = by.decides(Command::Users(users::Command::Amend(Box::new(amend))));
         let ticket = self.ticket(&first, None).await?;
         managed(self.propose(context.origin(), ticket, command).await?.reply)
     }
@@ -147,31 +149,31 @@ impl TenantRef {
     pub async fn manage_user(
         &self,
         context: &Context,
-        by: Actor,
+        by: &Authority,
         user: UserId,
         action: Action,
     ) -> Result<Managed, Refusal> {
-        managed(self.act(context, Manage { user, action, by }).await?)
+        managed(self.act(context, by, user, action).await?)
     }
 
     /// Ends every session of a user, and says how many there were.
     pub async fn end_sessions_of(
         &self,
         context: &Context,
-        by: Actor,
+        by: &Authority,
         user: UserId,
     ) -> Result<u32, Refusal> {
-        count(&self.act(context, Manage { user, action: Action::EndSessions, by }).await?)
+        count(&self.act(context, by, user, Action::EndSessions).await?)
     }
 
     /// Ends a user's account.
     pub async fn remove_user(
         &self,
         context: &Context,
-        by: Actor,
+        by: &Authority,
         user: UserId,
     ) -> Result<(), Refusal> {
-        self.act(context, Manage { user, action: Action::Remove, by }).await.map(drop)
+        self.act(context, by, user, Action::Remove).await.map(drop)
     }
 
     /// The live sessions of a user, oldest first.
@@ -185,14 +187,16 @@ impl TenantRef {
         Ok(sessions)
     }
 
-    async fn act(&self, context: &Context, manage: Manage) -> Result<Reply, Refusal> {
-        let first = match self.attempt(context).await? {
-            Attempt::Repeated(answer) => return Ok(answer.reply),
-            Attempt::First(first) => first,
-        };
-        let command = Command::Users(users::Command::Manage(manage));
-        let ticket = self.ticket(&first, None).await?;
-        Ok(self.propose(context.origin(), ticket, command).await?.reply)
+    async fn act(
+        &self,
+        context: &Context,
+        by: &Authority,
+        user: UserId,
+        action: Action,
+    ) -> Result<Reply, Refusal> {
+        let manage = Manage { user, action, by: by.actor() };
+        let command = by.decides(Command::Users(users::Command::Manage(manage)));
+        Ok(self.propose_once(context, command).await?.reply)
     }
 
     async fn hashed(

@@ -20,7 +20,7 @@ const MOST_ERRORS: usize = 1000;
 /// `POST /users/import`
 pub async fn import(call: Call, mut lines: Lines<ImportLine>) -> Result<Data<Imported>, Error> {
     let context = call.context();
-    match call.tenant()?.begin_import(&context, call.actor()?).await? {
+    match call.tenant()?.begin_import(&context, call.authority()?).await? {
         Begun::First(importing) => take_in(&context, importing, lines).await.map(Data),
         Begun::Repeated(kept) => {
             let kept: Kept = serde_json::from_slice(&kept).map_err(|_| Error::internal())?;
@@ -157,7 +157,8 @@ fn foreign_hash(text: &str, _: &()) -> garde::Result {
     text.parse::<ForeignHash>().map(drop).map_err(garde::Error::new)
 }
 
-/// What came of an import.
+/// What came of an import. One whose API key is revoked or expires meanwhile ends with 401, and those whom
+/// it has taken in by then stay.
 #[derive(Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Imported {

@@ -75,7 +75,7 @@ async fn create(
         avatar: body.avatar,
         metadata: Value::Object(body.metadata.unwrap_or_default()).to_string(),
     };
-    let user = call.tenant()?.create_user(&call.context(), call.actor()?, new).await?;
+    let user = call.tenant()?.create_user(&call.context(), &call.authority()?, new).await?;
     Ok(Created(ManagedUser(user)))
 }
 
@@ -88,13 +88,13 @@ async fn amend(call: Call, Json(body): Json<AmendUserRequest>) -> Result<Data<Ma
     let user = call.parameter("userId")?;
     let amendment = body.try_into()?;
     let context = call.context();
-    let user = call.tenant()?.amend_user(&context, call.actor()?, user, amendment).await?;
+    let user = call.tenant()?.amend_user(&context, &call.authority()?, user, amendment).await?;
     Ok(Data(ManagedUser(user)))
 }
 
 async fn remove(call: Call, _: Empty) -> Result<Done, Error> {
     let user = call.parameter("userId")?;
-    call.tenant()?.remove_user(&call.context(), call.actor()?, user).await?;
+    call.tenant()?.remove_user(&call.context(), &call.authority()?, user).await?;
     Ok(Done("User deleted successfully"))
 }
 
@@ -112,7 +112,8 @@ async fn unlock(call: Call, _: Empty) -> Result<Data<ManagedUser>, Error> {
 
 async fn manage(call: &Call, action: Action) -> Result<Data<ManagedUser>, Error> {
     let user = call.parameter("userId")?;
-    let managed = call.tenant()?.manage_user(&call.context(), call.actor()?, user, action).await?;
+    let managed =
+        call.tenant()?.manage_user(&call.context(), &call.authority()?, user, action).await?;
     Ok(Data(ManagedUser(managed)))
 }
 
@@ -123,7 +124,7 @@ async fn sessions(call: Call, _: Empty) -> Result<Data<Sessions>, Error> {
 
 async fn end_sessions(call: Call, _: Empty) -> Result<Data<Revoked>, Error> {
     let user = call.parameter("userId")?;
-    let ended = call.tenant()?.end_sessions_of(&call.context(), call.actor()?, user).await?;
+    let ended = call.tenant()?.end_sessions_of(&call.context(), &call.authority()?, user).await?;
     Ok(Data(Revoked { revoked_count: ended }))
 }
 

@@ -1,5 +1,6 @@
 //! What goes with a user. Most of it in the entry that ends the account; what the audit log says of
-//! them step by step behind it, each with bounded work, on whichever node leads meanwhile.
+//! them, and most of many answers about them, step by step behind it, each with bounded work, on
+//! whichever node leads meanwhile.
 //!
 //! Invariant: a capability that keeps anything by user stands in `CAPABILITIES`.
 
@@ -11,6 +12,7 @@ use crate::capability::{audit, mfa, oauth, passkeys, passwords, phones};
 use crate::command::{Rejection, Reply, Stop};
 use crate::event::{Detail, Draft, Event, Personal};
 use crate::fault::Fault;
+use crate::idempotency;
 use crate::ids::UserId;
 use crate::keys;
 use crate::state_machine::Step;
@@ -78,6 +80,8 @@ pub(crate) fn begin(step: &mut Step<'_, '_>, mut user: User, deleted: Draft) -> 
     // No mail leaves for who is gone, and no token of theirs is left.
     traces::forget(step, Subject::User(id))?;
     traces::forget(step, Subject::Address(&user.profile.email))?;
+    // The first of them at once, which are hardly ever not all; the others step by step.
+    idempotency::forget(step, id)?;
     step.delete(keys::user(step.tenant, id));
     step.user_changed(id);
     step.record(deleted);
@@ -88,21 +92,23 @@ pub(crate) fn begin(step: &mut Step<'_, '_>, mut user: User, deleted: Draft) -> 
 }
 
 impl Forget {
+    /// `Done` once nothing is left to do; until then, in how many records of events the person was found.
     pub(super) fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
         let key = keys::forgetting(step.tenant, self.user);
         let mut forgetting: Forgetting = step.get(&key)?.ok_or(Rejection::NotFound)?;
         if forgetting.next != self.from || self.next < self.from {
             return Err(Rejection::Stale.into());
         }
-        for first in self.found {
-            audit::erase(step, first, &|event| forgetting.concerns(event))?;
+        for first in &self.found {
+            audit::erase(step, *first, &|event| forgetting.concerns(event))?;
         }
+        let more_answers = idempotency::forget(step, self.user)?;
         forgetting.next = self.next;
-        if forgetting.next > forgetting.last {
+        if forgetting.next > forgetting.last && !more_answers {
             step.delete(key);
-        } else {
-            step.put(key, &forgetting)?;
+            return Ok(Reply::Done);
         }
-        Ok(Reply::Done)
+        step.put(key, &forgetting)?;
+        Ok(Reply::Count(u32::try_from(self.found.len()).unwrap_or(u32::MAX)))
     }
 }

@@ -3,15 +3,16 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use super::{TENANT, World, email, signed_in, user};
+use super::{START, TENANT, World, email, signed_in, user};
 use crate::capability::limits::{Bucket, Limit};
 use crate::capability::mfa::{Pending, PendingDevice};
 use crate::capability::oauth::{self, Account, Begin, Flow, Linking, Offer, Purpose};
 use crate::capability::passkeys::{self, Aim, Ceremony, Whose};
 use crate::capability::sessions::{self, HandOver, Method};
-use crate::capability::users::{Action, Actor, Amend, Changes, Delete, Manage};
+use crate::capability::users::{Action, Actor, Amend, Changes, Delete, Forget, Manage, Update};
 use crate::capability::{magic_links, password_reset, users};
-use crate::command::{Command, Reply};
+use crate::command::{Command, Outcome, Rejection, Reply};
+use crate::idempotency::Ticket;
 use crate::ids::{MagicLinkId, MailId, SessionId};
 use crate::keys::{self, Kind};
 use crate::one_time::{Content, OneTime};
@@ -158,6 +159,25 @@ impl World {
         [Kind::OneTime, Kind::Mail, Kind::Trace].map(|kind| self.count(kind))
     }
 
+    /// The outcome of a request with this key, which is kept for a day.
+    fn keyed(&mut self, digest: [u8; 32], ask: impl Fn(&mut Self) -> Outcome) -> Outcome {
+        let expires = START.after(24 * HOUR);
+        self.ticket = Some(Ticket { digest, request: [1; 32], secrets: Some(sealed()), expires });
+        let outcome = ask(self);
+        self.ticket = None;
+        outcome
+    }
+
+    /// Whether any record but those of the audit log and of its search tells this text.
+    fn tells(&self, text: &str) -> bool {
+        let apart = [Kind::Events, Kind::Forgetting].map(|kind| keys::range(TENANT, kind));
+        let mut records = self.records.iter();
+        records.any(|(key, value)| {
+            !apart.iter().any(|range| key.starts_with(range))
+                && value.windows(text.len()).any(|part| part == text.as_bytes())
+        })
+    }
+
     fn queue(&self) -> Queue {
         let key = keys::single(TENANT, Kind::MailQueue);
         crate::codec::decode(&self.records[&key]).expect("a queue")
@@ -215,4 +235,74 @@ fn a_trace_is_swept_with_what_it_tells_of() {
     let keys = world.expired();
     world.propose(Command::Sweep(sweep::Command { keys })).expect("it is swept");
     assert_eq!(world.counts(), [0, 0, 0]);
+}
+
+fn leaves(number: u8) -> Command {
+    Command::Users(users::Command::Delete(Delete { user: user(number), verified: 1 }))
+}
+
+fn recorded(outcome: Outcome) -> (Outcome, Option<Sealed>) {
+    match outcome {
+        Ok(Reply::Recorded(recorded)) => (recorded.outcome, recorded.secrets),
+        other => panic!("not recorded: {other:?}"),
+    }
+}
+
+#[test]
+fn what_was_answered_about_somebody_is_taken_back_in_the_entry_that_ends_their_account() {
+    let mut world = World::new();
+    for number in [1, 2] {
+        signed_in(world.keyed([number; 32], |world| world.register(number)));
+    }
+    assert_eq!(world.propose(leaves(1)), Ok(Reply::Done));
+    let again = recorded(world.keyed([1; 32], |world| world.register(1)));
+    assert_eq!(again, (Err(Rejection::NotFound), None), "neither shown nor made anew");
+    assert!(!world.tells(&email(1)));
+    assert_eq!(world.view().user_by_email(&email(1)).expect("no fault"), None);
+    let (other, secrets) = recorded(world.keyed([2; 32], |world| world.register(2)));
+    assert!(matches!(other, Ok(Reply::SignedIn(_))) && secrets.is_some(), "{other:?}");
+    world.pass(24 * HOUR);
+    let keys = world.expired();
+    world.propose(Command::Sweep(sweep::Command { keys })).expect("it is swept");
+    assert_eq!((world.count(Kind::Idempotency), world.count(Kind::Answered)), (0, 0));
+}
+
+#[test]
+fn a_great_many_answers_are_taken_back_step_by_step() {
+    let mut world = World::new();
+    signed_in(world.register(1));
+    for number in 0..250_u8 {
+        let update = Update { user: user(1), changes: Changes::default() };
+        let update = Command::Users(users::Command::Update(Box::new(update)));
+        let outcome = world.keyed([number; 32], |world| world.propose(update.clone()));
+        assert!(matches!(outcome, Ok(Reply::Profile(_))));
+    }
+    assert_eq!(world.propose(leaves(1)), Ok(Reply::Done));
+    let mut steps = 0;
+    loop {
+        let found = world.view().forgettings().expect("no fault").into_iter().next();
+        let Some(forgetting) = found else { break };
+        steps += 1;
+        let (from, next) = (forgetting.next, forgetting.last + 1);
+        let forget = Forget { user: user(1), from, found: Vec::new(), next };
+        world.propose(Command::Users(users::Command::Forget(forget))).expect("a step");
+    }
+    assert_eq!(steps, 2, "a hundred a step, the first hundred with the account");
+    assert!(!world.tells(&email(1)));
+    assert_eq!((world.count(Kind::Idempotency), world.count(Kind::Answered)), (250, 0));
+}
+
+#[test]
+fn an_answer_about_somebody_else_stays_though_its_key_once_told_of_who_is_gone() {
+    let mut world = World::new();
+    signed_in(world.keyed([1; 32], |world| world.register(1)));
+    // The sweeper has not come by yet.
+    world.pass(24 * HOUR);
+    let expires = world.now.after(HOUR);
+    world.ticket = Some(Ticket { digest: [1; 32], request: [1; 32], secrets: None, expires });
+    let second = world.register(2);
+    world.ticket = None;
+    assert_eq!(world.propose(leaves(1)), Ok(Reply::Done));
+    world.ticket = Some(Ticket { digest: [1; 32], request: [1; 32], secrets: None, expires });
+    assert_eq!(recorded(world.register(2)), (second, None));
 }

@@ -6,6 +6,7 @@ mod erasure;
 mod factors;
 mod guesses;
 mod mails;
+mod phones;
 mod refresh;
 mod standing;
 mod tenants;
