@@ -7,7 +7,7 @@
 //! Invariant: what `LATER` lists is proposed only once the cluster has agreed on its version. The
 //! version that was agreed on is a record, and is never lowered.
 
-use std::sync::atomic::{AtomicU16, Ordering};
+use tokio::sync::watch;
 
 use crate::capability::{api_keys, cluster, email_verification, oauth, sessions};
 use crate::command::Command;
@@ -131,13 +131,13 @@ pub struct TooOld {
 #[derive(Debug)]
 pub struct Speech {
     speaks: u16,
-    agreed: AtomicU16,
+    agreed: watch::Sender<u16>,
 }
 
 impl Speech {
     /// Of a node that speaks up to this version.
     pub fn up_to(speaks: u16) -> Self {
-        Self { speaks, agreed: AtomicU16::new(OLDEST) }
+        Self { speaks, agreed: watch::Sender::new(OLDEST) }
     }
 
     /// The newest version that the node speaks.
@@ -147,12 +147,18 @@ impl Speech {
 
     /// What the cluster has agreed on, as far as the node knows.
     pub fn agreed(&self) -> u16 {
-        self.agreed.load(Ordering::Relaxed)
+        *self.agreed.borrow()
     }
 
     /// The cluster has agreed on this.
     pub fn learn(&self, agreed: u16) {
-        self.agreed.fetch_max(agreed, Ordering::Relaxed);
+        self.agreed.send_if_modified(|known| agreed > std::mem::replace(known, agreed.max(*known)));
+    }
+
+    /// Returns once the node knows that the cluster has agreed on all that it speaks.
+    pub async fn is_free(&self) {
+        // The sender lives as long as this.
+        drop(self.agreed.subscribe().wait_for(|agreed| *agreed >= self.speaks).await);
     }
 
     /// A command as every node understands it, if there is a way to say it.

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::thread;
+use std::time::Duration;
 
 use janua_actors::capability::tenants::{Bootstrap, is_founded};
 use janua_actors::clock::{Clock, SharedClock, SystemClock};
@@ -27,6 +28,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::signal::unix::Signal;
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use zeroize::Zeroizing;
 
@@ -37,6 +39,9 @@ use crate::failure::Failure;
 use crate::output::{Founded, Output};
 use crate::restore::UNFINISHED;
 use crate::{shutdown, telemetry};
+
+/// How long a founder may take to put on record what it speaks, before it serves without.
+const AGREEMENT: Duration = Duration::from_secs(2);
 
 /// Runs a node until a signal asks it to stop.
 pub fn run(command: &Serve) -> Result<(), Failure> {
@@ -168,6 +173,10 @@ async fn open(
         let known = membership.as_ref().map(Membership::known);
         if let Some(links) = known.and_then(|known| MemberLinks::of(&shards, known)) {
             directory.connect(links).await.map_err(start)?;
+        }
+        if founds && membership.is_some() {
+            // Alone it agrees with itself at once, and what later versions brought works from the start.
+            drop(timeout(AGREEMENT, shards.speech().is_free()).await);
         }
         Ok((directory, membership.map(Arc::new)))
     };
