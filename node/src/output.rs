@@ -1,4 +1,4 @@
-//! What the program says on standard output: where it listens, and the keys of a cluster that has
+//! What the program says outside its log. On standard output: where it listens, and the keys of a cluster that has
 //! just been founded. The keys are shown here once and nowhere else, least of all in the log; those
 //! that the configuration gives are known to whoever gave them, and are shown nowhere.
 
@@ -85,6 +85,11 @@ fn founded_text(keys: &Founded) -> String {
 
 fn line(value: &serde_json::Value) -> String {
     format!("{value}\n")
+}
+
+/// Writes a line to standard error. Where that cannot be written, nobody is there to be told.
+pub fn tell(line: &str) {
+    drop(writeln!(std::io::stderr(), "{line}"));
 }
 
 /// Writes to standard output, whole and at once.

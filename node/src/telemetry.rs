@@ -19,7 +19,12 @@ pub fn start(log: &Log) -> Result<PrometheusHandle, Failure> {
     let filter = EnvFilter::builder()
         .parse(format!("{QUIET},{}", log.level))
         .map_err(|error| Failure::Start(format!("log.level: {error}")))?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A line that cannot be written is lost, and nothing with it: told to, this crate would say so by a
+    // macro that panics where standard error cannot be written, in whoever had something to log.
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     match log.format {
         LogFormat::Text => lines.with_ansi(false).try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),

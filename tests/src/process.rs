@@ -45,6 +45,13 @@ pub fn command_within((soft, hard): (u32, u32)) -> Command {
     command
 }
 
+/// The program, with a standard error that cannot be written.
+pub fn command_unheard() -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec \"$0\" \"$@\" 2>/dev/full"]).arg(program::janua());
+    command
+}
+
 /// The program in a network namespace; the process that `ip` becomes is the program.
 pub fn command_in(namespace: &str) -> Command {
     let mut command = Command::new("ip");

@@ -36,6 +36,7 @@ pub struct Setup {
     data_dir: Option<PathBuf>,
     flags: Vec<String>,
     open_files: Option<(u32, u32)>,
+    unheard: bool,
     namespace: Option<String>,
     /// What stands between it and its system, if anything does.
     pub meddling: Option<Meddling>,
@@ -50,6 +51,7 @@ impl Default for Setup {
             data_dir: None,
             flags: Vec::new(),
             open_files: None,
+            unheard: false,
             namespace: None,
             meddling: None,
         }
@@ -109,6 +111,12 @@ impl Setup {
         self
     }
 
+    /// Where its log cannot be written.
+    pub fn unheard(mut self) -> Self {
+        self.unheard = true;
+        self
+    }
+
     /// On a system whose disk and clock can be made bad.
     pub fn meddled(mut self) -> Self {
         self.meddling = Some(Meddling::with(self.folder.path(), &self.data_dir()));
@@ -156,6 +164,7 @@ impl Setup {
         let mut command = match (&self.namespace, self.open_files) {
             (Some(namespace), _) => process::command_in(namespace),
             (None, Some(files)) => process::command_within(files),
+            (None, None) if self.unheard => process::command_unheard(),
             (None, None) => Command::new(program::janua()),
         };
         command.envs(self.meddling.iter().flat_map(Meddling::variables));

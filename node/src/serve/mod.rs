@@ -38,6 +38,9 @@ use crate::output::{Founded, Output};
 use crate::restore::UNFINISHED;
 use crate::{shutdown, telemetry};
 
+/// A node without it answers nobody, and would lead on: what started the program starts it anew.
+const ROOT_ENDED: &str = "the root of the actors has failed, and the node ends with it";
+
 /// Runs a node until a signal asks it to stop.
 pub fn run(command: &Serve) -> Result<(), Failure> {
     let settings = &command.settings;
@@ -111,7 +114,8 @@ async fn serve(
     app.open(opened.directory.clone());
     output.listening(addresses.0.map_err(start)?, addresses.1.transpose().map_err(start)?, tls)?;
     let served = tokio::select! {
-        served = &mut server => served,
+        served = &mut server => served.map_err(unserved),
+        () = opened.directory.ended() => Err(start(ROOT_ENDED)),
         never = heed_hangups(hangups, command, opened.membership.as_deref()) => match never {},
     };
     // What it was given meanwhile, it gives away as well.
@@ -119,7 +123,7 @@ async fn serve(
     drop(opened.membership);
     opened.directory.stop().await;
     opened.shards.close().await;
-    served.map_err(unserved)
+    served
 }
 
 /// Storage, and the actors over it.
