@@ -1,9 +1,11 @@
 //! A start that cannot be: one clear line, the right exit code, and nothing damaged.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
+use janua_tests::folders::files;
 use janua_tests::{Node, Setup};
 
 /// What the program said when it could not start, and its exit code.
@@ -34,10 +36,15 @@ async fn a_taken_port_is_named() {
 async fn a_folder_has_one_node_at_a_time() {
     let node = Node::start().await;
     let alice = node.register("alice").await;
-    let (code, line) = ends(&Node::prepare().with_data_in(node.data_dir())).await;
-    assert_eq!(code, Some(1));
-    assert!(line.contains(&node.data_dir().display().to_string()), "{line}");
+    let secret = "a-secret-of-the-operator-0123456789";
+    let wrapped = Node::with("storage.key_secret", secret).with_data_in(node.data_dir());
+    for second in [Node::prepare().with_data_in(node.data_dir()), wrapped] {
+        let (code, line) = ends(&second).await;
+        assert_eq!(code, Some(1));
+        assert!(line.contains(&node.data_dir().display().to_string()), "{line}");
+    }
     alice.session.is_alive().await;
+    // It starts as before: nobody has wrapped its cluster key meanwhile.
     node.restart().await;
     alice.session.is_alive().await;
 }
@@ -70,6 +77,25 @@ async fn a_folder_of_a_newer_version_is_left_alone() {
     fs::write(&format, present).unwrap();
     node.restart().await;
     alice.session.is_alive().await;
+}
+
+#[tokio::test]
+async fn nothing_is_put_into_a_folder_that_is_not_ours() {
+    for format in ["janua data 4000000000\nshards 16\n", "a book\n"] {
+        let folder = tempfile::tempdir().unwrap();
+        let key = folder.path().join("cluster.key");
+        fs::write(folder.path().join("format"), format).unwrap();
+        fs::write(&key, [0; 34]).unwrap();
+        let secret = "a-secret-of-the-operator-0123456789";
+        let setup = Node::with("storage.key_secret", secret).with_data_in(folder.path());
+        let (code, line) = ends(&setup).await;
+        assert_eq!(code, Some(1), "{line}");
+        assert_eq!(fs::read(&key).unwrap(), [0; 34]);
+        assert_eq!(fs::read_to_string(folder.path().join("format")).unwrap(), format);
+        let found: BTreeSet<_> = files(folder.path()).into_iter().collect();
+        let names = ["cluster.key", "format", "lock"].map(|name| folder.path().join(name));
+        assert_eq!(found, BTreeSet::from(names));
+    }
 }
 
 #[tokio::test]

@@ -19,7 +19,8 @@ use janua_actors::directory::Directory;
 use janua_actors::gateway::MemberLinks;
 use janua_http::app::{App, Services};
 use janua_storage::cluster_key;
-use janua_storage::engine::{Parts, Shards};
+use janua_storage::engine::files::RealDisk;
+use janua_storage::engine::{Claim, Parts, Shards};
 use janua_storage::membership::{About, Membership, Stamp};
 use janua_storage::seal::Key;
 use janua_storage::secret::Secret;
@@ -134,26 +135,28 @@ async fn open(
     clock: SharedClock,
     output: Output,
 ) -> Result<Opened, Failure> {
-    let wrapping = floors::wrapping_key(config)?;
     let folder = &config.node.data_dir;
     make_private(folder)?;
+    let claim = Claim::take(&RealDisk, folder).map_err(start)?;
     if folder.join(UNFINISHED).exists() {
         let folder = folder.display();
         return Err(start(format!(
             "a restore into {folder} has not come to its end: empty the folder and restore again, or run `janua cluster recover` again if that was interrupted"
         )));
     }
+    let wrapping = floors::wrapping_key(config)?;
     let previous = floors::previous_wrapping_key(config)?;
-    cluster_key::rewrap(folder, wrapping.as_ref(), previous.as_ref(), clock.random())
-        .map_err(start)?;
     let http_address = gate.http_address.clone();
     let identity = gate.identify(config, wrapping.as_ref(), &clock).await?;
     let options = floors::storage(config, identity.home.as_ref());
     let secrets = identity.door.secrets.clone();
-    let parts = Parts { door: Some(identity.door), ..Parts::default() };
+    let parts = Parts { claim: Some(claim), door: Some(identity.door), ..Parts::default() };
     let shards = Shards::open(options, parts).await.map_err(start)?;
     let shards = storage.get_or_init(|| Arc::new(shards)).clone();
     let started = async {
+        // Only now: a start that is refused before leaves the key as it was wrapped.
+        cluster_key::rewrap(folder, wrapping.as_ref(), previous.as_ref(), clock.random())
+            .map_err(start)?;
         let founds = identity.home.is_none();
         let (directory, key, founded) =
             start_actors(config, &shards, wrapping.as_ref(), &clock, founds, output).await?;

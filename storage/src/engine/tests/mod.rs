@@ -77,7 +77,7 @@ fn options(dir: &Path, shards: u16) -> Options {
 }
 
 fn parts(disk: &Arc<dyn Disk>) -> Parts {
-    Parts { disk: disk.clone(), logic: Arc::new(Pairs), door: None }
+    Parts { disk: disk.clone(), logic: Arc::new(Pairs), ..Parts::default() }
 }
 
 /// A node on the real disk.
