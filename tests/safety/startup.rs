@@ -144,6 +144,26 @@ async fn the_data_is_for_its_owner_alone() {
 }
 
 #[tokio::test]
+async fn the_data_is_for_its_owner_alone_in_a_folder_that_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let open_to_all = |path: &std::path::Path| {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let inner = || ["log", "snapshots", "state"].map(|name| folder.path().join(name));
+    open_to_all(folder.path());
+    let node = Node::prepare().with_data_in(folder.path()).start().await;
+    for _ in 0..2 {
+        for path in inner() {
+            let mode = path.metadata().unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, 0o700, "{}", path.display());
+            // As an older version has left it.
+            open_to_all(&path);
+        }
+        node.restart().await;
+    }
+}
+
+#[tokio::test]
 async fn a_missing_cluster_key_is_no_reason_to_make_another() {
     let node = Node::start().await;
     let alice = node.register("alice").await;
