@@ -12,6 +12,9 @@ use super::{Config, Secret, WebUrl};
 /// The shortest secret that is taken, in characters.
 const SECRET_LENGTH: usize = 32;
 
+/// What a directive of `log.level` may be that names no target.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
 /// In seconds.
 const DAY: u64 = 24 * 3600;
 
@@ -23,9 +26,8 @@ pub fn together(config: &Config, layers: &mut Layers) {
     tokens_and_passwords(config, layers);
     mail_and_passkeys(config, layers);
     oauth(config, layers);
-    let level = EnvFilter::builder().parse(&config.log.level).is_ok();
     layers.require(
-        level,
+        is_level(&config.log.level),
         "log.level",
         "must be off, error, warn, info, debug, trace, or directives such as info,janua_http=debug",
     );
@@ -190,6 +192,13 @@ fn oauth(config: &Config, layers: &mut Layers) {
             "must be https, or http for loopback",
         );
     }
+}
+
+/// A word that is no level would be taken for a target: it silences all others.
+fn is_level(text: &str) -> bool {
+    let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
+    text.split(',').all(|directive| directive.contains('=') || is_level(directive))
+        && EnvFilter::builder().parse(text).is_ok()
 }
 
 fn is_secret(secret: &Secret, prefix: &str) -> bool {

@@ -171,6 +171,8 @@ fn a_bad_value_is_named_with_what_is_allowed() {
         ("[webauthn]\norigins = [\"https://evil.example\"]", "webauthn.origins", "at localhost"),
         ("[mail]\nsmtp_url = \"mail.example\"", "mail.smtp_url", "smtp:// or smtps://"),
         ("[log]\nlevel = \"info,=\"", "log.level", "directives"),
+        ("[log]\nlevel = \"wran\"", "log.level", "off, error, warn, info, debug, trace"),
+        ("[log]\nlevel = \"info,janua_http\"", "log.level", "directives"),
         (
             "[oauth.acme]\nclient_id=\"x\"\nclient_secret=\"y\"",
             "oauth.acme.issuer",
@@ -180,6 +182,14 @@ fn a_bad_value_is_named_with_what_is_allowed() {
         let found = problem(text);
         assert!(found.starts_with(&format!("{key} (/")), "{text}: {found}");
         assert!(found.contains(allowed), "{text}: {found}");
+    }
+}
+
+#[test]
+fn the_log_takes_levels_and_directives() {
+    for level in ["off", "WARN", "trace", "info,janua_http=debug,raft_engine=warn", "a::b=off"] {
+        let config = load_text(&format!("[log]\nlevel = \"{level}\""), &[], &[]);
+        assert_eq!(config.expect(level).log.level, level);
     }
 }
 
