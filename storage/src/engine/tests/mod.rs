@@ -27,6 +27,7 @@ mod power_cuts;
 mod rebuild;
 pub(super) mod simulation;
 mod snapshots;
+mod truncation;
 
 /// Writes the number of a proposal under two keys.
 struct Pairs;
