@@ -117,7 +117,7 @@ async fn a_certificate_that_cannot_be_used_is_named() {
     fs::write(&key, "no key").unwrap();
     let setup = Node::with("http.tls_certificate", certificate.display());
     let (code, line) = ends(&setup.with("http.tls_key", key.display())).await;
-    assert_eq!(code, Some(1));
+    assert_eq!(code, Some(2));
     assert!(line.contains("certificate.pem"), "{line}");
 }
 

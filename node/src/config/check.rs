@@ -1,6 +1,8 @@
 //! What no single value can tell: keys that need each other, texts with a form of their own, and
 //! what start-up should warn about.
 
+use std::fs::File;
+
 use janua_actors::mail::{Relay, is_sender};
 use janua_actors::redirect::is_listable;
 use janua_storage::ids::TenantId;
@@ -235,6 +237,14 @@ pub fn warnings(config: &Config) -> Vec<String> {
     }
     if config.mail.smtp_url.is_none() && !config.http.public_url.is_loopback() {
         warnings.push("no mail is sent: mails are kept for GET /admin/outbox until mail.smtp_url names a server".into());
+    }
+    if let Some(file) = &config.geoip.database
+        && let Err(error) = File::open(file)
+    {
+        let file = file.display();
+        warnings.push(format!(
+            "sessions tell no location until geoip.database ({file}) can be read: {error}"
+        ));
     }
     warnings
 }

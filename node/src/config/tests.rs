@@ -5,6 +5,15 @@ use std::path::Path;
 use super::layers::DEFAULTS;
 use super::*;
 
+fn load_from(
+    file: Option<&Path>,
+    environment: impl Iterator<Item = (String, String)>,
+    flags: &Flags,
+) -> Result<Config, Vec<Problem>> {
+    let (config, layers) = read(file, environment, flags);
+    verdict(config, layers)
+}
+
 fn load_text(
     text: &str,
     variables: &[(&str, &str)],

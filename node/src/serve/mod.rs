@@ -45,7 +45,7 @@ const ROOT_ENDED: &str = "the root of the actors has failed, and the node ends w
 /// Runs a node until a signal asks it to stop.
 pub fn run(command: &Serve) -> Result<(), Failure> {
     let settings = &command.settings;
-    let config = config::load(settings.config.as_deref(), &settings.flags())
+    let config = config::load_to_serve(settings.config.as_deref(), &settings.flags())
         .map_err(Failure::Configuration)?;
     let output = if command.json { Output::Json } else { Output::Text };
     if command.attached {
