@@ -45,10 +45,11 @@ pub fn command_within((soft, hard): (u32, u32)) -> Command {
     command
 }
 
-/// The program, with a standard error that cannot be written.
-pub fn command_unheard() -> Command {
+/// The program, with an output that cannot be written: 1 is the standard one, 2 that for errors.
+pub fn command_unheard(output: u8) -> Command {
     let mut command = Command::new("sh");
-    command.args(["-c", "exec \"$0\" \"$@\" 2>/dev/full"]).arg(program::janua());
+    let line = format!("exec \"$0\" \"$@\" {output}>/dev/full");
+    command.args(["-c", &line]).arg(program::janua());
     command
 }
 

@@ -113,7 +113,7 @@ async fn serve(
         app.belong_to(membership.clone());
     }
     app.open(opened.directory.clone());
-    output.listening(addresses.0.map_err(start)?, addresses.1.transpose().map_err(start)?, tls)?;
+    output.listening(addresses.0.map_err(start)?, addresses.1.transpose().map_err(start)?, tls);
     let served = tokio::select! {
         served = &mut server => served.map_err(unserved),
         () = opened.directory.ended() => Err(start(ROOT_ENDED)),
