@@ -8,7 +8,15 @@ use std::os::unix::fs::PermissionsExt;
 use janua_tests::folders::files;
 use janua_tests::{Node, Setup};
 
-/// What the program said when it could not start, and its exit code.
+/// What the program said when it could not even begin, and its exit code: one line and nothing else.
+async fn ends_at_once(setup: &Setup) -> (Option<i32>, String) {
+    let mut process = setup.start_process();
+    let status = process.ends().await;
+    assert_eq!(process.log.text().lines().count(), 1, "{}", process.log.text());
+    (status.code(), process.log.text())
+}
+
+/// The line that says why the program could not start, and its exit code.
 async fn ends(setup: &Setup) -> (Option<i32>, String) {
     let mut process = setup.start_process();
     let status = process.ends().await;
@@ -24,7 +32,7 @@ async fn a_taken_port_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let setup = Node::with("http.listen", &address);
-    let (code, line) = ends(&setup).await;
+    let (code, line) = ends_at_once(&setup).await;
     assert_eq!(code, Some(1));
     assert!(line.contains(&address), "{line}");
     drop(taken);
@@ -39,7 +47,7 @@ async fn a_folder_has_one_node_at_a_time() {
     let secret = "a-secret-of-the-operator-0123456789";
     let wrapped = Node::with("storage.key_secret", secret).with_data_in(node.data_dir());
     for second in [Node::prepare().with_data_in(node.data_dir()), wrapped] {
-        let (code, line) = ends(&second).await;
+        let (code, line) = ends_at_once(&second).await;
         assert_eq!(code, Some(1));
         assert!(line.contains(&node.data_dir().display().to_string()), "{line}");
     }
@@ -55,7 +63,7 @@ async fn a_folder_that_cannot_be_written_is_named() {
     let file = folder.path().join("file");
     fs::write(&file, "in the way").unwrap();
     for data_dir in [file.clone(), file.join("data"), "/proc/janua".into()] {
-        let (code, line) = ends(&Node::prepare().with_data_in(&data_dir)).await;
+        let (code, line) = ends_at_once(&Node::prepare().with_data_in(&data_dir)).await;
         assert_eq!(code, Some(1));
         assert!(line.contains(&data_dir.display().to_string()), "{line}");
     }
@@ -88,7 +96,7 @@ async fn nothing_is_put_into_a_folder_that_is_not_ours() {
         fs::write(&key, [0; 34]).unwrap();
         let secret = "a-secret-of-the-operator-0123456789";
         let setup = Node::with("storage.key_secret", secret).with_data_in(folder.path());
-        let (code, line) = ends(&setup).await;
+        let (code, line) = ends_at_once(&setup).await;
         assert_eq!(code, Some(1), "{line}");
         assert_eq!(fs::read(&key).unwrap(), [0; 34]);
         assert_eq!(fs::read_to_string(folder.path().join("format")).unwrap(), format);

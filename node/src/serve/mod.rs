@@ -55,9 +55,6 @@ pub fn run(command: &Serve) -> Result<(), Failure> {
     // jitter): they are drawn while storage opens.
     let _drawn = thread::spawn(|| SystemClock::default().fill(&mut [0; 32]));
     let metrics = telemetry::start(&config.log)?;
-    for warning in config::warnings(&config) {
-        tracing::warn!("{warning}");
-    }
     let connections =
         descriptors::connections(config.http.max_connections.0, descriptors::raise())?;
     let runtime = runtime::Builder::new_multi_thread()
@@ -138,6 +135,10 @@ async fn open(
     let folder = &config.node.data_dir;
     make_private(folder)?;
     let claim = Claim::take(&RealDisk, folder).map_err(start)?;
+    // What does not start has one thing to say.
+    for warning in config::warnings(config) {
+        tracing::warn!("{warning}");
+    }
     if folder.join(UNFINISHED).exists() {
         let folder = folder.display();
         return Err(start(format!(
