@@ -49,3 +49,24 @@ async fn a_request_names_its_host_once() {
         assert_eq!(answer.status(), status, "{host}");
     }
 }
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_refused_in_the_envelope_over_http_2_too() {
+    let server = Running::of(floor(|_| {})).await;
+    let io = TokioIo::new(server.connect().await);
+    let (mut client, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+    Handle::current().spawn(connection);
+    for (count, length) in [(12, 3000), (800, 8)] {
+        let mut request = Request::get("http://a/health/live");
+        for number in 0..count {
+            request = request.header(format!("x-{number}"), "y".repeat(length));
+        }
+        let request = request.body(Empty::<Bytes>::new()).unwrap();
+        let answer = client.send_request(request).await.unwrap();
+        assert_eq!(answer.status(), 431, "{count} headers");
+        for header in ["x-request-id", "x-ratelimit-limit", "content-type"] {
+            assert!(answer.headers().contains_key(header), "{count} headers: {header}");
+        }
+    }
+}
