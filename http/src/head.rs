@@ -1,17 +1,23 @@
-//! The head of a request, before anything else: how much there is of it, and whom it calls.
+//! The head of a request, before anything else: how much there is of it, how a body follows it, and
+//! whom it calls.
 
-use http::header::HOST;
+use http::header::{HOST, TRANSFER_ENCODING};
 use http::uri::Authority;
-use http::{HeaderName, HeaderValue, Version};
+use http::{HeaderName, HeaderValue, Method, Version};
 
 use crate::app::App;
 use crate::asked::Asked;
 use crate::error::{Code, Detail, Error};
 
-/// Refuses a head that is too large or names its host wrongly. `version` is the one that the request
-/// came in by; none where another node has received it, and has judged whom it calls.
+/// The methods that there are, on one path or another.
+pub(crate) const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+/// Refuses a head that is too large, that frames its body as it cannot be read here, or that names its
+/// host wrongly. `version` is the one that the request came in by; none where another node has received
+/// it, and has judged whom it calls.
 pub(crate) fn check(app: &App, asked: &Asked, version: Option<Version>) -> Result<(), Error> {
     check_size(app, asked)?;
+    check_framing(asked)?;
     version.map_or(Ok(()), |version| check_host(asked, version))
 }
 
@@ -29,6 +35,20 @@ fn check_size(app: &App, asked: &Asked) -> Result<(), Error> {
         return Err(Error::new(Code::HeadersTooLarge, message).closing());
     }
     Ok(())
+}
+
+/// `CONNECT` asks for a tunnel (RFC 9110 §9.3.6), and a transfer coding that is not understood leaves a
+/// body that is not what it seems (RFC 9112 §6.1).
+fn check_framing(asked: &Asked) -> Result<(), Error> {
+    if asked.method == Method::CONNECT {
+        return Err(Error::method_not_allowed(HeaderValue::from_static(METHODS)).closing());
+    }
+    let mut codings = asked.headers.get_all(TRANSFER_ENCODING).iter();
+    if codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        return Ok(());
+    }
+    let message = "Send the body as it is, or chunked, and in no other transfer coding";
+    Err(Error::new(Code::UnsupportedMediaType, message).closing())
 }
 
 /// RFC 9112 §3.2, RFC 9113 §8.3.1. Nothing here depends on the host, but a proxy in front that

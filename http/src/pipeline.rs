@@ -281,6 +281,10 @@ fn count(
 }
 
 fn options(app: &App, asked: &Asked) -> Result<Response, Error> {
+    if asked.uri.path() == "*" {
+        // The server as a whole (RFC 9110 §9.3.7).
+        return Ok(cors::options(&HeaderValue::from_static(head::METHODS), false));
+    }
     let path = app.router(asked.door).path(asked.uri.path()).ok_or_else(Error::not_found)?;
     Ok(cors::options(&path.allow, cors::is_preflight(&asked.method, &asked.headers)))
 }

@@ -70,3 +70,22 @@ async fn a_head_that_is_too_large_is_refused_in_the_envelope_over_http_2_too() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_is_asked_of_no_path_is_answered_for_the_server() {
+    let server = Running::of(floor(|_| {})).await;
+    let ask = async |head: &str| {
+        let request = format!("{head}\r\nhost: a\r\nconnection: close\r\n\r\n0\r\n\r\n");
+        server.send(request.as_bytes()).await
+    };
+    let options = ask("OPTIONS * HTTP/1.1").await;
+    assert!(options.starts_with("HTTP/1.1 204"), "{options}");
+    assert!(options.contains("\r\nallow: GET, HEAD, POST, "), "{options}");
+    let tunnel = ask("CONNECT a:443 HTTP/1.1").await;
+    assert!(tunnel.starts_with("HTTP/1.1 405"), "{tunnel}");
+    assert!(tunnel.contains("\r\nallow: GET, "), "{tunnel}");
+    let coded = "POST /notes HTTP/1.1\r\ncontent-type: application/json\r\ntransfer-encoding: ";
+    let coded = ask(&format!("{coded}gzip, chunked")).await;
+    assert!(coded.starts_with("HTTP/1.1 415"), "{coded}");
+    assert!(coded.contains("\"unsupported_media_type\""), "{coded}");
+}
