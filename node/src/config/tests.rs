@@ -179,6 +179,11 @@ fn a_bad_value_is_named_with_what_is_allowed() {
         ),
         ("[webauthn]\norigins = [\"https://evil.example\"]", "webauthn.origins", "at localhost"),
         ("[mail]\nsmtp_url = \"mail.example\"", "mail.smtp_url", "smtp:// or smtps://"),
+        (
+            "[mail]\nsmtp_url = \"mail://host\"",
+            "mail.smtp_url",
+            "or empty, but it begins with neither",
+        ),
         ("[log]\nlevel = \"info,=\"", "log.level", "directives"),
         ("[log]\nlevel = \"wran\"", "log.level", "off, error, warn, info, debug, trace"),
         ("[log]\nlevel = \"info,janua_http\"", "log.level", "directives"),
