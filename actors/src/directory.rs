@@ -25,7 +25,7 @@ use crate::hashing::{Cost, HashingPool};
 use crate::home::Homes;
 use crate::mail::{self, PostmanMessage};
 use crate::outbound::Outbound;
-use crate::places::{Place, Places};
+use crate::places::Places;
 use crate::refusal::{Refusal, Vouched};
 use crate::routing::Followed;
 use crate::session::{Live, Registry, Touches};
@@ -275,13 +275,13 @@ impl Directory {
         let _ = self.0.supervisor.stop_and_wait(None, None).await;
     }
 
-    pub(crate) fn node(&self) -> &Arc<Node> {
-        &self.0.node
+    /// Returns when the root of the actors has ended. Nobody starts it anew.
+    pub async fn ended(&self) {
+        drop(self.0.supervisor.wait(None).await);
     }
 
-    /// Where an address is, if a database tells it.
-    pub fn place(&self, address: &str) -> Option<Place> {
-        self.0.node.places.find(address)
+    pub(crate) fn node(&self) -> &Arc<Node> {
+        &self.0.node
     }
 
     /// The clock of the node.

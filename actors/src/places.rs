@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use maxminddb::{Reader, geoip2};
 use parking_lot::RwLock;
 
+use crate::directory::Directory;
 use crate::outbound::is_public;
 
 /// Where an address is.
@@ -89,5 +90,12 @@ impl Places {
         };
         let known = place.country.is_some() || place.city.is_some();
         known.then_some(place)
+    }
+}
+
+impl Directory {
+    /// Where an address is, if a database tells it.
+    pub fn place(&self, address: &str) -> Option<Place> {
+        self.node().places.find(address)
     }
 }

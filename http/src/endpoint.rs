@@ -182,7 +182,7 @@ impl Endpoint {
             }
             .boxed()
         };
-        let metrics = RouteMetrics::new(method.clone(), path);
+        let metrics = RouteMetrics::new(Some(method.clone()), path);
         Self {
             method,
             path,

@@ -37,7 +37,7 @@ pub fn of(
             let formed = |key: &&str| (1..=LONGEST).contains(&key.len());
             let key = key.to_str().ok().filter(formed).filter(|_| given.next().is_none());
             let Some(key) = key else {
-                let message = "must be sent once, as 1 to 255 visible ASCII characters";
+                let message = "must be sent once, as 1 to 255 printable ASCII characters";
                 return Err(Error::invalid(vec![Detail::new("Idempotency-Key", message)]));
             };
             (key.to_owned(), caller.name(), Kept::ForTheClient)

@@ -18,6 +18,7 @@ pub mod endpoint;
 pub mod error;
 mod forwarded;
 mod forwarding;
+mod head;
 mod headers;
 mod idempotency;
 pub mod input;

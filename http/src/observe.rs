@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use http::{HeaderValue, Method, StatusCode};
-use metrics::{Counter, Gauge, Histogram};
+use metrics::{Counter, Gauge, Histogram, Label};
 
 /// The statuses that get a counter of their own per route; others are counted by their class.
 const STATUSES: [u16; 18] =
@@ -13,7 +13,8 @@ const STATUSES: [u16; 18] =
 
 /// The metrics of one route, looked up once and then held: looking up costs more than counting.
 pub struct RouteMetrics {
-    method: Method,
+    /// None where requests of any method are counted.
+    method: Option<Method>,
     route: &'static str,
     duration: OnceLock<Histogram>,
     requests: [OnceLock<Counter>; STATUSES.len()],
@@ -21,7 +22,7 @@ pub struct RouteMetrics {
 
 impl RouteMetrics {
     /// The metrics of a route, registered when first used.
-    pub const fn new(method: Method, route: &'static str) -> Self {
+    pub const fn new(method: Option<Method>, route: &'static str) -> Self {
         let requests = [const { OnceLock::new() }; STATUSES.len()];
         Self { method, route, duration: OnceLock::new(), requests }
     }
@@ -32,25 +33,25 @@ impl RouteMetrics {
             Some(index) => self.requests[index].get_or_init(|| self.counter(status)).increment(1),
             None => self.counter(status).increment(1),
         }
-        let register = || {
-            let method = self.method.as_str().to_owned();
-            metrics::histogram!("janua_http_request_seconds", "method" => method, "route" => self.route)
-        };
+        let register = || metrics::histogram!("janua_http_request_seconds", self.labels());
         self.duration.get_or_init(register).record(duration);
     }
 
     fn counter(&self, status: StatusCode) -> Counter {
-        metrics::counter!(
-            "janua_http_requests_total",
-            "method" => self.method.as_str().to_owned(),
-            "route" => self.route,
-            "status" => status.as_str().to_owned()
-        )
+        let mut labels = self.labels();
+        labels.push(Label::new("status", status.as_str().to_owned()));
+        metrics::counter!("janua_http_requests_total", labels)
+    }
+
+    fn labels(&self) -> Vec<Label> {
+        let method = self.method.as_ref();
+        let method = method.map(|method| Label::new("method", method.as_str().to_owned()));
+        method.into_iter().chain([Label::new("route", self.route)]).collect()
     }
 }
 
 /// Requests that match no endpoint.
-static UNMATCHED: RouteMetrics = RouteMetrics::new(Method::GET, "unmatched");
+static UNMATCHED: RouteMetrics = RouteMetrics::new(None, "unmatched");
 
 /// What a finished request leaves behind.
 pub struct Finished<'a> {

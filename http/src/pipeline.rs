@@ -26,7 +26,7 @@ use crate::body::{Payload, Stream};
 use crate::call::Call;
 use crate::caller::{self, Caller, Claimed, Credential};
 use crate::endpoint::{Access, Endpoint, Limit};
-use crate::error::{Code, Error};
+use crate::error::Error;
 use crate::forwarding::{self, Journey, Route};
 use crate::limits::counted::nearest;
 use crate::limits::key::Network;
@@ -34,7 +34,7 @@ use crate::limits::{Shown, Who};
 use crate::observe::{Finished, Present};
 use crate::output::Response;
 use crate::pages;
-use crate::{access, cors, forwarded, headers, idempotency, observe, request_id};
+use crate::{access, cors, forwarded, head, headers, idempotency, observe, request_id};
 
 /// How many pieces of a body wait for their handler.
 const PIECES: usize = 4;
@@ -42,6 +42,8 @@ const PIECES: usize = 4;
 /// What the way in leaves for the way back, and one try for the next.
 #[derive(Default)]
 pub(crate) struct Trail<'a> {
+    /// The version that it came in by; none where another node has received it.
+    pub version: Option<Version>,
     pub endpoint: Option<&'a Endpoint>,
     /// What counting it left to show, once it has been counted: nothing, where the limit is off.
     pub counted: Option<Option<Shown>>,
@@ -104,7 +106,8 @@ where
         uri: head.uri,
         headers: head.headers.into(),
     };
-    let (mut body, mut trail) = (Payload::Waiting(body), Trail::default());
+    let mut body = Payload::Waiting(body);
+    let mut trail = Trail { version: Some(head.version), ..Trail::default() };
     let deadline = started + patience(app, &asked);
     let mut response = match attempt(app, &asked, &mut body, &mut trail, deadline).await {
         Ok(response) => response,
@@ -175,7 +178,7 @@ async fn handle<'a, B: Stream>(
     body: &mut Payload<B>,
     trail: &mut Trail<'a>,
 ) -> Result<Response, Error> {
-    check_head(app, asked)?;
+    head::check(app, asked, trail.version)?;
     if asked.method == Method::OPTIONS {
         return options(app, asked);
     }
@@ -277,23 +280,11 @@ fn count(
     taken
 }
 
-/// hyper has limits of its own, above these, that it answers without an envelope.
-fn check_head(app: &App, asked: &Asked) -> Result<(), Error> {
-    let sizes = &app.settings.sizes;
-    let line = asked.uri.path().len() + asked.uri.query().map_or(0, str::len);
-    let size = |(name, value): (&http::HeaderName, &HeaderValue)| name.as_str().len() + value.len();
-    let total = line + asked.headers.iter().map(size).sum::<usize>();
-    if asked.headers.len() > sizes.headers || total > sizes.head {
-        let message = format!(
-            "Send at most {} headers, and {} bytes of them with the path",
-            sizes.headers, sizes.head
-        );
-        return Err(Error::new(Code::HeadersTooLarge, message).closing());
-    }
-    Ok(())
-}
-
 fn options(app: &App, asked: &Asked) -> Result<Response, Error> {
+    if asked.uri.path() == "*" {
+        // The server as a whole (RFC 9110 §9.3.7).
+        return Ok(cors::options(&HeaderValue::from_static(head::METHODS), false));
+    }
     let allow = app.allow(asked.door, asked.uri.path()).ok_or_else(Error::not_found)?;
     Ok(cors::options(&allow, cors::is_preflight(&asked.method, &asked.headers)))
 }

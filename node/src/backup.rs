@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::offline::{block_on, failed};
-use crate::output::print;
+use crate::output::{print, tell};
 use crate::remote::{Node, Remote};
 
 /// How often progress is told.
@@ -212,10 +212,10 @@ async fn copy(node: &Node, mut out: File) -> Result<Taken, Trouble> {
         bytes += piece.len() as u64;
         if tells && told.elapsed() >= EVERY {
             told = Instant::now();
-            eprintln!("{} MiB so far", bytes >> 20);
+            tell(&format!("{} MiB so far", bytes >> 20));
         }
     }
     out.sync_all().map_err(Trouble::Io)?;
-    eprintln!("{bytes} bytes received");
+    tell(&format!("{bytes} bytes received"));
     Ok(Taken { bytes, sha256: checksum.hex() })
 }

@@ -9,7 +9,7 @@ use crate::output::print;
 
 /// Reads and checks everything that `janua serve` would read, and starts nothing.
 pub fn run(settings: &Settings, json: bool) -> Result<(), Failure> {
-    let loaded = config::load(settings.config.as_deref(), &settings.flags());
+    let loaded = config::load_to_serve(settings.config.as_deref(), &settings.flags());
     match (loaded, json) {
         (Ok(config), false) => print(&verdict(&config, settings)),
         (Ok(config), true) => {

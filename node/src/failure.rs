@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use crate::config::Problem;
-use crate::output::print;
+use crate::output::{print, tell};
 
 /// The program cannot go on.
 #[derive(Debug)]
@@ -33,16 +33,16 @@ impl Failure {
         match self {
             Self::Configuration(problems) => {
                 for problem in problems {
-                    eprintln!("janua: {problem}");
+                    tell(&format!("janua: {problem}"));
                 }
                 ExitCode::from(2)
             }
             Self::Start(line) => {
-                eprintln!("janua: {line}");
+                tell(&format!("janua: {line}"));
                 ExitCode::FAILURE
             }
             Self::Usage(line) => {
-                eprintln!("janua: {line}");
+                tell(&format!("janua: {line}"));
                 ExitCode::from(2)
             }
             Self::Reported => ExitCode::from(2),

@@ -1,4 +1,4 @@
-//! What the program says on standard output: where it listens, and the keys of a cluster that has
+//! What the program says outside its log. On standard output: where it listens, and the keys of a cluster that has
 //! just been founded. The keys are shown here once and nowhere else, least of all in the log; those
 //! that the configuration gives are known to whoever gave them, and are shown nowhere.
 
@@ -29,9 +29,10 @@ pub enum Output {
 }
 
 impl Output {
-    /// Shows the keys of a new cluster.
+    /// Shows the keys of a new cluster. Those that could not be shown are lost, which ends the program.
     pub fn founded(self, keys: &Founded) -> Result<(), Failure> {
-        print(&match self {
+        let drawn = [&keys.publishable_key, &keys.secret_key, &keys.operator_token];
+        let shown = write(&match self {
             Self::Text => founded_text(keys),
             Self::Json => line(&json!({
                 "event": "founded",
@@ -40,18 +41,21 @@ impl Output {
                 "secretKey": keys.secret_key,
                 "operatorToken": keys.operator_token,
             })),
-        })
+        });
+        match shown {
+            Err(error) if drawn.iter().any(|key| key.is_some()) => Err(Failure::Start(format!(
+                "a cluster was founded, but standard output cannot be written, and nobody has seen \
+                 its keys: {error}. Draw others: `janua operator-token reset`, and with that token \
+                 `janua key create --tenant default`"
+            ))),
+            _ => Ok(()),
+        }
     }
 
-    /// Says where the node can be reached.
-    pub fn listening(
-        self,
-        api: SocketAddr,
-        admin: Option<SocketAddr>,
-        tls: bool,
-    ) -> Result<(), Failure> {
+    /// Says where the node can be reached. Where nobody reads it, it can be reached all the same.
+    pub fn listening(self, api: SocketAddr, admin: Option<SocketAddr>, tls: bool) {
         let scheme = if tls { "https" } else { "http" };
-        print(&match self {
+        let shown = write(&match self {
             Self::Text => {
                 let admin = admin.map(|admin| format!("admin and metrics at {scheme}://{admin}\n"));
                 let admin = admin.unwrap_or_default();
@@ -65,7 +69,10 @@ impl Output {
                 "adminAddress": admin,
                 "scheme": scheme,
             })),
-        })
+        });
+        if let Err(error) = shown {
+            tracing::warn!(%api, %error, "standard output cannot be written");
+        }
     }
 }
 
@@ -87,12 +94,20 @@ fn line(value: &serde_json::Value) -> String {
     format!("{value}\n")
 }
 
+/// Writes a line to standard error. Where that cannot be written, nobody is there to be told.
+pub fn tell(line: &str) {
+    drop(writeln!(std::io::stderr(), "{line}"));
+}
+
 /// Writes to standard output, whole and at once.
 pub fn print(text: &str) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    out.write_all(text.as_bytes())
-        .and_then(|()| out.flush())
+    write(text)
         .map_err(|error| Failure::Start(format!("standard output cannot be written: {error}")))
+}
+
+fn write(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush())
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::cli::Settings;
 use crate::config::{self, Config};
 use crate::failure::Failure;
 use crate::offline::{Offline, block_on, failed};
-use crate::output::print;
+use crate::output::{print, tell};
 use crate::serve::{self, floors};
 
 /// Where a folder is made before it takes its place.
@@ -83,7 +83,7 @@ pub fn run(command: &Restore) -> Result<(), Failure> {
     if command.check {
         return print(&held(&contents, command));
     }
-    eprintln!("the backup is whole; restoring into {}", folder.display());
+    tell(&format!("the backup is whole; restoring into {}", folder.display()));
     let made = block_on(make(&config, command, &key, &cut, &contents));
     let (reached, anew) = made.inspect_err(|_| {
         // Nothing but what this run has made is in it.

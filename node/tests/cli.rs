@@ -68,6 +68,40 @@ fn a_bad_configuration_ends_with_code_2_and_a_line_for_each_problem() {
 }
 
 #[test]
+fn a_file_that_a_key_names_is_read_before_a_node_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let short = folder.path().join("short");
+    std::fs::write(&short, "short").unwrap();
+    let short = short.to_str().unwrap();
+    let nowhere = "/nonexistent/janua";
+    for (settings, key) in [
+        (vec![("storage.key_file", nowhere)], "storage.key_file"),
+        (vec![("storage.previous_key_file", short)], "storage.previous_key_file"),
+        (vec![("mail.smtp_ca", nowhere)], "mail.smtp_ca"),
+        (vec![("mail.smtp_url", "smtps://mail"), ("mail.smtp_ca", short)], "mail.smtp_ca"),
+        (vec![("http.tls_certificate", short), ("http.tls_key", nowhere)], "http.tls_certificate"),
+    ] {
+        let set = settings.iter().map(|(key, value)| format!("--set={key}={value}"));
+        let set: Vec<_> = set.collect();
+        for command in [&["config", "check"][..], &["serve", "--data-dir", nowhere]] {
+            let set = set.iter().map(String::as_str).collect::<Vec<_>>();
+            let output = janua(&[command, &set].concat());
+            assert_eq!(output.status.code(), Some(2), "{key}: {}", stderr(&output));
+            let said = format!("janua: {key} (flag --set): ");
+            assert!(stderr(&output).starts_with(&said), "{key}: {}", stderr(&output));
+            assert_eq!(stderr(&output).lines().count(), 1, "{}", stderr(&output));
+        }
+    }
+    let checked = janua(&["config", "check", "--set=geoip.database=/nonexistent/janua"]);
+    assert!(checked.status.success(), "a database of addresses may come later");
+    assert!(
+        stdout(&checked).contains("warning: sessions tell no location"),
+        "{}",
+        stdout(&checked)
+    );
+}
+
+#[test]
 fn a_program_that_asks_for_json_gets_it_whatever_goes_wrong() {
     let nowhere = ["--data-dir", "/nonexistent/janua"];
     let url = ["--url", "http://127.0.0.1:9"];

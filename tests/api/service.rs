@@ -36,6 +36,27 @@ async fn metrics_count_requests_by_route() {
 }
 
 #[tokio::test]
+async fn metrics_say_what_they_count_and_in_what() {
+    let node = Node::start().await;
+    node.register("alice").await;
+    answer(node.api.request(Method::POST, "/nowhere")).await.is_no(404, "resource_not_found");
+    let metrics = node.api.get("/metrics").await.text;
+    let lines = || metrics.lines();
+    for name in lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()) {
+        let help = format!("# HELP {name} ");
+        assert!(lines().any(|line| line.starts_with(&help)), "{name}: {metrics}");
+    }
+    let unmatched = r#"janua_http_requests_total{route="unmatched",status="404"} 1"#;
+    assert!(lines().any(|line| line == unmatched), "{metrics}");
+    for bucket in [
+        r#"janua_log_batch_writes_bucket{le="1"}"#,
+        r#"janua_http_request_seconds_bucket{method="POST",route="/auth/register",le="0.25"}"#,
+    ] {
+        assert!(lines().any(|line| line.starts_with(bucket)), "{bucket}: {metrics}");
+    }
+}
+
+#[tokio::test]
 async fn an_admin_listener_takes_the_metrics_with_it() {
     let node = Node::with("http.admin_listen", "127.0.0.1:0").start().await;
     let listening = node.output().event("listening").expect("it printed where it listens");

@@ -10,3 +10,4 @@ mod once;
 mod revocation;
 mod secrets;
 mod startup;
+mod unheard;

@@ -1,12 +1,22 @@
 //! A start that cannot be: one clear line, the right exit code, and nothing damaged.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
+use janua_tests::folders::files;
 use janua_tests::{Node, Setup};
 
-/// What the program said when it could not start, and its exit code.
+/// What the program said when it could not even begin, and its exit code: one line and nothing else.
+async fn ends_at_once(setup: &Setup) -> (Option<i32>, String) {
+    let mut process = setup.start_process();
+    let status = process.ends().await;
+    assert_eq!(process.log.text().lines().count(), 1, "{}", process.log.text());
+    (status.code(), process.log.text())
+}
+
+/// The line that says why the program could not start, and its exit code.
 async fn ends(setup: &Setup) -> (Option<i32>, String) {
     let mut process = setup.start_process();
     let status = process.ends().await;
@@ -22,7 +32,7 @@ async fn a_taken_port_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let setup = Node::with("http.listen", &address);
-    let (code, line) = ends(&setup).await;
+    let (code, line) = ends_at_once(&setup).await;
     assert_eq!(code, Some(1));
     assert!(line.contains(&address), "{line}");
     drop(taken);
@@ -34,10 +44,15 @@ async fn a_taken_port_is_named() {
 async fn a_folder_has_one_node_at_a_time() {
     let node = Node::start().await;
     let alice = node.register("alice").await;
-    let (code, line) = ends(&Node::prepare().with_data_in(node.data_dir())).await;
-    assert_eq!(code, Some(1));
-    assert!(line.contains(&node.data_dir().display().to_string()), "{line}");
+    let secret = "a-secret-of-the-operator-0123456789";
+    let wrapped = Node::with("storage.key_secret", secret).with_data_in(node.data_dir());
+    for second in [Node::prepare().with_data_in(node.data_dir()), wrapped] {
+        let (code, line) = ends_at_once(&second).await;
+        assert_eq!(code, Some(1));
+        assert!(line.contains(&node.data_dir().display().to_string()), "{line}");
+    }
     alice.session.is_alive().await;
+    // It starts as before: nobody has wrapped its cluster key meanwhile.
     node.restart().await;
     alice.session.is_alive().await;
 }
@@ -48,7 +63,7 @@ async fn a_folder_that_cannot_be_written_is_named() {
     let file = folder.path().join("file");
     fs::write(&file, "in the way").unwrap();
     for data_dir in [file.clone(), file.join("data"), "/proc/janua".into()] {
-        let (code, line) = ends(&Node::prepare().with_data_in(&data_dir)).await;
+        let (code, line) = ends_at_once(&Node::prepare().with_data_in(&data_dir)).await;
         assert_eq!(code, Some(1));
         assert!(line.contains(&data_dir.display().to_string()), "{line}");
     }
@@ -73,6 +88,25 @@ async fn a_folder_of_a_newer_version_is_left_alone() {
 }
 
 #[tokio::test]
+async fn nothing_is_put_into_a_folder_that_is_not_ours() {
+    for format in ["janua data 4000000000\nshards 16\n", "a book\n"] {
+        let folder = tempfile::tempdir().unwrap();
+        let key = folder.path().join("cluster.key");
+        fs::write(folder.path().join("format"), format).unwrap();
+        fs::write(&key, [0; 34]).unwrap();
+        let secret = "a-secret-of-the-operator-0123456789";
+        let setup = Node::with("storage.key_secret", secret).with_data_in(folder.path());
+        let (code, line) = ends_at_once(&setup).await;
+        assert_eq!(code, Some(1), "{line}");
+        assert_eq!(fs::read(&key).unwrap(), [0; 34]);
+        assert_eq!(fs::read_to_string(folder.path().join("format")).unwrap(), format);
+        let found: BTreeSet<_> = files(folder.path()).into_iter().collect();
+        let names = ["cluster.key", "format", "lock"].map(|name| folder.path().join(name));
+        assert_eq!(found, BTreeSet::from(names));
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_configuration_ends_before_anything_is_made() {
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().join("data");
@@ -91,7 +125,7 @@ async fn a_certificate_that_cannot_be_used_is_named() {
     fs::write(&key, "no key").unwrap();
     let setup = Node::with("http.tls_certificate", certificate.display());
     let (code, line) = ends(&setup.with("http.tls_key", key.display())).await;
-    assert_eq!(code, Some(1));
+    assert_eq!(code, Some(2));
     assert!(line.contains("certificate.pem"), "{line}");
 }
 
@@ -115,6 +149,26 @@ async fn the_data_is_for_its_owner_alone() {
     let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&node.data_dir()), 0o700);
     assert_eq!(mode(&node.data_dir().join("cluster.key")), 0o600);
+}
+
+#[tokio::test]
+async fn the_data_is_for_its_owner_alone_in_a_folder_that_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let open_to_all = |path: &std::path::Path| {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let inner = || ["log", "snapshots", "state"].map(|name| folder.path().join(name));
+    open_to_all(folder.path());
+    let node = Node::prepare().with_data_in(folder.path()).start().await;
+    for _ in 0..2 {
+        for path in inner() {
+            let mode = path.metadata().unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, 0o700, "{}", path.display());
+            // As an older version has left it.
+            open_to_all(&path);
+        }
+        node.restart().await;
+    }
 }
 
 #[tokio::test]

@@ -45,6 +45,14 @@ pub fn command_within((soft, hard): (u32, u32)) -> Command {
     command
 }
 
+/// The program, with an output that cannot be written: 1 is the standard one, 2 that for errors.
+pub fn command_unheard(output: u8) -> Command {
+    let mut command = Command::new("sh");
+    let line = format!("exec \"$0\" \"$@\" {output}>/dev/full");
+    command.args(["-c", &line]).arg(program::janua());
+    command
+}
+
 /// The program in a network namespace; the process that `ip` becomes is the program.
 pub fn command_in(namespace: &str) -> Command {
     let mut command = Command::new("ip");

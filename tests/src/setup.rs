@@ -36,6 +36,7 @@ pub struct Setup {
     data_dir: Option<PathBuf>,
     flags: Vec<String>,
     open_files: Option<(u32, u32)>,
+    unheard: Option<u8>,
     namespace: Option<String>,
     /// What stands between it and its system, if anything does.
     pub meddling: Option<Meddling>,
@@ -50,6 +51,7 @@ impl Default for Setup {
             data_dir: None,
             flags: Vec::new(),
             open_files: None,
+            unheard: None,
             namespace: None,
             meddling: None,
         }
@@ -109,6 +111,18 @@ impl Setup {
         self
     }
 
+    /// Where its log cannot be written.
+    pub fn unheard(mut self) -> Self {
+        self.unheard = Some(2);
+        self
+    }
+
+    /// Where its standard output cannot be written.
+    pub fn unseen(mut self) -> Self {
+        self.unheard = Some(1);
+        self
+    }
+
     /// On a system whose disk and clock can be made bad.
     pub fn meddled(mut self) -> Self {
         self.meddling = Some(Meddling::with(self.folder.path(), &self.data_dir()));
@@ -153,10 +167,11 @@ impl Setup {
     pub fn run_with(&self, more: &[&str], log: Lines) -> Process {
         let mut arguments = self.arguments();
         arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
-        let mut command = match (&self.namespace, self.open_files) {
-            (Some(namespace), _) => process::command_in(namespace),
-            (None, Some(files)) => process::command_within(files),
-            (None, None) => Command::new(program::janua()),
+        let mut command = match (&self.namespace, self.open_files, self.unheard) {
+            (Some(namespace), ..) => process::command_in(namespace),
+            (None, Some(files), _) => process::command_within(files),
+            (None, None, Some(output)) => process::command_unheard(output),
+            (None, None, None) => Command::new(program::janua()),
         };
         command.envs(self.meddling.iter().flat_map(Meddling::variables));
         Process::run(command, &arguments, self.folder.path(), log)

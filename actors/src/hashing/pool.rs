@@ -46,7 +46,8 @@ struct Shared {
     wake: Condvar,
     threads: usize,
     cost_us: AtomicU64,
-    /// What the slowest hash took of late that is not of ours; slowly forgotten.
+    /// What the slowest hash took of late that is not of ours. It falls with other such hashes that are
+    /// faster, and with nothing else: were it forgotten in between, the next no of one would stand out.
     slowest_us: AtomicU64,
 }
 

@@ -56,13 +56,13 @@ impl Relay {
     /// `?tls=none`. Mails hold links that let in whoever reads them.
     pub fn new(address: &str, authority: Option<&[u8]>) -> Result<Self, InvalidRelay> {
         let invalid = |text: &str| InvalidRelay(text.into());
-        let mut url = Url::parse(address).map_err(|_| invalid("is not a URL"))?;
+        let mut url = Url::parse(address).map_err(|_| invalid("it is no URL"))?;
         let host = url.host_str().filter(|host| !host.is_empty());
-        let host = host.ok_or_else(|| invalid("names no host"))?.to_owned();
+        let host = host.ok_or_else(|| invalid("it names no host"))?.to_owned();
         let starts_plain = match url.scheme() {
             "smtp" => true,
             "smtps" => false,
-            _ => return Err(invalid("must begin with smtp:// or smtps://")),
+            _ => return Err(invalid("it begins with neither smtp:// nor smtps://")),
         };
         let has_password = url.password().is_some();
         let is_near = is_loopback(&host);

@@ -37,13 +37,17 @@ where
 /// The headers that hyper takes over HTTP/1.1 unless it is told otherwise.
 const UNTOLD: usize = 100;
 
+/// How many times as large a head may be for hyper as for us. What waits for the rest of one is held
+/// in memory, so that it cannot be any number.
+const ABOVE_OURS: usize = 4;
+
 /// hyper, within the settings. Its own limits lie above the pipeline's, which answer with the
 /// envelope; hyper's answer with a bare status.
 pub fn protocol(settings: &Settings) -> auto::Builder<Spawner> {
-    let head = settings.sizes.head.max(8 * 1024);
-    let list = u32::try_from(head * 2).unwrap_or(u32::MAX);
+    let head = settings.sizes.head.max(8 * 1024) * ABOVE_OURS;
+    let list = u32::try_from(head).unwrap_or(u32::MAX);
     let mut builder = auto::Builder::new(Spawner(Handle::current()));
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(head * 4);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(head);
     // Only where it must be: once it is told, hyper allocates room for them with every request.
     if settings.sizes.headers >= UNTOLD {
         builder.http1().max_headers(settings.sizes.headers + 1);

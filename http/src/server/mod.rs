@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::{App, Door};
 use crate::observe::Present;
+use crate::settings::TlsFiles;
 
 use admission::Admission;
 use connection::Spawner;
@@ -29,6 +30,14 @@ const BREATHER: Duration = Duration::from_millis(50);
 
 /// How often rate limit buckets are tidied.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
+
+/// Whether a server could start with this certificate and key.
+///
+/// # Errors
+/// What `serve` would say of them.
+pub fn check_tls(files: &TlsFiles) -> io::Result<()> {
+    Certificate::load(files.clone())?.acceptor().map(drop)
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use futures::FutureExt;
 use http::Request;
 use janua_http::app::App;
 use janua_http::settings::Settings;
@@ -261,4 +262,13 @@ async fn a_node_that_starts_serves_what_belongs_to_no_tenant() {
     let me = ask(&app, bearing(Request::get("/users/me"), "a.b.c"), "").await;
     me.refuses(503, "service_unavailable");
     assert_eq!(me.header("retry-after"), "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_the_actors_is_heard_of() {
+    let house = House::new().await;
+    let directory = house.app.directory().unwrap();
+    assert!(directory.ended().now_or_never().is_none(), "they are at work");
+    directory.stop().await;
+    directory.ended().await;
 }

@@ -6,10 +6,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::Request;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use janua_actors::capability::tenants::Bootstrap;
 use janua_actors::clock::SystemClock;
 use janua_actors::directory::{Directory, Options};
@@ -28,7 +27,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::{Mutex, mpsc, watch};
 
-use crate::support::services;
+use crate::support::{complete, services};
 
 const OPERATOR: &str = "jop_0_the-operator-of-this-test-and-no-other";
 const SECRET_KEY: &str = "jsk_the-secret-key-of-this-test-and-of-no-other";
@@ -121,7 +120,7 @@ impl Node {
 
     async fn ask(&self, request: http::request::Builder, body: &str) -> Answer {
         let peer = IpAddr::from([192, 0, 2, 1]);
-        let request: Request<_> = request.body(Full::<Bytes>::from(body.to_owned())).unwrap();
+        let request = complete(request, body);
         Answer::of(pipeline::answer(&self.app, Door::Public, peer, request).await).await
     }
 

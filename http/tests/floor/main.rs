@@ -6,6 +6,7 @@ mod cors;
 mod documents;
 mod endpoints;
 mod forwarding;
+mod head;
 mod house;
 mod pipeline;
 mod server;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use garde::Validate;
-use http::{Request, StatusCode};
+use http::header::HOST;
+use http::{HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use janua_actors::clock::Clock;
 use janua_http::app::{App, Door, Services};
@@ -107,8 +108,14 @@ pub fn floor_with(change: impl FnOnce(&mut Settings), endpoints: Vec<Endpoint>) 
 /// The answer to a request from 192.0.2.1, without a socket.
 pub async fn ask(app: &Arc<App>, request: http::request::Builder, body: &str) -> Answer {
     let peer = IpAddr::from([192, 0, 2, 1]);
-    let request: Request<_> = request.body(Full::<Bytes>::from(body.to_owned())).unwrap();
-    Answer::of(pipeline::answer(app, Door::Public, peer, request).await).await
+    Answer::of(pipeline::answer(app, Door::Public, peer, complete(request, body)).await).await
+}
+
+/// A request as a client would send it, which names its host.
+pub fn complete(request: http::request::Builder, body: &str) -> Request<Full<Bytes>> {
+    let mut request = request.body(Full::from(body.to_owned())).unwrap();
+    request.headers_mut().entry(HOST).or_insert(HeaderValue::from_static("id.example"));
+    request
 }
 
 /// A response, read whole.

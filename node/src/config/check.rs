@@ -1,6 +1,8 @@
 //! What no single value can tell: keys that need each other, texts with a form of their own, and
 //! what start-up should warn about.
 
+use std::fs::File;
+
 use janua_actors::mail::{Relay, is_sender};
 use janua_actors::redirect::is_listable;
 use janua_storage::ids::TenantId;
@@ -11,6 +13,9 @@ use super::{Config, Secret, WebUrl};
 
 /// The shortest secret that is taken, in characters.
 const SECRET_LENGTH: usize = 32;
+
+/// What a directive of `log.level` may be that names no target.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// In seconds.
 const DAY: u64 = 24 * 3600;
@@ -23,9 +28,8 @@ pub fn together(config: &Config, layers: &mut Layers) {
     tokens_and_passwords(config, layers);
     mail_and_passkeys(config, layers);
     oauth(config, layers);
-    let level = EnvFilter::builder().parse(&config.log.level).is_ok();
     layers.require(
-        level,
+        is_level(&config.log.level),
         "log.level",
         "must be off, error, warn, info, debug, trace, or directives such as info,janua_http=debug",
     );
@@ -192,6 +196,13 @@ fn oauth(config: &Config, layers: &mut Layers) {
     }
 }
 
+/// A word that is no level would be taken for a target: it silences all others.
+fn is_level(text: &str) -> bool {
+    let is_level = |word: &str| LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word));
+    text.split(',').all(|directive| directive.contains('=') || is_level(directive))
+        && EnvFilter::builder().parse(text).is_ok()
+}
+
 fn is_secret(secret: &Secret, prefix: &str) -> bool {
     let text = secret.expose();
     text.starts_with(prefix)
@@ -226,6 +237,14 @@ pub fn warnings(config: &Config) -> Vec<String> {
     }
     if config.mail.smtp_url.is_none() && !config.http.public_url.is_loopback() {
         warnings.push("no mail is sent: mails are kept for GET /admin/outbox until mail.smtp_url names a server".into());
+    }
+    if let Some(file) = &config.geoip.database
+        && let Err(error) = File::open(file)
+    {
+        let file = file.display();
+        warnings.push(format!(
+            "sessions tell no location until geoip.database ({file}) can be read: {error}"
+        ));
     }
     warnings
 }

@@ -1,9 +1,10 @@
 //! The configuration of a node: what `cluster.toml` documents, typed and checked.
 //!
 //! Every key is read in one line of `Config::read`, which is also what tells an unread key from a
-//! read one. Nothing here starts, opens or creates anything.
+//! read one. Nothing here starts or creates anything; files that keys name are read in `files` alone.
 
 mod check;
+pub mod files;
 mod layers;
 mod problem;
 mod values;
@@ -202,16 +203,27 @@ pub type Flags = Vec<(String, String, String)>;
 
 /// Reads and checks the configuration; every problem is reported, not just the first.
 pub fn load(file: Option<&Path>, flags: &Flags) -> Result<Config, Vec<Problem>> {
-    let environment = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    load_from(file, environment, flags)
+    let (config, layers) = read(file, environment(), flags);
+    verdict(config, layers)
 }
 
-fn load_from(
+/// The same for a node that is to serve by it, with the files that it names.
+pub fn load_to_serve(file: Option<&Path>, flags: &Flags) -> Result<Config, Vec<Problem>> {
+    let (config, mut layers) = read(file, environment(), flags);
+    files::check(&config, &mut layers);
+    verdict(config, layers)
+}
+
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+fn read(
     file: Option<&Path>,
     environment: impl Iterator<Item = (String, String)>,
     flags: &Flags,
-) -> Result<Config, Vec<Problem>> {
+) -> (Config, Layers) {
     let mut layers = Layers::new();
     if let Some(file) = file {
         layers.add_file(file);
@@ -222,6 +234,10 @@ fn load_from(
     }
     let config = Config::read(&mut layers);
     check::together(&config, &mut layers);
+    (config, layers)
+}
+
+fn verdict(config: Config, layers: Layers) -> Result<Config, Vec<Problem>> {
     let problems = layers.into_problems();
     if problems.is_empty() { Ok(config) } else { Err(problems) }
 }

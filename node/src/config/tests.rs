@@ -5,6 +5,15 @@ use std::path::Path;
 use super::layers::DEFAULTS;
 use super::*;
 
+fn load_from(
+    file: Option<&Path>,
+    environment: impl Iterator<Item = (String, String)>,
+    flags: &Flags,
+) -> Result<Config, Vec<Problem>> {
+    let (config, layers) = read(file, environment, flags);
+    verdict(config, layers)
+}
+
 fn load_text(
     text: &str,
     variables: &[(&str, &str)],
@@ -170,7 +179,14 @@ fn a_bad_value_is_named_with_what_is_allowed() {
         ),
         ("[webauthn]\norigins = [\"https://evil.example\"]", "webauthn.origins", "at localhost"),
         ("[mail]\nsmtp_url = \"mail.example\"", "mail.smtp_url", "smtp:// or smtps://"),
+        (
+            "[mail]\nsmtp_url = \"mail://host\"",
+            "mail.smtp_url",
+            "or empty, but it begins with neither",
+        ),
         ("[log]\nlevel = \"info,=\"", "log.level", "directives"),
+        ("[log]\nlevel = \"wran\"", "log.level", "off, error, warn, info, debug, trace"),
+        ("[log]\nlevel = \"info,janua_http\"", "log.level", "directives"),
         (
             "[oauth.acme]\nclient_id=\"x\"\nclient_secret=\"y\"",
             "oauth.acme.issuer",
@@ -180,6 +196,14 @@ fn a_bad_value_is_named_with_what_is_allowed() {
         let found = problem(text);
         assert!(found.starts_with(&format!("{key} (/")), "{text}: {found}");
         assert!(found.contains(allowed), "{text}: {found}");
+    }
+}
+
+#[test]
+fn the_log_takes_levels_and_directives() {
+    for level in ["off", "WARN", "trace", "info,janua_http=debug,raft_engine=warn", "a::b=off"] {
+        let config = load_text(&format!("[log]\nlevel = \"{level}\""), &[], &[]);
+        assert_eq!(config.expect(level).log.level, level);
     }
 }
 

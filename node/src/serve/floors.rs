@@ -21,6 +21,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::start;
+use crate::config::files::key_material;
 use crate::config::{self, Config, Limit, Number, OrOff, SigningAlgorithm, WebUrl};
 use crate::failure::Failure;
 
@@ -43,17 +44,11 @@ fn wrapping(
     secret: Option<&config::Secret>,
 ) -> Result<Option<Key>, Failure> {
     let material = match (file, secret) {
-        (Some(path), _) => Zeroizing::new(std::fs::read(path).map_err(|error| {
-            start(format!("storage.{name}_file {} cannot be read: {error}", path.display()))
-        })?),
+        (Some(file), _) => key_material(file)
+            .map_err(|problem| start(format!("storage.{name}_file: {problem}")))?,
         (None, Some(secret)) => Zeroizing::new(secret.expose().as_bytes().to_vec()),
         (None, None) => return Ok(None),
     };
-    if material.len() < 16 {
-        return Err(start(format!(
-            "storage.{name}_file or storage.{name}_secret holds fewer than 16 bytes"
-        )));
-    }
     Ok(Some(Key::new(mac(&material, b"janua wrapping key"))))
 }
 

@@ -20,7 +20,8 @@ use janua_actors::directory::Directory;
 use janua_actors::gateway::MemberLinks;
 use janua_http::app::{App, Services};
 use janua_storage::cluster_key;
-use janua_storage::engine::{Parts, Shards};
+use janua_storage::engine::files::RealDisk;
+use janua_storage::engine::{Claim, Parts, Shards};
 use janua_storage::membership::{About, Membership, Stamp};
 use janua_storage::seal::Key;
 use janua_storage::secret::Secret;
@@ -42,11 +43,13 @@ use crate::{shutdown, telemetry};
 
 /// How long a founder may take to put on record what it speaks, before it serves without.
 const AGREEMENT: Duration = Duration::from_secs(2);
+/// A node without it answers nobody, and would lead on: what started the program starts it anew.
+const ROOT_ENDED: &str = "the root of the actors has failed, and the node ends with it";
 
 /// Runs a node until a signal asks it to stop.
 pub fn run(command: &Serve) -> Result<(), Failure> {
     let settings = &command.settings;
-    let config = config::load(settings.config.as_deref(), &settings.flags())
+    let config = config::load_to_serve(settings.config.as_deref(), &settings.flags())
         .map_err(Failure::Configuration)?;
     let output = if command.json { Output::Json } else { Output::Text };
     if command.attached {
@@ -56,9 +59,6 @@ pub fn run(command: &Serve) -> Result<(), Failure> {
     // jitter): they are drawn while storage opens.
     let _drawn = thread::spawn(|| SystemClock::default().fill(&mut [0; 32]));
     let metrics = telemetry::start(&config.log)?;
-    for warning in config::warnings(&config) {
-        tracing::warn!("{warning}");
-    }
     let connections =
         descriptors::connections(config.http.max_connections.0, descriptors::raise())?;
     let runtime = runtime::Builder::new_multi_thread()
@@ -114,9 +114,10 @@ async fn serve(
         app.belong_to(membership.clone());
     }
     app.open(opened.directory.clone());
-    output.listening(addresses.0.map_err(start)?, addresses.1.transpose().map_err(start)?, tls)?;
+    output.listening(addresses.0.map_err(start)?, addresses.1.transpose().map_err(start)?, tls);
     let served = tokio::select! {
-        served = &mut server => served,
+        served = &mut server => served.map_err(unserved),
+        () = opened.directory.ended() => Err(start(ROOT_ENDED)),
         never = heed_hangups(hangups, command, opened.membership.as_deref()) => match never {},
     };
     // What it was given meanwhile, it gives away as well.
@@ -124,7 +125,7 @@ async fn serve(
     drop(opened.membership);
     opened.directory.stop().await;
     opened.shards.close().await;
-    served.map_err(unserved)
+    served
 }
 
 /// Storage, and the actors over it.
@@ -135,26 +136,32 @@ async fn open(
     clock: SharedClock,
     output: Output,
 ) -> Result<Opened, Failure> {
-    let wrapping = floors::wrapping_key(config)?;
     let folder = &config.node.data_dir;
     make_private(folder)?;
+    let claim = Claim::take(&RealDisk, folder).map_err(start)?;
+    // What does not start has one thing to say.
+    for warning in config::warnings(config) {
+        tracing::warn!("{warning}");
+    }
     if folder.join(UNFINISHED).exists() {
         let folder = folder.display();
         return Err(start(format!(
             "a restore into {folder} has not come to its end: empty the folder and restore again, or run `janua cluster recover` again if that was interrupted"
         )));
     }
+    let wrapping = floors::wrapping_key(config)?;
     let previous = floors::previous_wrapping_key(config)?;
-    cluster_key::rewrap(folder, wrapping.as_ref(), previous.as_ref(), clock.random())
-        .map_err(start)?;
     let http_address = gate.http_address.clone();
     let identity = gate.identify(config, wrapping.as_ref(), &clock).await?;
     let options = floors::storage(config, identity.home.as_ref());
     let secrets = identity.door.secrets.clone();
-    let parts = Parts { door: Some(identity.door), ..Parts::default() };
+    let parts = Parts { claim: Some(claim), door: Some(identity.door), ..Parts::default() };
     let shards = Shards::open(options, parts).await.map_err(start)?;
     let shards = storage.get_or_init(|| Arc::new(shards)).clone();
     let started = async {
+        // Only now: a start that is refused before leaves the key as it was wrapped.
+        cluster_key::rewrap(folder, wrapping.as_ref(), previous.as_ref(), clock.random())
+            .map_err(start)?;
         let founds = identity.home.is_none();
         let (directory, key, founded) =
             start_actors(config, &shards, wrapping.as_ref(), &clock, founds, output).await?;

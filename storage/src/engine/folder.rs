@@ -24,7 +24,56 @@ const FORMAT: &str = "janua data ";
 /// Before the number of shards, by which tenants are assigned to them for good.
 const SHARDS: &str = "shards ";
 
-/// A data folder that this process holds.
+/// A data folder that this process holds, before it is known how many shards it is to have.
+///
+/// Invariant: whoever writes into a data folder holds it, and has found it to be empty or ours.
+pub struct Claim {
+    dir: PathBuf,
+    /// Released when dropped.
+    lock: File,
+}
+
+impl Claim {
+    /// Takes the folder, or makes it, and changes nothing that it holds.
+    pub fn take(disk: &dyn Disk, dir: &Path) -> Result<Self, OpenError> {
+        fs::create_dir_all(dir).map_err(|error| unusable(dir, &error))?;
+        let claim = Self { dir: dir.into(), lock: lock(dir)? };
+        claim.format(disk)?;
+        Ok(claim)
+    }
+
+    /// Opens the folder; one that was empty begins to be ours.
+    pub fn open(self, disk: &Arc<dyn Disk>, shards: u16) -> Result<Folder, OpenError> {
+        let dir = &self.dir;
+        let unusable = |error: io::Error| unusable(dir, &error);
+        let version = match self.format(&**disk)? {
+            Some((version, found)) if found == u32::from(shards) => version,
+            Some((_, found)) => {
+                return Err(OpenError::Shards { path: dir.clone(), found, configured: shards });
+            }
+            None => {
+                write_format(&**disk, dir, OLDEST.into(), shards).map_err(unusable)?;
+                OLDEST.into()
+            }
+        };
+        let mark = read_all(&**disk, &dir.join(CLEAN)).map_err(unusable)?;
+        let (clean_log, clean_state) = (mark.is_some(), mark.as_deref() == Some(ALL));
+        let (disk, version) = (disk.clone(), version.into());
+        let Self { dir, lock } = self;
+        Ok(Folder { disk, dir, shards, version, _lock: lock, clean_log, clean_state })
+    }
+
+    /// The version of the folder and the number of its shards; nothing if it is empty.
+    fn format(&self, disk: &dyn Disk) -> Result<Option<(u32, u32)>, OpenError> {
+        let found = read_all(disk, &self.dir.join("format"));
+        match found.map_err(|error| unusable(&self.dir, &error))? {
+            Some(content) => read_format(&self.dir, &content).map(Some),
+            None => check_empty(disk, &self.dir).map(|()| None),
+        }
+    }
+}
+
+/// A data folder that this process holds, open.
 pub struct Folder {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
@@ -39,26 +88,9 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Takes the folder, or makes it. Nothing in it is touched before it is known to be ours.
+    /// Takes the folder, or makes it, and opens it.
     pub fn open(disk: &Arc<dyn Disk>, dir: &Path, shards: u16) -> Result<Self, OpenError> {
-        let unusable =
-            |error: io::Error| OpenError::Folder { path: dir.into(), problem: error.to_string() };
-        fs::create_dir_all(dir).map_err(unusable)?;
-        let lock = lock(dir)?;
-        let format = dir.join("format");
-        let found = read_all(&**disk, &format).map_err(unusable)?;
-        let version = match found {
-            Some(content) => check_format(dir, &content, shards)?,
-            None => {
-                check_empty(&**disk, dir)?;
-                write_format(&**disk, dir, OLDEST.into(), shards).map_err(unusable)?;
-                OLDEST.into()
-            }
-        };
-        let mark = read_all(&**disk, &dir.join(CLEAN)).map_err(unusable)?;
-        let (clean_log, clean_state) = (mark.is_some(), mark.as_deref() == Some(ALL));
-        let (disk, version) = (disk.clone(), version.into());
-        Ok(Self { disk, dir: dir.into(), shards, version, _lock: lock, clean_log, clean_state })
+        Claim::take(&**disk, dir)?.open(disk, shards)
     }
 
     /// Takes a folder that is one already, and makes none.
@@ -119,8 +151,7 @@ pub fn is_in_use(dir: &Path) -> bool {
 }
 
 fn lock(dir: &Path) -> Result<File, OpenError> {
-    let unusable =
-        |error: io::Error| OpenError::Folder { path: dir.into(), problem: error.to_string() };
+    let unusable = |error: io::Error| unusable(dir, &error);
     let mut options = File::options();
     let file = options.write(true).create(true).truncate(false).open(dir.join("lock"));
     let file = file.map_err(unusable)?;
@@ -136,8 +167,8 @@ fn write_format(disk: &dyn Disk, dir: &Path, version: u32, shards: u16) -> io::R
     write_durably(disk, &dir.join("format"), content.as_bytes())
 }
 
-/// The version of the folder.
-fn check_format(dir: &Path, content: &[u8], shards: u16) -> Result<u32, OpenError> {
+/// The version of the folder and the number of its shards.
+fn read_format(dir: &Path, content: &[u8]) -> Result<(u32, u32), OpenError> {
     let text = String::from_utf8_lossy(content);
     let number = |prefix: &str| {
         text.lines().find_map(|line| line.strip_prefix(prefix)?.trim().parse::<u32>().ok())
@@ -146,10 +177,7 @@ fn check_format(dir: &Path, content: &[u8], shards: u16) -> Result<u32, OpenErro
         (Some(found), _) if found > VERSION => {
             Err(OpenError::Newer { path: dir.into(), found, known: VERSION })
         }
-        (Some(version), Some(found)) if found == u32::from(shards) => Ok(version),
-        (Some(_), Some(found)) => {
-            Err(OpenError::Shards { path: dir.into(), found, configured: shards })
-        }
+        (Some(version), Some(shards)) => Ok((version, shards)),
         _ => Err(foreign(dir, "its `format` file is not ours")),
     }
 }
@@ -160,6 +188,10 @@ fn check_empty(disk: &dyn Disk, dir: &Path) -> Result<(), OpenError> {
         true => Err(foreign(dir, "it has a log, but no `format` file")),
         false => Ok(()),
     }
+}
+
+fn unusable(dir: &Path, error: &io::Error) -> OpenError {
+    OpenError::Folder { path: dir.into(), problem: error.to_string() }
 }
 
 fn foreign(dir: &Path, problem: &str) -> OpenError {

@@ -40,7 +40,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use self::error::{Cause, OpenError, Unavailable};
-pub use self::folder::{VERSION as DATA_VERSION, is_in_use, shards_of};
+pub use self::folder::{Claim, VERSION as DATA_VERSION, is_in_use, shards_of};
 pub use self::health::Health;
 pub use self::members::Members;
 pub use self::shard::{Leadership, Shard, View};
@@ -107,6 +107,8 @@ impl Options {
 
 /// What may be put in the place of the real thing.
 pub struct Parts {
+    /// The data folder, if it is held already.
+    pub claim: Option<Claim>,
     /// Where log, snapshots and markers go.
     pub disk: Arc<dyn Disk>,
     /// What entries do to the records.
@@ -134,7 +136,8 @@ pub struct Door {
 impl Default for Parts {
     /// The disk of the operating system, and the state machine.
     fn default() -> Self {
-        Self { disk: Arc::new(RealDisk), logic: Arc::new(StateMachine), door: None }
+        let logic = Arc::new(StateMachine);
+        Self { claim: None, disk: Arc::new(RealDisk), logic, door: None }
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::error::OpenError;
-use super::folder::Folder;
+use super::folder::{Claim, Folder};
 use super::let_go::LetGo;
 use super::link::{Identity, IdentityError, Link};
 use super::log::store::ShardLog;
@@ -46,9 +46,13 @@ pub struct Opening {
 
 impl Opening {
     /// Takes the folder and opens what lies in it; blocks.
-    pub fn begin(options: Options, parts: Parts) -> Result<Self, OpenError> {
+    pub fn begin(options: Options, mut parts: Parts) -> Result<Self, OpenError> {
         let dir = options.data_dir.clone();
-        let folder = Folder::open(&parts.disk, &dir, options.shards)?;
+        let claim = match parts.claim.take() {
+            Some(claim) => claim,
+            None => Claim::take(&*parts.disk, &dir)?,
+        };
+        let folder = claim.open(&parts.disk, options.shards)?;
         let unusable = |path: PathBuf| {
             move |error: std::io::Error| OpenError::Folder { path, problem: error.to_string() }
         };

@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use real::RealDisk;
+pub use real::{RealDisk, private_dir};
 
 /// A place for files.
 pub trait Disk: Send + Sync + 'static {
@@ -25,7 +25,7 @@ pub trait Disk: Send + Sync + 'static {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// The files of a folder.
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>>;
-    /// Makes a folder unless it exists.
+    /// Makes a folder unless it exists; nobody but its owner is let in.
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
     /// Makes the names in a folder durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;

@@ -1,8 +1,8 @@
 //! The disk of the operating system.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -36,11 +36,21 @@ impl Disk for RealDisk {
     }
 
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        fs::create_dir_all(dir)
+        private_dir(dir)
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         File::open(dir)?.sync_all()
+    }
+}
+
+/// Makes a folder unless it exists, and keeps everybody but its owner out of it, whatever they may do
+/// with the folder above it and with the files in it: sled lets everybody read its own.
+pub fn private_dir(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    match fs::metadata(dir)?.permissions().mode() & 0o077 {
+        0 => Ok(()),
+        _ => fs::set_permissions(dir, Permissions::from_mode(0o700)),
     }
 }
 

@@ -378,6 +378,7 @@ impl RaftLogStorage<Types> for ShardLog {
     }
 
     async fn purge(&mut self, upto: LogId) -> Result<(), io::Error> {
+        let behind = self.0.log.last_index(self.0.shard).map_or(0, |last| last + 1);
         let mut items = vec![Item::Put(PURGED, bytes(&upto)?), Item::Compact(upto.index() + 1)];
         {
             let mut state = self.0.state.lock();
@@ -387,7 +388,8 @@ impl RaftLogStorage<Types> for ShardLog {
                 // Everything is gone, and the next entry follows the purged one.
                 state.last = Some(upto);
                 if std::mem::take(&mut state.end_marked) {
-                    items.push(Item::Delete(END));
+                    // With what the mark has voided, all of which is written: it would count again.
+                    items.extend([Item::Compact(behind), Item::Delete(END)]);
                 }
             }
         }

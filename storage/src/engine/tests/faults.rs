@@ -86,7 +86,7 @@ impl Logic for Stuck {
 async fn a_write_is_answered_although_its_raft_instance_has_ended() {
     let dir = tempfile::tempdir().expect("a folder");
     let (disk, logic) = (MemoryDisk::default(), Arc::new(Stuck::default()));
-    let parts = Parts { disk: Arc::new(disk.clone()), logic: logic.clone(), door: None };
+    let parts = Parts { disk: Arc::new(disk.clone()), logic: logic.clone(), ..Parts::default() };
     let shards = Shards::open(options(dir.path(), 1), parts).await.expect("an open data folder");
     let writer = shard(&shards).clone();
     let waiting =

@@ -28,6 +28,7 @@ mod rebuild;
 pub(super) mod simulation;
 mod snapshots;
 mod tree;
+mod truncation;
 
 /// Writes the number of a proposal under two keys.
 struct Pairs;
@@ -78,7 +79,7 @@ fn options(dir: &Path, shards: u16) -> Options {
 }
 
 fn parts(disk: &Arc<dyn Disk>) -> Parts {
-    Parts { disk: disk.clone(), logic: Arc::new(Pairs), door: None }
+    Parts { disk: disk.clone(), logic: Arc::new(Pairs), ..Parts::default() }
 }
 
 /// A node on the real disk.

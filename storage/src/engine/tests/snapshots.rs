@@ -78,7 +78,8 @@ impl Writer {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_audit_under_writes_adds_up() {
     let dir = tempfile::tempdir().expect("a folder");
-    let parts = Parts { disk: Arc::new(MemoryDisk::default()), logic: Arc::new(Churn), door: None };
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::default());
+    let parts = Parts { logic: Arc::new(Churn), ..parts(&disk) };
     let options = Options { shards: 1, ..Options::new(dir.path()) };
     let shards = Shards::open(options, parts).await.expect("an open data folder");
     write(&shards, 0..2_000).await;
@@ -106,7 +107,8 @@ async fn an_audit_under_writes_adds_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_under_writes_is_the_state_at_its_log_id() {
     let dir = tempfile::tempdir().expect("a folder");
-    let parts = Parts { disk: Arc::new(MemoryDisk::default()), logic: Arc::new(Churn), door: None };
+    let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::default());
+    let parts = Parts { logic: Arc::new(Churn), ..parts(&disk) };
     let options = Options { shards: 1, ..Options::new(dir.path()) };
     let shards = Shards::open(options, parts).await.expect("an open data folder");
     let churned = shard(&shards).clone();

@@ -13,6 +13,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::{Tree, guarded};
+use crate::engine::files::private_dir;
 use crate::fault::Fault;
 use crate::ids::ShardId;
 
@@ -35,6 +36,7 @@ impl Store {
     /// Opens the database in a folder; one that does not open is thrown away.
     pub fn open(dir: &Path, cache_bytes: u64) -> io::Result<Self> {
         sweep(dir);
+        private_dir(dir)?;
         let db = match open_guarded(dir, cache_bytes) {
             Ok(db) => db,
             Err(fault) => {
@@ -190,7 +192,7 @@ fn drop_guarded(db: Option<sled::Db>) {
     }
 }
 
-/// Gives a folder another name, and removes it as far as that works.
+/// Puts an empty folder in the place of one that is removed as far as that works.
 fn abandon(dir: &Path) -> io::Result<()> {
     let mut number = 0;
     let aside = loop {
@@ -205,7 +207,7 @@ fn abandon(dir: &Path) -> io::Result<()> {
         _ => {}
     }
     remove(&aside);
-    Ok(())
+    private_dir(dir)
 }
 
 /// Removes what earlier runs had to leave behind.

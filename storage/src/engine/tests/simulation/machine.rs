@@ -135,7 +135,7 @@ impl Machine {
         let options =
             Options { node: self.id, founds: self.id == 1, ..options(self.dir.path(), 1) };
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
-        let parts = Parts { disk, logic: Arc::new(Marked), door: Some(door) };
+        let parts = Parts { claim: None, disk, logic: Arc::new(Marked), door: Some(door) };
         let clock = self.clock();
         runtime.spawn(async move {
             let shards = Shards::open(options, parts).await;
