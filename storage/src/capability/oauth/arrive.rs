@@ -13,12 +13,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Exchange, Identity};
-use crate::capability::email_verification;
+use crate::capability::email_verification::{self, Contest};
 use crate::capability::mfa::{self, Entry};
 use crate::capability::sessions::Method;
 use crate::capability::users::{Profile, Status, User};
 use crate::command::{Rejection, Reply, Stop};
 use crate::event::{Draft, EventKind};
+use crate::fault::Fault;
 use crate::ids::UserId;
 use crate::keys;
 use crate::pkce::Challenge;
@@ -102,7 +103,7 @@ impl Arrive {
         if user.status == Status::Suspended {
             return Err(Rejection::AccountSuspended.into());
         }
-        prove_address(step, &mut user, &account);
+        prove_address(step, &mut user, &account)?;
         let provider = account.provider.clone();
         Identity::save(step, user.profile.id, account)?;
         let exchange = Exchange {
@@ -144,9 +145,13 @@ fn find(
     }
     let email = account.email.as_deref().ok_or(Rejection::EmailRequired)?;
     let holder: Option<UserId> = step.get(&keys::email(step.tenant, email))?;
-    if let Some(user) = holder.map(|holder| User::load(step, holder)).transpose()?.flatten() {
+    if let Some(mut user) = holder.map(|holder| User::load(step, holder)).transpose()?.flatten() {
         return match (account.email_verified, user.profile.email_verified) {
-            (true, true) => Ok(Found::Theirs(user)),
+            (true, true) => {
+                // Somebody has confirmed the address, and this is its owner for certain.
+                email_verification::claim(step, &mut user)?;
+                Ok(Found::Theirs(user))
+            }
             (true, false) => Ok(Found::Unproven(user)),
             (false, _) => Err(Rejection::AccountLinkRequired.into()),
         };
@@ -196,14 +201,23 @@ pub(super) fn told_of(step: &mut Step<'_, '_>, provider: &str) {
     step.elaborate(EventKind::LoggedIn, "provider", provider);
 }
 
-/// A provider that has verified the very address of an account has verified it for us.
-pub(super) fn prove_address(step: &mut Step<'_, '_>, user: &mut User, account: &Account) {
+/// A provider that has verified the very address of an account has verified it for us; and since it is
+/// a way in to the account, or becomes one from inside, the two are in one hand.
+pub(super) fn prove_address(
+    step: &mut Step<'_, '_>,
+    user: &mut User,
+    account: &Account,
+) -> Result<(), Fault> {
     let same = account.email.as_deref() == Some(user.profile.email.as_str());
-    if same && account.email_verified && !user.profile.email_verified {
+    if !(same && account.email_verified) {
+        return Ok(());
+    }
+    let id = user.profile.id;
+    if !user.profile.email_verified {
         user.profile.email_verified = true;
         step.record(
-            Draft::new(EventKind::EmailVerified, user.profile.id)
-                .with("provider", account.provider.as_str()),
+            Draft::new(EventKind::EmailVerified, id).with("provider", account.provider.as_str()),
         );
     }
+    Contest::owned(step, id)
 }

@@ -106,7 +106,7 @@ impl Linking {
         if self.account.owner(step)?.is_some_and(|owner| owner != self.user) {
             return Err(Rejection::IdentityAlreadyLinked.into());
         }
-        prove_address(step, &mut user, &self.account);
+        prove_address(step, &mut user, &self.account)?;
         let identity = Identity::save(step, self.user, self.account)?;
         user.save(step)?;
         let profile = user.profile;
