@@ -237,7 +237,7 @@ async fn a_verified_user_keeps_password_and_sessions() {
     let node = Node::start().await;
     let alice = node.register("alice").await;
     let token = node.mail_to(&alice.email).await.token();
-    node.api.post("/auth/verify-email", json!({ "token": token })).await.is_yes(200);
+    alice.session.post("/auth/verify-email", json!({ "token": token })).await.is_yes(200);
     let token = link_to(&node, &alice.email).await;
     follows(&node, &token).await.is_yes(200);
     alice.session.is_alive().await;
@@ -338,7 +338,7 @@ async fn a_code_dies_with_the_password_of_its_login() {
     let node = with_a_page().await;
     let alice = node.register("alice").await;
     let token = node.mail_to(&alice.email).await.token();
-    node.api.post("/auth/verify-email", json!({ "token": token })).await.is_yes(200);
+    alice.session.post("/auth/verify-email", json!({ "token": token })).await.is_yes(200);
     let token = link_to(&node, &alice.email).await;
     let body = json!({ "token": token, "redirectUri": PAGE });
     let led = posts(&node, body).await.is_yes(200).text_of("redirectTo");

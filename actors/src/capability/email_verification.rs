@@ -5,6 +5,8 @@ use std::time::Duration;
 use janua_storage::capability::email_verification::{self, Ask, Confirm, Disown, Send};
 use janua_storage::capability::limits::{self as storage, Bucket};
 use janua_storage::command::Command;
+use janua_storage::ids::UserId;
+use janua_storage::one_time::Content;
 use janua_storage::outbox::{Letter, Mailing};
 use janua_storage::secret::{Purpose, Secret};
 
@@ -66,22 +68,50 @@ impl TenantRef {
         self.propose_mail(context, ticket, Command::EmailVerification(command), &limit).await
     }
 
-    /// Verifies the address that a token was sent to; where somebody is signed in, only theirs.
+    /// Verifies the caller's address with the token that was sent to it, and nobody else's.
+    pub async fn confirm_own_email(
+        &self,
+        context: &Context,
+        token: &Secret,
+        caller: &Caller,
+    ) -> Result<(), Refusal> {
+        self.confirm_for(context, token, Some(caller.user())).await
+    }
+
+    /// Verifies the address that a token was sent to, for whoever brings it. Where they show a session
+    /// of that very account, account and mailbox are in one hand; another's says nothing.
     pub async fn confirm_email(
         &self,
         context: &Context,
         token: &Secret,
-        caller: Option<&Caller>,
+        shown: Option<&Caller>,
     ) -> Result<(), Refusal> {
-        let first = match self.attempt(context).await? {
-            Attempt::Repeated(_) => return Ok(()),
-            Attempt::First(first) => first,
+        let subject = match shown {
+            Some(_) => self.verified_by(token).await?,
+            None => None,
         };
-        let confirm = Confirm { token: token.hash(), user: caller.map(Caller::user) };
-        let command = email_verification::Command::Confirm(confirm);
-        let ticket = self.ticket(&first, None).await?;
-        self.propose(context.origin(), ticket, Command::EmailVerification(command)).await?;
-        Ok(())
+        let own = shown.filter(|caller| caller.tenant.id() == self.id()).map(Caller::user);
+        self.confirm_for(context, token, own.filter(|own| subject == Some(*own))).await
+    }
+
+    async fn confirm_for(
+        &self,
+        context: &Context,
+        token: &Secret,
+        user: Option<UserId>,
+    ) -> Result<(), Refusal> {
+        let confirm = email_verification::Command::Confirm(Confirm { token: token.hash(), user });
+        self.propose_once(context, Command::EmailVerification(confirm)).await.map(drop)
+    }
+
+    /// Whose address a token verifies.
+    async fn verified_by(&self, token: &Secret) -> Result<Option<UserId>, Refusal> {
+        let records = self.0.shard.read().await?;
+        let found = self.0.view(&records).one_time(&token.hash())?;
+        Ok(found.and_then(|found| match found.content {
+            Content::Verification(verification) => Some(verification.user),
+            _ => None,
+        }))
     }
 
     /// Takes the account away from whoever made it with the address that a token was sent to, for the

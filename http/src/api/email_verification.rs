@@ -23,7 +23,10 @@ pub fn endpoints() -> Vec<Endpoint> {
             .describes("Verify the current user's address with the token of a mail")
             .refuses(&[Code::TokenUsed]),
         post("/auth/verify-email", Access::Public, Limit::Authentication, confirm_unsigned)
-            .describes("Verify an address with the token of a mail, without being signed in")
+            .describes(
+                "Verify an address with the token of a mail, without having to be signed in; an access \
+                 token of its account shows that both are in one hand",
+            )
             .names_its_tenant()
             .refuses(&[Code::TokenUsed]),
         post("/auth/verify-email/send", Access::Public, Limit::Authentication, ask).describes(
@@ -70,7 +73,7 @@ async fn send(call: Call, _: Empty) -> Result<Counted<Done>, Error> {
 async fn confirm(call: Call, Json(body): Json<VerifyEmailRequest>) -> Result<Done, Error> {
     let caller = call.session()?;
     let token = Secret::given(&body.token);
-    caller.tenant.confirm_email(&call.context(), &token, Some(caller)).await?;
+    caller.tenant.confirm_own_email(&call.context(), &token, caller).await?;
     Ok(VERIFIED)
 }
 
@@ -91,6 +94,7 @@ async fn disown(call: Call, Json(body): Json<VerifyEmailRequest>) -> Result<Done
 async fn confirm_unsigned(call: Call, Json(body): Json<VerifyEmailRequest>) -> Result<Done, Error> {
     let token = Secret::given(&body.token);
     let tenant = call.tenant_of(&token, Purpose::EmailToken).await?;
-    tenant.confirm_email(&call.context(), &token, None).await?;
+    let shown = call.session_if_shown().await?;
+    tenant.confirm_email(&call.context(), &token, shown.as_ref()).await?;
     Ok(VERIFIED)
 }

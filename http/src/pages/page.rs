@@ -7,6 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION};
 use http::{HeaderValue, StatusCode};
+use janua_actors::directory;
+use janua_actors::refusal::Refusal;
 use janua_actors::settings::{Registration, Settings};
 use janua_actors::tenant::TenantRef;
 use janua_storage::secret::{Purpose, Secret};
@@ -99,6 +101,18 @@ impl Page {
             registration_is_open: settings.registration == Registration::Open,
         };
         Ok(Self { owner, settings, frame, app: call.app.clone(), has_cookie })
+    }
+
+    /// The session that the browser keeps with the tenant of the page.
+    pub async fn session(&self, call: &Call) -> Result<Option<directory::Caller>, Error> {
+        let Some(token) = Cookie::Session.of(&call.app, &call.headers) else { return Ok(None) };
+        match call.app.directory()?.authenticate(&token).await {
+            Ok(caller) => Ok(Some(caller).filter(|caller| caller.tenant.id() == self.owner.id())),
+            Err(Refusal::InvalidToken | Refusal::SessionExpired | Refusal::SessionRevoked) => {
+                Ok(None)
+            }
+            Err(refusal) => Err(refusal.into()),
+        }
     }
 
     /// What ties a way through another site to this browser.

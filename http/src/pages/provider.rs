@@ -8,7 +8,6 @@ use garde::Validate;
 use http::StatusCode;
 use http::header::SET_COOKIE;
 use janua_actors::capability::oauth::{Arrived, HOSTED_PAGE, Start, Started};
-use janua_actors::directory;
 use janua_actors::refusal::Refusal;
 use janua_storage::pkce::Proof;
 use janua_storage::secret::Secret;
@@ -116,7 +115,7 @@ async fn arrive(call: Call, _: Empty) -> Result<Raw, Error> {
     let mut page = Page::of_visit(&call, visit).await?;
     page.check_tie(tie)?;
     if let Some(code) = parameter(&call.query, "code") {
-        let session = session(&page, &call).await?;
+        let session = page.session(&call).await?;
         let (context, code) = (call.context(), Secret::given(&code));
         return match page.owner.redeem(&context, &code, Proof::None, session.as_ref()).await {
             Ok(Arrived::Entered { entered, .. }) => {
@@ -141,7 +140,7 @@ async fn arrive(call: Call, _: Empty) -> Result<Raw, Error> {
 /// A provider was linked: what the visit was for can go on.
 async fn linked(page: &mut Page, call: &Call) -> Result<Raw, Error> {
     page.frame.visit.provider = None;
-    let session = session(page, call).await?;
+    let session = page.session(call).await?;
     match (&page.frame.visit.redirect, session) {
         (Some(redirect), Some(caller)) => {
             let handed = page.hand_over(call, redirect, caller.user(), caller.session()).await;
@@ -150,16 +149,6 @@ async fn linked(page: &mut Page, call: &Call) -> Result<Raw, Error> {
             Ok(Raw(response))
         }
         _ => page.go_to_with("/ui/account", "done=linked").map(Raw),
-    }
-}
-
-/// The session that the browser keeps with the tenant of the page.
-async fn session(page: &Page, call: &Call) -> Result<Option<directory::Caller>, Error> {
-    let Some(token) = Cookie::Session.of(&call.app, &call.headers) else { return Ok(None) };
-    match call.app.directory()?.authenticate(&token).await {
-        Ok(caller) => Ok(Some(caller).filter(|caller| caller.tenant.id() == page.owner.id())),
-        Err(Refusal::InvalidToken | Refusal::SessionExpired | Refusal::SessionRevoked) => Ok(None),
-        Err(refusal) => Err(refusal.into()),
     }
 }
 

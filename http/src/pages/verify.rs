@@ -46,9 +46,12 @@ async fn verify(call: Call, Form(form): Form<TokenForm>) -> Result<Raw, Error> {
     page.frame.path = None;
     let token = Secret::given(&form.token);
     let (context, disowns) = (call.context(), !form.disown.is_empty());
-    let (done, end) = match disowns {
-        false => (page.owner.confirm_email(&context, &token, None).await, "/ui/done/verified"),
-        true => (page.owner.disown(&context, &token).await, "/ui/done/disowned"),
+    let (done, end) = if disowns {
+        (page.owner.disown(&context, &token).await, "/ui/done/disowned")
+    } else {
+        let shown = page.session(&call).await?;
+        let confirmed = page.owner.confirm_email(&context, &token, shown.as_ref()).await;
+        (confirmed, "/ui/done/verified")
     };
     match done {
         Ok(()) => page.go_to(end).map(Raw),
