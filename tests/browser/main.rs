@@ -1,6 +1,7 @@
 //! The hosted pages: in a real browser, and as a browser without scripts posts their forms.
 
 mod accessibility;
+mod contested;
 mod forms;
 mod journeys;
 mod mail;

@@ -5,10 +5,12 @@ use std::time::Duration;
 use janua_storage::capability::email_verification::{self, Ask, Confirm, Disown, Send};
 use janua_storage::capability::limits::{self as storage, Bucket};
 use janua_storage::command::Command;
+use janua_storage::fault::Fault;
 use janua_storage::ids::UserId;
 use janua_storage::one_time::Content;
 use janua_storage::outbox::{Letter, Mailing};
-use janua_storage::secret::{Purpose, Secret};
+use janua_storage::secret::Secret;
+use janua_storage::view::View;
 
 use crate::context::Context;
 use crate::directory::Caller;
@@ -58,11 +60,12 @@ impl TenantRef {
             Attempt::Repeated(answer) => return sent(&answer.reply),
             Attempt::First(first) => first,
         };
-        let name = self.first_name(email).await?;
+        let (occasion, name) = self.about(email).await?;
         let signed_in = self.0.node.mail_limits.email_verification;
         let limit = storage::Limit { bucket: Bucket::VerificationByAnybody, ..signed_in };
-        let mailing = self.verification(email.as_str(), name.as_deref(), onward).await?;
-        let ask = Ask { email: email.as_str().into(), mailing, limit };
+        let (to, name) = (email.as_str(), name.as_deref());
+        let mailing = self.mailing(occasion, to, name, TTL, onward).await?;
+        let ask = Ask { email: to.into(), mailing, limit };
         let command = email_verification::Command::Ask(Box::new(ask));
         let ticket = self.ticket(&first, None).await?;
         self.propose_mail(context, ticket, Command::EmailVerification(command), &limit).await
@@ -86,12 +89,11 @@ impl TenantRef {
         token: &Secret,
         shown: Option<&Caller>,
     ) -> Result<(), Refusal> {
-        let subject = match shown {
-            Some(_) => self.verified_by(token).await?,
-            None => None,
+        let own = match shown {
+            Some(caller) if self.was_sent_to(token, caller).await? => Some(caller.user()),
+            _ => None,
         };
-        let own = shown.filter(|caller| caller.tenant.id() == self.id()).map(Caller::user);
-        self.confirm_for(context, token, own.filter(|own| subject == Some(*own))).await
+        self.confirm_for(context, token, own).await
     }
 
     async fn confirm_for(
@@ -104,14 +106,41 @@ impl TenantRef {
         self.propose_once(context, Command::EmailVerification(confirm)).await.map(drop)
     }
 
-    /// Whose address a token verifies.
-    async fn verified_by(&self, token: &Secret) -> Result<Option<UserId>, Refusal> {
+    /// Whether it was to the caller's address that a token was sent.
+    pub async fn was_sent_to(&self, token: &Secret, caller: &Caller) -> Result<bool, Refusal> {
         let records = self.0.shard.read().await?;
-        let found = self.0.view(&records).one_time(&token.hash())?;
-        Ok(found.and_then(|found| match found.content {
-            Content::Verification(verification) => Some(verification.user),
-            _ => None,
-        }))
+        let user = user_of(&self.0.view(&records), token)?;
+        Ok(caller.tenant.id() == self.id() && user == Some(caller.user()))
+    }
+
+    /// Whether the account whose address a token was sent to is contested although it was confirmed.
+    pub async fn is_contested(&self, token: &Secret) -> Result<bool, Refusal> {
+        let records = self.0.shard.read().await?;
+        let view = self.0.view(&records);
+        let user = user_of(&view, token)?.map(|user| view.user(user)).transpose()?.flatten();
+        let user = user.filter(|user| user.profile.email_verified);
+        let now = self.0.node.clock.now();
+        let contest = user.map(|user| view.contest(user.profile.id, now)).transpose()?.flatten();
+        Ok(contest.is_some())
+    }
+
+    /// What a letter to `email` is about, and by which name its reader is greeted.
+    ///
+    /// A node that cannot read the one about a contest does not come to send it: what is proposed with
+    /// it needs every node to speak the same version.
+    async fn about(&self, email: &EmailAddress) -> Result<(Occasion, Option<String>), Refusal> {
+        let records = self.0.shard.read().await?;
+        let view = self.0.view(&records);
+        let Some(user) = view.user_by_email(email.as_str())? else {
+            return Ok((Occasion::Verification, None));
+        };
+        let profile = user.profile;
+        let contest = view.contest(profile.id, self.0.node.clock.now())?;
+        let occasion = match contest.filter(|_| profile.email_verified) {
+            Some(_) => Occasion::Contested,
+            None => Occasion::Verification,
+        };
+        Ok((occasion, profile.first_name))
     }
 
     /// Takes the account away from whoever made it with the address that a token was sent to, for the
@@ -129,7 +158,7 @@ impl TenantRef {
         name: Option<&str>,
         onward: &Onward,
     ) -> Result<Mailing, Refusal> {
-        self.mailing(Purpose::EmailToken, email, name, TTL, onward).await
+        self.mailing(Occasion::Verification, email, name, TTL, onward).await
     }
 
     /// The letter that tells the owner of an account that somebody has tried to register with their
@@ -144,4 +173,13 @@ impl TenantRef {
         };
         self.letter(&message, TTL).await
     }
+}
+
+/// Whose address a token verifies.
+fn user_of(view: &View<'_>, token: &Secret) -> Result<Option<UserId>, Fault> {
+    let found = view.one_time(&token.hash())?;
+    Ok(found.and_then(|found| match found.content {
+        Content::Verification(verification) => Some(verification.user),
+        _ => None,
+    }))
 }

@@ -13,7 +13,7 @@ use super::sessions::{text, unexpected};
 use crate::context::{Context, DeviceInfo};
 use crate::email::EmailAddress;
 use crate::idempotency::{Attempt, First};
-use crate::mail::{Onward, Sent, sent};
+use crate::mail::{Occasion, Onward, Sent, sent};
 use crate::redirect::{self, ReturnUrl};
 use crate::refusal::Refusal;
 use crate::settings::{Registration, Settings};
@@ -66,12 +66,12 @@ impl TenantRef {
         let to = request.email.as_str();
         let (ms, random) = self.0.node.clock.id_bits();
         let limit = self.0.node.mail_limits.magic_link;
-        let purpose = Purpose::MagicLink;
+        let occasion = Occasion::MagicLink;
         let send = Send {
             id: MagicLinkId::new(ms, random),
             email: to.into(),
             may_sign_up: may_sign_up(&settings),
-            mailing: self.mailing(purpose, to, name.as_deref(), request.ttl, &onward).await?,
+            mailing: self.mailing(occasion, to, name.as_deref(), request.ttl, &onward).await?,
             redirect_url: onward.redirect_uri,
             limit,
         };

@@ -5,7 +5,7 @@ use janua_actors::capability::magic_links::{LinkRequest, USUAL_TTL};
 use janua_storage::secret::{Purpose, Secret};
 
 use super::form::Form;
-use super::mailed::{AddressForm, AskAddress, Confirm, TokenForm, incomplete};
+use super::mailed::{AddressForm, AskAddress, Choice, Confirm, TokenForm, incomplete};
 use super::page::Page;
 use super::visit::parameter;
 use crate::call::Call;
@@ -101,8 +101,7 @@ fn confirm(page: &Page, status: StatusCode, token: &str) -> Result<Raw, Error> {
         title: page.frame.branded(t.magic_link_confirm_title),
         lead: t.magic_link_confirm_lead,
         action: PATH,
-        submit: t.magic_link_confirm,
-        disown: None,
+        choices: vec![Choice { label: t.magic_link_confirm, disowns: false }],
         again: PATH,
         token,
     };

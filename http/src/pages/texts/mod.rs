@@ -45,7 +45,7 @@ texts! {
     forgot_title forgot_lead forgot_send
     reset_title reset_lead reset_submit reset_done_title reset_done_lead
     verify_title verify_lead verify_submit verify_disown verified_title verified_lead
-    disowned_title disowned_lead
+    contested_title contested_lead contested_own disowned_title disowned_lead
     check_mail_title check_mail_lead
     mfa_title mfa_totp_lead mfa_totp mfa_backup_lead mfa_backup mfa_passkey_lead mfa_passkey
     mfa_use_totp mfa_use_backup mfa_use_passkey mfa_submit mfa_expired_title mfa_expired_lead
