@@ -120,6 +120,11 @@ impl Page {
         form::tie(&self.frame.form_token)
     }
 
+    /// What answers the challenge of a way through another site that this browser has begun.
+    pub fn verifier(&self) -> String {
+        form::verifier(&self.frame.form_token)
+    }
+
     /// Refuses to go on where another browser has begun: somebody else would be signed in.
     pub fn check_tie(&self, tie: &str) -> Result<(), Error> {
         if self.has_cookie && self.tie() == tie { Ok(()) } else { Err(form::stale()) }

@@ -1,7 +1,9 @@
 //! Signing in with another provider, and linking one: the way there, and the way back.
 //!
 //! The browser comes back to `GET /ui/callback`, with a code that is good once, and with what ties
-//! the way to the browser that began it: else somebody could have others signed in as themselves.
+//! the way to the browser that began it: else somebody could have others signed in as themselves. The code
+//! in its turn is good in that browser alone: it is bound to a verifier that only its cookie tells, so
+//! that whoever sees it on the way has nothing (RFC 9700 §2.1.1).
 
 use askama::Template;
 use garde::Validate;
@@ -9,7 +11,7 @@ use http::StatusCode;
 use http::header::SET_COOKIE;
 use janua_actors::capability::oauth::{Arrived, HOSTED_PAGE, Start, Started};
 use janua_actors::refusal::Refusal;
-use janua_storage::pkce::Proof;
+use janua_storage::pkce::Challenge;
 use janua_storage::secret::Secret;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -83,8 +85,8 @@ fn start(page: &Page, call: &Call) -> Start {
         redirect_uri: Some(format!("{}{HOSTED_PAGE}", call.app.settings.public_url)),
         page_state: Some(format!("{}.{}", page.tie(), page.frame.visit.query())),
         scope: None,
-        // Whoever brings the code back shows the tie; the application's challenge is for its own code.
-        challenge: None,
+        // The application's challenge is for the code that it is led back with.
+        challenge: page.owner.binds_codes().then(|| Challenge::of(&page.verifier())),
     }
 }
 
@@ -117,7 +119,9 @@ async fn arrive(call: Call, _: Empty) -> Result<Raw, Error> {
     if let Some(code) = parameter(&call.query, "code") {
         let session = page.session(&call).await?;
         let (context, code) = (call.context(), Secret::given(&code));
-        return match page.owner.redeem(&context, &code, Proof::None, session.as_ref()).await {
+        let challenge = Challenge::of(&page.verifier());
+        let redeemed = page.owner.redeem_for_page(&context, &code, challenge, session.as_ref());
+        return match redeemed.await {
             Ok(Arrived::Entered { entered, .. }) => {
                 page.frame.visit.provider = None;
                 page.entered(&call, entered).await
