@@ -2,6 +2,7 @@
 
 mod accessibility;
 mod contested;
+mod elsewhere;
 mod forms;
 mod journeys;
 mod mail;

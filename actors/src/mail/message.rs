@@ -64,6 +64,8 @@ pub struct Onward {
     pub challenge: Option<Challenge>,
     /// The tag of the language that the visitor has chosen.
     pub language: Option<String>,
+    /// The mark of the browser in which it was asked for, where it was in one.
+    pub browser: Option<String>,
 }
 
 impl Onward {
@@ -76,6 +78,7 @@ impl Onward {
             ("code_challenge", challenge),
             ("code_challenge_method", method),
             ("lang", self.language.clone()),
+            ("browser", self.browser.clone()),
         ];
         named.into_iter().filter_map(|(name, value)| Some((name, value?)))
     }

@@ -58,7 +58,7 @@ async fn send_link(page: &Page, call: &Call, email: &str) -> Result<(), Error> {
     rules::check([("email", rules::email(email, &()))])?;
     let request = LinkRequest {
         email: rules::address("email", email)?,
-        onward: page.frame.visit.onward(),
+        onward: page.onward(),
         ttl: USUAL_TTL,
     };
     page.owner.send_magic_link(&call.context(), request).await?;

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION};
 use http::{HeaderValue, StatusCode};
 use janua_actors::directory;
+use janua_actors::mail::Onward;
 use janua_actors::refusal::Refusal;
 use janua_actors::settings::{Registration, Settings};
 use janua_actors::tenant::TenantRef;
@@ -19,7 +20,7 @@ use super::faults::Faults;
 use super::form;
 use super::frame::{Frame, Look};
 use super::language::Language;
-use super::visit::Visit;
+use super::visit::{Visit, parameter};
 use crate::app::App;
 use crate::call::Call;
 use crate::error::{Code, Error};
@@ -51,13 +52,22 @@ impl Page {
 
     /// The page that a mailed link opens. Its token names the tenant; what is no token belongs to
     /// the tenant of the request, whose page says so.
+    ///
+    /// Invariant: an application is led on to by a mailed link only in the browser in which the link was
+    /// asked for. Anybody can ask for one, with a state and a challenge that nobody answers; in its
+    /// reader's browser the login is theirs all the same, and goes on without.
     pub async fn of_token(call: &Call, token: &Secret, purpose: Purpose) -> Result<Self, Error> {
         let owner = match call.tenant_of(token, purpose).await {
             Ok(owner) => owner,
             Err(error) if error.code() == Code::InvalidToken => call.tenant()?.clone(),
             Err(error) => return Err(error),
         };
-        Self::of_tenant(call, owner, &call.query, None).await
+        let mut page = Self::of_tenant(call, owner, &call.query, None).await?;
+        let asked_here = parameter(&call.query, "browser").is_some_and(|mark| page.bears(&mark));
+        if !asked_here {
+            page.frame.visit = std::mem::take(&mut page.frame.visit).apart();
+        }
+        Ok(page)
     }
 
     /// The page that goes on with a visit that began elsewhere.
@@ -118,6 +128,18 @@ impl Page {
     /// What ties a way through another site to this browser.
     pub fn tie(&self) -> String {
         form::tie(&self.frame.form_token)
+    }
+
+    /// The visit as a mailed link goes on with it, in this browser.
+    pub fn onward(&self) -> Onward {
+        let visit = &self.frame.visit;
+        let mark = visit.is_awaited().then(|| form::mark(&self.frame.form_token));
+        Onward { browser: mark, ..visit.onward() }
+    }
+
+    /// Whether this browser is the one with this mark.
+    fn bears(&self, mark: &str) -> bool {
+        self.has_cookie && form::mark(&self.frame.form_token) == mark
     }
 
     /// What answers the challenge of a way through another site that this browser has begun.

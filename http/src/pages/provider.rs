@@ -16,7 +16,6 @@ use janua_storage::secret::Secret;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::cookies::Cookie;
 use super::form::Form;
 use super::frame::Frame;
 use super::notice::{Link, Notice};
@@ -146,12 +145,7 @@ async fn linked(page: &mut Page, call: &Call) -> Result<Raw, Error> {
     page.frame.visit.provider = None;
     let session = page.session(call).await?;
     match (&page.frame.visit.redirect, session) {
-        (Some(redirect), Some(caller)) => {
-            let handed = page.hand_over(call, redirect, caller.user(), caller.session()).await;
-            let Raw(mut response) = handed?;
-            Cookie::Session.clear(&call.app, &mut response);
-            Ok(Raw(response))
-        }
+        (Some(redirect), Some(caller)) => page.hand_over_own(call, redirect, &caller).await,
         _ => page.go_to_with("/ui/account", "done=linked").map(Raw),
     }
 }

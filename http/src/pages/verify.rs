@@ -79,7 +79,7 @@ async fn send(call: Call, Form(form): Form<AddressForm>) -> Result<Raw, Error> {
 
 async fn send_to(page: &Page, call: &Call, email: &str) -> Result<(), Error> {
     rules::check([("email", rules::email(email, &()))])?;
-    let (email, onward) = (rules::address("email", email)?, page.frame.visit.onward());
+    let (email, onward) = (rules::address("email", email)?, page.onward());
     page.owner.ask_for_verification(&call.context(), &email, &onward).await?;
     Ok(())
 }
