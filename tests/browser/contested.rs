@@ -28,6 +28,35 @@ async fn a_browser_that_is_signed_in_confirms_as_the_owner() {
 }
 
 #[tokio::test]
+async fn the_browser_in_which_the_account_was_registered_confirms_as_the_owner() {
+    let node = Node::start().await;
+    let back = "https://app.example.com/auth/callback";
+    node.configure(json!({ "redirectUrls": [back] })).await;
+    let email = "alice@example.com";
+    // The session is the application's, so that the browser shows none.
+    let mut alice = Visitor::opens(&node, &format!("/ui/sign-up?redirect_uri={back}")).await;
+    alice.posts("/ui/sign-up", &[("email", email), ("password", PASSWORD)]).await;
+    assert!(alice.leaves_for().starts_with(back));
+    let link = link_to(&node, "/ui/verify", email).await;
+    alice.goes_to(&link).await;
+    alice.submits("/ui/verify", &[]).await;
+    alice.reads_heading("Your address is confirmed");
+    assert_eq!(asks(&node, email).await, 0, "there is nothing open");
+}
+
+#[tokio::test]
+async fn having_asked_for_a_mail_in_a_browser_makes_nobody_the_owner() {
+    let node = Node::start().await;
+    let mallory = node.register("alice").await;
+    let mut owner = Visitor::opens(&node, "/ui/verify/send").await;
+    owner.submits("/ui/verify/send", &[("email", &mallory.email)]).await;
+    owner.goes_to(&link_to(&node, "/ui/verify", &mallory.email).await).await;
+    owner.submits("/ui/verify", &[]).await;
+    owner.reads_heading("Your address is confirmed");
+    assert_eq!(asks(&node, &mallory.email).await, 1, "it may still be somebody else's");
+}
+
+#[tokio::test]
 async fn of_a_contested_account_it_is_first_asked_whose_it_is() {
     let node = Node::start().await;
     let alice = node.register("alice").await;

@@ -23,6 +23,17 @@ use crate::tenant::TenantRef;
 /// How long a token is good.
 const TTL: Duration = Duration::from_secs(48 * 3600);
 
+/// What is shown beside the token of a mail.
+#[derive(Clone, Copy)]
+pub enum Shown<'a> {
+    /// Nothing.
+    Nothing,
+    /// A session, of whichever account.
+    Session(&'a Caller),
+    /// The browser in which the account was registered.
+    Registration,
+}
+
 impl TenantRef {
     /// Sends the caller a mail that verifies their address, unless it is verified.
     pub async fn send_verification(
@@ -82,16 +93,18 @@ impl TenantRef {
     }
 
     /// Verifies the address that a token was sent to, for whoever brings it. Where they show a session
-    /// of that very account, account and mailbox are in one hand; another's says nothing.
+    /// of that very account, or have registered it where they are, account and mailbox are in one hand;
+    /// another's session says nothing.
     pub async fn confirm_email(
         &self,
         context: &Context,
         token: &Secret,
-        shown: Option<&Caller>,
+        shown: Shown<'_>,
     ) -> Result<(), Refusal> {
         let own = match shown {
-            Some(caller) if self.was_sent_to(token, caller).await? => Some(caller.user()),
-            _ => None,
+            Shown::Session(caller) if self.was_sent_to(token, caller).await? => Some(caller.user()),
+            Shown::Registration => self.user_of(token).await?,
+            Shown::Nothing | Shown::Session(_) => None,
         };
         self.confirm_for(context, token, own).await
     }
@@ -108,9 +121,13 @@ impl TenantRef {
 
     /// Whether it was to the caller's address that a token was sent.
     pub async fn was_sent_to(&self, token: &Secret, caller: &Caller) -> Result<bool, Refusal> {
+        let is_ours = caller.tenant.id() == self.id();
+        Ok(is_ours && self.user_of(token).await? == Some(caller.user()))
+    }
+
+    async fn user_of(&self, token: &Secret) -> Result<Option<UserId>, Refusal> {
         let records = self.0.shard.read().await?;
-        let user = user_of(&self.0.view(&records), token)?;
-        Ok(caller.tenant.id() == self.id() && user == Some(caller.user()))
+        Ok(user_of(&self.0.view(&records), token)?)
     }
 
     /// Whether the account whose address a token was sent to is contested although it was confirmed.

@@ -66,6 +66,8 @@ pub struct Onward {
     pub language: Option<String>,
     /// The mark of the browser in which it was asked for, where it was in one.
     pub browser: Option<String>,
+    /// The mark of the browser in which the account was registered, where the mail comes of that.
+    pub registered: Option<String>,
 }
 
 impl Onward {
@@ -79,6 +81,7 @@ impl Onward {
             ("code_challenge_method", method),
             ("lang", self.language.clone()),
             ("browser", self.browser.clone()),
+            ("registered", self.registered.clone()),
         ];
         named.into_iter().filter_map(|(name, value)| Some((name, value?)))
     }

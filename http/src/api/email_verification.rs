@@ -1,6 +1,7 @@
 //! Showing that one reads mail at one's address.
 
 use garde::Validate;
+use janua_actors::capability::email_verification::Shown;
 use janua_actors::mail::Onward;
 use janua_storage::secret::{Purpose, Secret};
 use serde::Deserialize;
@@ -94,7 +95,8 @@ async fn disown(call: Call, Json(body): Json<VerifyEmailRequest>) -> Result<Done
 async fn confirm_unsigned(call: Call, Json(body): Json<VerifyEmailRequest>) -> Result<Done, Error> {
     let token = Secret::given(&body.token);
     let tenant = call.tenant_of(&token, Purpose::EmailToken).await?;
-    let shown = call.session_if_shown().await?;
-    tenant.confirm_email(&call.context(), &token, shown.as_ref()).await?;
+    let session = call.session_if_shown().await?;
+    let shown = session.as_ref().map_or(Shown::Nothing, Shown::Session);
+    tenant.confirm_email(&call.context(), &token, shown).await?;
     Ok(VERIFIED)
 }

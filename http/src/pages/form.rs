@@ -69,10 +69,10 @@ pub fn tie(cookie: &str) -> String {
     URL_SAFE_NO_PAD.encode(&digest(&format!("tie {cookie}"))[..16])
 }
 
-/// What a mailed link tells of the browser with this cookie: enough to know it again, and nothing that
-/// ties a way through another site, since who reads the mail may be another.
-pub fn mark(cookie: &str) -> String {
-    URL_SAFE_NO_PAD.encode(&digest(&format!("mark {cookie}"))[..16])
+/// What a mailed link tells of the browser with this cookie, by what it has done there: enough to know it
+/// again, and nothing that ties a way through another site, since who reads the mail may be another.
+pub fn mark(done: &str, cookie: &str) -> String {
+    URL_SAFE_NO_PAD.encode(&digest(&format!("{done} {cookie}"))[..16])
 }
 
 /// What answers the challenge of whatever the browser with this cookie has begun (RFC 7636 §4.1).

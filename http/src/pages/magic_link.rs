@@ -104,6 +104,7 @@ fn confirm(page: &Page, status: StatusCode, token: &str) -> Result<Raw, Error> {
         choices: vec![Choice { label: t.magic_link_confirm, disowns: false }],
         again: PATH,
         token,
+        registered: "",
     };
     page.show(status, &confirm)
 }

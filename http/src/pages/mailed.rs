@@ -49,6 +49,8 @@ pub struct Confirm<'a> {
     pub again: &'a str,
     /// The token of the link.
     pub token: &'a str,
+    /// The mark of the browser in which the account was registered; empty where the link has none.
+    pub registered: &'a str,
 }
 
 /// What can be done with a link.
@@ -79,6 +81,8 @@ pub struct TokenForm {
     pub form_token: String,
     /// The token of the link.
     pub token: String,
+    /// The mark of the browser in which the account was registered, where the link has one.
+    pub registered: String,
     /// Not empty where its reader says that it does not concern them.
     pub disown: String,
 }

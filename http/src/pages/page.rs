@@ -31,6 +31,10 @@ const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-p
 /// For how long a form may lie open, seconds.
 const FORM_TTL: u64 = 12 * 3600;
 
+/// What a browser has done of which a mailed link tells: asked for it, or registered.
+const ASKED: &str = "asked";
+const REGISTERED: &str = "registered";
+
 /// A page on its way to a visitor.
 pub struct Page {
     /// Whose page it is.
@@ -63,7 +67,8 @@ impl Page {
             Err(error) => return Err(error),
         };
         let mut page = Self::of_tenant(call, owner, &call.query, None).await?;
-        let asked_here = parameter(&call.query, "browser").is_some_and(|mark| page.bears(&mark));
+        let mark = parameter(&call.query, "browser");
+        let asked_here = mark.is_some_and(|mark| page.bears(ASKED, &mark));
         if !asked_here {
             page.frame.visit = std::mem::take(&mut page.frame.visit).apart();
         }
@@ -133,13 +138,23 @@ impl Page {
     /// The visit as a mailed link goes on with it, in this browser.
     pub fn onward(&self) -> Onward {
         let visit = &self.frame.visit;
-        let mark = visit.is_awaited().then(|| form::mark(&self.frame.form_token));
+        let mark = visit.is_awaited().then(|| form::mark(ASKED, &self.frame.form_token));
         Onward { browser: mark, ..visit.onward() }
     }
 
-    /// Whether this browser is the one with this mark.
-    fn bears(&self, mark: &str) -> bool {
-        self.has_cookie && form::mark(&self.frame.form_token) == mark
+    /// The same for the mail that a registration sends.
+    pub fn onward_from_registration(&self) -> Onward {
+        let mark = form::mark(REGISTERED, &self.frame.form_token);
+        Onward { registered: Some(mark), ..self.onward() }
+    }
+
+    /// Whether it was in this browser that the account of a mail with this mark was registered.
+    pub fn was_registered_here(&self, mark: &str) -> bool {
+        self.bears(REGISTERED, mark)
+    }
+
+    fn bears(&self, done: &str, mark: &str) -> bool {
+        self.has_cookie && form::mark(done, &self.frame.form_token) == mark
     }
 
     /// What answers the challenge of a way through another site that this browser has begun.

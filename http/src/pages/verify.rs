@@ -2,6 +2,7 @@
 //! sends such a mail to who is kept out by what somebody else has set up.
 
 use http::StatusCode;
+use janua_actors::capability::email_verification::Shown;
 use janua_storage::secret::{Purpose, Secret};
 
 use super::form::Form;
@@ -38,7 +39,9 @@ pub fn endpoints() -> Vec<Endpoint> {
 async fn show(call: Call, _: Empty) -> Result<Raw, Error> {
     let token = parameter(&call.query, "token").unwrap_or_default();
     let page = Page::of_token(&call, &Secret::given(&token), Purpose::EmailToken).await?;
-    render(&page, &call, StatusCode::OK, &token).await
+    let registered = parameter(&call.query, "registered").unwrap_or_default();
+    render(&page, &call, StatusCode::OK, &TokenForm { token, registered, ..TokenForm::default() })
+        .await
 }
 
 async fn verify(call: Call, Form(form): Form<TokenForm>) -> Result<Raw, Error> {
@@ -49,15 +52,19 @@ async fn verify(call: Call, Form(form): Form<TokenForm>) -> Result<Raw, Error> {
     let (done, end) = if disowns {
         (page.owner.disown(&context, &token).await, "/ui/done/disowned")
     } else {
-        let shown = page.session(&call).await?;
-        let confirmed = page.owner.confirm_email(&context, &token, shown.as_ref()).await;
-        (confirmed, "/ui/done/verified")
+        let session = page.session(&call).await?;
+        let shown = match &session {
+            _ if page.was_registered_here(&form.registered) => Shown::Registration,
+            Some(caller) => Shown::Session(caller),
+            None => Shown::Nothing,
+        };
+        (page.owner.confirm_email(&context, &token, shown).await, "/ui/done/verified")
     };
     match done {
         Ok(()) => page.go_to(end).map(Raw),
         Err(refusal) => {
             let status = page.takes_fault(refusal.into())?;
-            render(&page, &call, status, &form.token).await
+            render(&page, &call, status, &form).await
         }
     }
 }
@@ -99,7 +106,13 @@ fn ask(page: &Page, status: StatusCode, email: &str) -> Result<Raw, Error> {
 
 /// Asks what to do. Of an account whose address was confirmed and that may be a stranger's all the same,
 /// its reader is first asked that: only who is signed in to it can say that all of it is theirs.
-async fn render(page: &Page, call: &Call, status: StatusCode, token: &str) -> Result<Raw, Error> {
+async fn render(
+    page: &Page,
+    call: &Call,
+    status: StatusCode,
+    form: &TokenForm,
+) -> Result<Raw, Error> {
+    let TokenForm { token, registered, .. } = form;
     if token.is_empty() {
         return incomplete(page, "/ui/sign-in");
     }
@@ -125,6 +138,7 @@ async fn render(page: &Page, call: &Call, status: StatusCode, token: &str) -> Re
         choices,
         again: "/ui/sign-in",
         token,
+        registered,
     };
     page.show(status, &confirm)
 }
