@@ -80,6 +80,8 @@ async fn a_code_that_was_asked_for_with_a_challenge_is_for_whoever_knows_the_ver
         // Nobody guesses twice.
         exchanges(&node, &code, Some(VERIFIER)).await.is_no(401, "token_used");
     }
+    let live = alice.session.list().await.len();
+    assert_eq!(live, 2, "what nobody has taken over is over: only the first was");
     let body = json!({ "code": code().await, "code_verifier": VERIFIER });
     node.api.post("/auth/oauth/exchange", body).await.is_yes(200);
     let code = code().await;

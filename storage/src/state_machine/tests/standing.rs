@@ -14,6 +14,7 @@ use crate::command::{Command, Rejection, Reply};
 use crate::ids::{CredentialId, MessageId, SessionId};
 use crate::keys::{self, Kind};
 use crate::one_time::Content;
+use crate::pkce::{self, Challenge};
 
 /// Of what waits for a user, what lets them in: a link, a first factor, a session that is handed over.
 const WAYS_IN: [u8; 3] = [3, 9, HANDED_OVER];
@@ -60,12 +61,15 @@ fn manage(action: Action) -> Command {
     Command::Users(users::Command::Manage(Manage { user: user(1), action, by }))
 }
 
-/// Somebody brings the code of the session that is handed over.
-fn take_over() -> Command {
+fn redeem(code: u8) -> Redeem {
     let entry =
         mfa::Entry { start: begin(8, token(8)), temp_token: secret(1, 32), temp_ttl_ms: 300_000 };
-    let redeem = Redeem { code: secret(1, HANDED_OVER), entry };
-    Command::Oauth(oauth::Command::Redeem(Box::new(redeem)))
+    Redeem { code: secret(1, code), entry }
+}
+
+/// Somebody brings the code of the session that is handed over.
+fn take_over() -> Command {
+    Command::Oauth(oauth::Command::Redeem(Box::new(redeem(HANDED_OVER))))
 }
 
 pub(super) fn disown() -> Command {
@@ -198,6 +202,20 @@ fn what_was_shown_outlives_no_change_of_what_it_stood_on() {
     world.does(manage(Action::Unlock));
     world.does(manage(Action::Reactivate));
     assert!(WAYS_IN.iter().all(|number| world.waits(*number)), "nothing that it stood on changed");
+}
+
+#[test]
+fn a_session_whose_code_is_shown_in_vain_is_nobody_s_and_ends() {
+    let mut world = World::unverified();
+    let proof = pkce::Proof::Verifier(Challenge([1; 32]));
+    let prove = oauth::Prove { redeem: redeem(HANDED_OVER), proof };
+    let prove = Command::Oauth(oauth::Command::Prove(Box::new(prove)));
+    assert_eq!(world.propose(prove), Ok(Reply::WrongGuess));
+    assert_eq!((world.count(Kind::Session), world.user_1().sessions), (0, 0));
+    assert_eq!(world.refresh(1, 40), Err(Rejection::SessionRevoked));
+    assert_eq!(world.propose(take_over()), Err(Rejection::TokenUsed));
+    let events = world.events();
+    assert!(["session.revoked", "auth.login_failed"].iter().all(|kind| events.contains(kind)));
 }
 
 #[test]
