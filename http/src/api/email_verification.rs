@@ -36,7 +36,8 @@ pub fn endpoints() -> Vec<Endpoint> {
         post("/auth/verify-email/disown", Access::Public, Limit::Authentication, disown)
             .describes(
                 "Take from the account of an address what somebody else has set up in it, with the \
-                 token of a mail",
+                 token of a mail: before the address is confirmed, within 30 days of a confirmation \
+                 without a session of the account, or while a second factor keeps its owner out",
             )
             .names_its_tenant()
             .refuses(&[Code::TokenUsed]),
