@@ -88,10 +88,10 @@ pub enum Kind {
     MailQueue = 68,
     /// Tells that a token or a mail is about somebody, by whom and which.
     Trace = 72,
-    /// Since when somebody else's second factor may stand before a user, by user.
-    Contested = 73,
     /// Tells that the first answer to an idempotency key is about a user, by user and digest of the key.
     Answered = 74,
+    /// What is open about whose an account is, by user. Its earlier form had 73.
+    Contest = 76,
     /// Events of one command, by the sequence of the first.
     Events = 80,
     /// The end of the audit chain.
@@ -215,9 +215,9 @@ pub fn mfa(tenant: TenantNumber, user: UserId) -> Vec<u8> {
     key(tenant, Kind::Mfa, &[user.as_bytes()])
 }
 
-/// Since when somebody else's second factor may stand before a user.
-pub fn contested(tenant: TenantNumber, user: UserId) -> Vec<u8> {
-    key(tenant, Kind::Contested, &[user.as_bytes()])
+/// What is open about whose an account is.
+pub fn contest(tenant: TenantNumber, user: UserId) -> Vec<u8> {
+    key(tenant, Kind::Contest, &[user.as_bytes()])
 }
 
 /// The wrong codes of a user's second factors.

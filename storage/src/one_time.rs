@@ -117,7 +117,7 @@ impl Content {
     }
 
     /// The challenge that has to be answered for it.
-    pub(crate) fn challenge(&self) -> Option<&Challenge> {
+    pub fn challenge(&self) -> Option<&Challenge> {
         match self {
             Self::Proven(proven) => Some(&proven.challenge),
             _ => None,

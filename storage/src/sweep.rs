@@ -4,6 +4,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::capability::email_verification::Contest;
 use crate::capability::limits::Counter;
 use crate::capability::passwords::Lockout;
 use crate::capability::phones::{PhoneCode, Sends, TextMessage};
@@ -22,7 +23,7 @@ use crate::state_machine::Step;
 use crate::traces::Trace;
 
 /// The kinds of record that expire.
-pub const KINDS: [Kind; 14] = [
+pub const KINDS: [Kind; 15] = [
     Kind::Session,
     Kind::Ended,
     Kind::Lockout,
@@ -37,6 +38,7 @@ pub const KINDS: [Kind; 14] = [
     Kind::MfaGuesses,
     Kind::Trace,
     Kind::Answered,
+    Kind::Contest,
 ];
 
 /// How many spent tokens one command removes, so that no other waits long behind it.
@@ -64,6 +66,7 @@ pub fn expiry(kind: Kind, value: &[u8]) -> Result<Option<Moment>, Fault> {
         Kind::Mail => Some(codec::decode::<Mail>(value)?.expires),
         Kind::Counter => Some(codec::decode::<Counter>(value)?.expires()),
         Kind::Trace | Kind::Answered => Some(codec::decode::<Trace>(value)?.expires),
+        Kind::Contest => codec::decode::<Contest>(value)?.expires(),
         _ => None,
     })
 }
@@ -96,6 +99,7 @@ fn remove(step: &mut Step<'_, '_>, key: Vec<u8>, spent: &mut usize) -> Result<bo
         Kind::Mail => outbox::expire(step, &key),
         Kind::Counter => delete_if(step, key, |record: &Counter| Some(record.expires())),
         Kind::Trace | Kind::Answered => delete_if(step, key, |record: &Trace| Some(record.expires)),
+        Kind::Contest => delete_if(step, key, Contest::expires),
         Kind::SigningKey => {
             let retired = delete_if(step, key, |record: &SigningKey| record.retires)?;
             if retired {

@@ -9,7 +9,7 @@
 
 use tokio::sync::watch;
 
-use crate::capability::{api_keys, cluster, email_verification, oauth, sessions};
+use crate::capability::{api_keys, cluster, email_verification, magic_links, oauth, sessions};
 use crate::command::Command;
 use crate::idempotency::Guess;
 use crate::pkce::Proof;
@@ -68,6 +68,10 @@ const LATER: &[Later] = &[
         is: |command| {
             matches!(command, Command::EmailVerification(email_verification::Command::Ask(_)))
         },
+    },
+    Later {
+        version: 2,
+        is: |command| matches!(command, Command::MagicLinks(magic_links::Command::LeaveTo(_))),
     },
 ];
 

@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 
 use crate::capability::api_keys::{ApiKey, Usage};
 use crate::capability::audit::{Epoch, Head};
+use crate::capability::email_verification::Contest;
 use crate::capability::mfa::Factors;
 use crate::capability::oauth::Identity;
 use crate::capability::passkeys::{Passkey, Place};
@@ -20,6 +21,7 @@ use crate::fault::Fault;
 use crate::idempotency;
 use crate::ids::{ApiKeyId, MailId, MessageId, SessionId, TenantId, TenantNumber, UserId};
 use crate::keys::{self, Kind};
+use crate::moment::Moment;
 use crate::one_time::OneTime;
 use crate::outbox::Mail;
 use crate::records::Records;
@@ -164,6 +166,12 @@ impl<'a> View<'a> {
     /// The second factors of a user, passkeys aside.
     pub fn factors(&self, user: UserId) -> Result<Factors, Fault> {
         Ok(self.get(&keys::mfa(self.tenant, user))?.unwrap_or_default())
+    }
+
+    /// What is open at this moment about whose an account is.
+    pub fn contest(&self, user: UserId, now: Moment) -> Result<Option<Contest>, Fault> {
+        let kept: Option<Contest> = self.get(&keys::contest(self.tenant, user))?;
+        Ok(kept.filter(|contest| contest.is_open(now)))
     }
 
     /// The passkeys of a user, oldest first.

@@ -1,7 +1,7 @@
 //! Showing that one reads mail at one's address.
 
 use janua_tests::response::has_exactly;
-use janua_tests::{Node, User, at_once};
+use janua_tests::{Node, Response, Session, User, at_once};
 use serde_json::json;
 
 async fn is_verified(alice: &User) -> bool {
@@ -127,7 +127,7 @@ async fn a_mail_can_be_asked_for_without_being_signed_in_and_tells_nothing() {
     assert_eq!(known.body, unknown.body);
     assert_eq!(node.mails_to("nobody@example.com").await.len(), 0);
     let body = json!({ "token": node.mail_to(&alice.email).await.token() });
-    node.api.post("/auth/verify-email", body.clone()).await.is_yes(200);
+    alice.session.post("/auth/verify-email", body.clone()).await.is_yes(200);
     assert!(is_verified(&alice).await);
     // Who has verified the address has nothing to disown.
     node.api.post("/auth/verify-email/disown", body).await.is_no(401, "token_used");
@@ -154,20 +154,108 @@ async fn the_owner_of_an_address_disowns_what_somebody_else_has_made_with_it() {
     mallory.guesses(&mallory.password).await.is_no(401, "invalid_credentials");
 }
 
+/// Somebody who reads the mail to an address, and is signed in to nothing.
+struct Owner<'a> {
+    node: &'a Node,
+    email: &'a str,
+}
+
+impl Owner<'_> {
+    async fn posts(&self, path: &str) -> Response {
+        let token = self.node.mail_to(self.email).await.token();
+        self.node.api.post(path, json!({ "token": token })).await
+    }
+
+    /// Does what the first mail asks for, without an idea.
+    async fn confirms(&self) {
+        self.posts("/auth/verify-email").await.is_yes(200);
+    }
+
+    /// How many mails they get for asking.
+    async fn asks(&self) -> usize {
+        let before = self.node.mails_to(self.email).await.len();
+        let ask = json!({ "email": self.email });
+        self.node.api.post("/auth/verify-email/send", ask).await.is_yes(200);
+        self.node.mails_to(self.email).await.len() - before
+    }
+
+    async fn disowns(&self) {
+        assert_eq!(self.asks().await, 1, "there is something to say");
+        self.posts("/auth/verify-email/disown").await.is_yes(200);
+    }
+}
+
 #[tokio::test]
-async fn the_owner_of_an_address_disowns_it_also_after_having_confirmed_it() {
+async fn an_owner_who_has_confirmed_takes_away_what_a_stranger_has_set_up_since() {
     let node = Node::start().await;
-    let mallory = node.register("alice").await;
+    let mut mallory = node.register("alice").await;
     mallory.enrols_an_app().await;
-    let confirm = json!({ "token": node.mail_to(&mallory.email).await.token() });
-    node.api.post("/auth/verify-email", confirm).await.is_yes(200);
+    let email = mallory.email.clone();
+    let owner = Owner { node: &node, email: &email };
+    owner.confirms().await;
+    mallory.changes_password("A-second-river-41!").await;
     mallory.session.is_alive().await;
-    let asked = json!({ "email": mallory.email });
-    node.api.post("/auth/verify-email/send", asked).await.is_yes(200);
-    let disown = json!({ "token": node.mail_to(&mallory.email).await.token() });
-    node.api.post("/auth/verify-email/disown", disown).await.is_yes(200);
+    owner.disowns().await;
     mallory.session.is_over().await;
     mallory.guesses(&mallory.password).await.is_no(401, "invalid_credentials");
+    assert_eq!(owner.asks().await, 0, "nothing of a stranger's is left");
+}
+
+#[tokio::test]
+async fn a_stranger_who_shows_their_own_app_keeps_no_owner_out() {
+    let node = Node::start().await;
+    let mallory = node.register("alice").await;
+    let owner = Owner { node: &node, email: &mallory.email };
+    owner.confirms().await;
+    // The app comes only now, in the session that the confirmation has left.
+    let mut app = mallory.enrols_an_app().await;
+    mallory.logs_in_with(&mut app).await.is_alive().await;
+    node.api.post("/auth/password/forgot", json!({ "email": owner.email })).await.is_yes(200);
+    let new = "A-second-river-41!";
+    let body = json!({ "token": node.mail_to(owner.email).await.token(), "newPassword": new });
+    node.api.post("/auth/password/reset", body).await.is_yes(200);
+    let asked = node.api.login(owner.email, new).await.is_yes(200);
+    assert_eq!(asked.data()["requiresMfa"], true, "{}", asked.text);
+    owner.disowns().await;
+    let entered = node.api.login(owner.email, new).await.is_yes(200);
+    Session::of(&node.api, entered.data()).is_alive().await;
+}
+
+#[tokio::test]
+async fn who_confirms_with_the_token_of_a_session_is_the_owner_and_another_s_token_says_nothing() {
+    let node = Node::start().await;
+    let (alice, carol) = (node.register("alice").await, node.register("carol").await);
+    for user in [&alice, &carol] {
+        user.enrols_an_app().await;
+    }
+    let body = json!({ "token": node.mail_to(&alice.email).await.token() });
+    alice.session.post("/auth/verify-email", body).await.is_yes(200);
+    assert_eq!(Owner { node: &node, email: &alice.email }.asks().await, 0);
+
+    let owner = Owner { node: &node, email: &carol.email };
+    let body = json!({ "token": node.mail_to(&carol.email).await.token() });
+    alice.session.post("/auth/verify-email", body).await.is_yes(200);
+    assert_eq!(owner.asks().await, 1);
+    // She has confirmed on another device, and does so where she is signed in when she is asked.
+    let body = json!({ "token": node.mail_to(&carol.email).await.token() });
+    carol.session.post("/users/me/verify-email/confirm", body).await.is_yes(200);
+    assert_eq!(owner.asks().await, 0);
+    carol.session.is_alive().await;
+}
+
+#[tokio::test]
+async fn the_mail_about_a_contested_account_says_so_and_confirming_does_not_use_it_up() {
+    let node = Node::start().await;
+    let mallory = node.register("alice").await;
+    let owner = Owner { node: &node, email: &mallory.email };
+    owner.confirms().await;
+    assert_eq!(owner.asks().await, 1);
+    let mail = node.mail_to(owner.email).await;
+    assert_eq!(mail.subject, "Is this your account? Janua");
+    assert!(mail.text.contains("somebody else may have set up"), "{}", mail.text);
+    owner.confirms().await;
+    owner.posts("/auth/verify-email/disown").await.is_yes(200);
+    mallory.session.is_over().await;
 }
 
 #[tokio::test]

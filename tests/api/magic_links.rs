@@ -237,7 +237,7 @@ async fn a_verified_user_keeps_password_and_sessions() {
     let node = Node::start().await;
     let alice = node.register("alice").await;
     let token = node.mail_to(&alice.email).await.token();
-    node.api.post("/auth/verify-email", json!({ "token": token })).await.is_yes(200);
+    alice.session.post("/auth/verify-email", json!({ "token": token })).await.is_yes(200);
     let token = link_to(&node, &alice.email).await;
     follows(&node, &token).await.is_yes(200);
     alice.session.is_alive().await;
@@ -338,7 +338,7 @@ async fn a_code_dies_with_the_password_of_its_login() {
     let node = with_a_page().await;
     let alice = node.register("alice").await;
     let token = node.mail_to(&alice.email).await.token();
-    node.api.post("/auth/verify-email", json!({ "token": token })).await.is_yes(200);
+    alice.session.post("/auth/verify-email", json!({ "token": token })).await.is_yes(200);
     let token = link_to(&node, &alice.email).await;
     let body = json!({ "token": token, "redirectUri": PAGE });
     let led = posts(&node, body).await.is_yes(200).text_of("redirectTo");
@@ -349,4 +349,39 @@ async fn a_code_dies_with_the_password_of_its_login() {
     node.api.post("/auth/password/reset", body).await.is_yes(200);
     let exchanged = node.api.post("/auth/oauth/exchange", json!({ "code": code })).await;
     exchanged.is_no(401, "invalid_token");
+}
+
+#[tokio::test]
+async fn who_spends_a_link_for_a_code_says_what_answers_for_it() {
+    // RFC 7636, appendix B.
+    let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+    let challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+    let node = with_a_page().await;
+    let alice = node.register("alice").await;
+    let code_in = |address: &str| address.split_once("?code=").expect("a code").1.to_owned();
+    let mut codes = Vec::new();
+    for _ in 0..2 {
+        let token = link_to(&node, &alice.email).await;
+        let body = json!({ "token": token, "redirectUri": PAGE, "codeChallenge": challenge,
+            "codeChallengeMethod": "S256" });
+        codes.push(code_in(&posts(&node, body).await.is_yes(200).text_of("redirectTo")));
+        let token = link_to(&node, &alice.email).await;
+        let bound = format!("code_challenge={challenge}&code_challenge_method=S256");
+        let path = format!("/auth/magic-link/verify?token={token}&redirect_uri={PAGE}&{bound}");
+        let led = node.api.get(&path).await;
+        assert_eq!(led.status, 302, "{}", led.text);
+        codes.push(code_in(led.header("location")));
+    }
+    for (number, code) in codes.into_iter().enumerate() {
+        if number < 2 {
+            let stolen = node.api.post("/auth/oauth/exchange", json!({ "code": code })).await;
+            stolen.is_no(401, "invalid_token");
+        } else {
+            let body = json!({ "code": code, "codeVerifier": verifier });
+            let exchanged = node.api.post("/auth/oauth/exchange", body).await.is_yes(200);
+            Session::of(&node.api, exchanged.data()).is_alive().await;
+        }
+    }
+    let body = json!({ "token": "ml_1_x", "redirectUri": PAGE, "codeChallenge": challenge });
+    posts(&node, body).await.is_no(400, "validation_error");
 }

@@ -321,11 +321,10 @@ async fn a_visit_goes_on_behind_a_mailed_link() {
 
     let mut visitor = Visitor::opens(&node, &format!("/ui/magic-link?{visit}")).await;
     visitor.submits("/ui/magic-link/send", &[("email", &alice.email)]).await;
-    let mut reader =
-        Visitor::opens(&node, &link_to(&node, "/ui/magic-link", &alice.email).await).await;
-    reader.reads_heading("Iniciar sesión en Janua");
-    reader.submits("/ui/magic-link", &[]).await;
-    assert!(reader.leaves_for().contains("&state=of+the+application"), "{}", reader.page.text);
+    visitor.goes_to(&link_to(&node, "/ui/magic-link", &alice.email).await).await;
+    visitor.reads_heading("Iniciar sesión en Janua");
+    visitor.submits("/ui/magic-link", &[]).await;
+    assert!(visitor.leaves_for().contains("&state=of+the+application"), "{}", visitor.page.text);
 
     let mut visitor = Visitor::opens(&node, &format!("/ui/sign-up?{visit}")).await;
     let fields = [("email", "bob@example.com"), ("password", PASSWORD)];

@@ -106,3 +106,32 @@ async fn nobody_is_signed_in_as_who_sent_them_an_address() {
     mallory.goes_to(&page).await;
     mallory.reads_heading("Your account");
 }
+
+/// What the provider sends the browser back with, as whoever sees that can post it.
+fn seen(back: &str) -> Value {
+    let back: Url = back.parse().expect("an address");
+    let told: Vec<_> = back.query_pairs().into_owned().collect();
+    Value::Object(told.into_iter().map(|(name, value)| (name, value.into())).collect())
+}
+
+#[tokio::test]
+async fn what_is_seen_on_the_way_is_worth_nothing_outside_the_browser() {
+    let (node, issuer) = scene().await;
+    // The code of the provider.
+    let mut visitor = Visitor::opens(&node, "/ui/sign-in").await;
+    visitor.submits("/ui/provider", &[]).await;
+    let departure: Url = visitor.leaves_for().parse().expect("an address");
+    let stolen = seen(issuer.agrees(&departure, &alice()).as_str());
+    let taken = node.api.post("/auth/oauth/acme/callback", stolen).await;
+    taken.is_no(401, "invalid_token");
+    // Ours, with which the browser is led on to the page.
+    visitor.goes_to("/ui/sign-in").await;
+    visitor.submits("/ui/provider", &[]).await;
+    let page = comes_back(&mut visitor, &issuer, &alice()).await;
+    let code = seen(&format!("{HERE}{page}"))["code"].clone();
+    let taken = node.api.post("/auth/oauth/exchange", json!({ "code": code })).await;
+    taken.is_no(401, "invalid_token");
+    visitor.goes_to(&page).await;
+    visitor.reads_heading("That did not work");
+    assert_eq!(visitor.cookie("janua-session"), None);
+}

@@ -5,8 +5,12 @@ use std::time::Duration;
 use janua_storage::capability::email_verification::{self, Ask, Confirm, Disown, Send};
 use janua_storage::capability::limits::{self as storage, Bucket};
 use janua_storage::command::Command;
+use janua_storage::fault::Fault;
+use janua_storage::ids::UserId;
+use janua_storage::one_time::Content;
 use janua_storage::outbox::{Letter, Mailing};
-use janua_storage::secret::{Purpose, Secret};
+use janua_storage::secret::Secret;
+use janua_storage::view::View;
 
 use crate::context::Context;
 use crate::directory::Caller;
@@ -18,6 +22,17 @@ use crate::tenant::TenantRef;
 
 /// How long a token is good.
 const TTL: Duration = Duration::from_secs(48 * 3600);
+
+/// What is shown beside the token of a mail.
+#[derive(Clone, Copy)]
+pub enum Shown<'a> {
+    /// Nothing.
+    Nothing,
+    /// A session, of whichever account.
+    Session(&'a Caller),
+    /// The browser in which the account was registered.
+    Registration,
+}
 
 impl TenantRef {
     /// Sends the caller a mail that verifies their address, unless it is verified.
@@ -57,32 +72,93 @@ impl TenantRef {
             Attempt::Repeated(answer) => return sent(&answer.reply),
             Attempt::First(first) => first,
         };
-        let name = self.first_name(email).await?;
+        let (occasion, name) = self.about(email).await?;
         let signed_in = self.0.node.mail_limits.email_verification;
         let limit = storage::Limit { bucket: Bucket::VerificationByAnybody, ..signed_in };
-        let mailing = self.verification(email.as_str(), name.as_deref(), onward).await?;
-        let ask = Ask { email: email.as_str().into(), mailing, limit };
+        let (to, name) = (email.as_str(), name.as_deref());
+        let mailing = self.mailing(occasion, to, name, TTL, onward).await?;
+        let ask = Ask { email: to.into(), mailing, limit };
         let command = email_verification::Command::Ask(Box::new(ask));
         let ticket = self.ticket(&first, None).await?;
         self.propose_mail(context, ticket, Command::EmailVerification(command), &limit).await
     }
 
-    /// Verifies the address that a token was sent to; where somebody is signed in, only theirs.
+    /// Verifies the caller's address with the token that was sent to it, and nobody else's.
+    pub async fn confirm_own_email(
+        &self,
+        context: &Context,
+        token: &Secret,
+        caller: &Caller,
+    ) -> Result<(), Refusal> {
+        self.confirm_for(context, token, Some(caller.user())).await
+    }
+
+    /// Verifies the address that a token was sent to, for whoever brings it. Where they show a session
+    /// of that very account, or have registered it where they are, account and mailbox are in one hand;
+    /// another's session says nothing.
     pub async fn confirm_email(
         &self,
         context: &Context,
         token: &Secret,
-        caller: Option<&Caller>,
+        shown: Shown<'_>,
     ) -> Result<(), Refusal> {
-        let first = match self.attempt(context).await? {
-            Attempt::Repeated(_) => return Ok(()),
-            Attempt::First(first) => first,
+        let own = match shown {
+            Shown::Session(caller) if self.was_sent_to(token, caller).await? => Some(caller.user()),
+            Shown::Registration => self.user_of(token).await?,
+            Shown::Nothing | Shown::Session(_) => None,
         };
-        let confirm = Confirm { token: token.hash(), user: caller.map(Caller::user) };
-        let command = email_verification::Command::Confirm(confirm);
-        let ticket = self.ticket(&first, None).await?;
-        self.propose(context.origin(), ticket, Command::EmailVerification(command)).await?;
-        Ok(())
+        self.confirm_for(context, token, own).await
+    }
+
+    async fn confirm_for(
+        &self,
+        context: &Context,
+        token: &Secret,
+        user: Option<UserId>,
+    ) -> Result<(), Refusal> {
+        let confirm = email_verification::Command::Confirm(Confirm { token: token.hash(), user });
+        self.propose_once(context, Command::EmailVerification(confirm)).await.map(drop)
+    }
+
+    /// Whether it was to the caller's address that a token was sent.
+    pub async fn was_sent_to(&self, token: &Secret, caller: &Caller) -> Result<bool, Refusal> {
+        let is_ours = caller.tenant.id() == self.id();
+        Ok(is_ours && self.user_of(token).await? == Some(caller.user()))
+    }
+
+    async fn user_of(&self, token: &Secret) -> Result<Option<UserId>, Refusal> {
+        let records = self.0.shard.read().await?;
+        Ok(user_of(&self.0.view(&records), token)?)
+    }
+
+    /// Whether the account whose address a token was sent to is contested although it was confirmed.
+    pub async fn is_contested(&self, token: &Secret) -> Result<bool, Refusal> {
+        let records = self.0.shard.read().await?;
+        let view = self.0.view(&records);
+        let user = user_of(&view, token)?.map(|user| view.user(user)).transpose()?.flatten();
+        let user = user.filter(|user| user.profile.email_verified);
+        let now = self.0.node.clock.now();
+        let contest = user.map(|user| view.contest(user.profile.id, now)).transpose()?.flatten();
+        Ok(contest.is_some())
+    }
+
+    /// What a letter to `email` is about, and by which name its reader is greeted.
+    ///
+    /// A node that cannot read the one about a contest does not come to send it: what is proposed with
+    /// it needs every node to speak the same version.
+    async fn about(&self, email: &EmailAddress) -> Result<(Occasion, Option<String>), Refusal> {
+        let records = self.0.shard.read().await?;
+        let view = self.0.view(&records);
+        let Some(user) = view.user_by_email(email.as_str())? else {
+            return Ok((Occasion::Verification, None));
+        };
+        let profile = user.profile;
+        let contest = view.contest(profile.id, self.0.node.clock.now())?;
+        let occasion = match contest.filter(|_| profile.email_verified) {
+            Some(_) => Occasion::Contested,
+            None => Occasion::Verification,
+        };
+        Ok((occasion, profile.first_name))
     }
 
     /// Takes the account away from whoever made it with the address that a token was sent to, for the
@@ -100,7 +176,7 @@ impl TenantRef {
         name: Option<&str>,
         onward: &Onward,
     ) -> Result<Mailing, Refusal> {
-        self.mailing(Purpose::EmailToken, email, name, TTL, onward).await
+        self.mailing(Occasion::Verification, email, name, TTL, onward).await
     }
 
     /// The letter that tells the owner of an account that somebody has tried to register with their
@@ -115,4 +191,13 @@ impl TenantRef {
         };
         self.letter(&message, TTL).await
     }
+}
+
+/// Whose address a token verifies.
+fn user_of(view: &View<'_>, token: &Secret) -> Result<Option<UserId>, Fault> {
+    let found = view.one_time(&token.hash())?;
+    Ok(found.and_then(|found| match found.content {
+        Content::Verification(verification) => Some(verification.user),
+        _ => None,
+    }))
 }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use janua_storage::capability::magic_links::{self, Arrival, Follow, Leave, Send};
+use janua_storage::capability::magic_links::{self, Arrival, Follow, Leave, LeaveTo, Send};
 use janua_storage::command::{Command, Reply};
 use janua_storage::ids::{MagicLinkId, UserId};
 use janua_storage::one_time::Content;
+use janua_storage::pkce::Challenge;
 use janua_storage::secret::{Purpose, Secret};
 
 use super::mfa::Entered;
@@ -13,7 +14,7 @@ use super::sessions::{text, unexpected};
 use crate::context::{Context, DeviceInfo};
 use crate::email::EmailAddress;
 use crate::idempotency::{Attempt, First};
-use crate::mail::{Onward, Sent, sent};
+use crate::mail::{Occasion, Onward, Sent, sent};
 use crate::redirect::{self, ReturnUrl};
 use crate::refusal::Refusal;
 use crate::settings::{Registration, Settings};
@@ -66,12 +67,12 @@ impl TenantRef {
         let to = request.email.as_str();
         let (ms, random) = self.0.node.clock.id_bits();
         let limit = self.0.node.mail_limits.magic_link;
-        let purpose = Purpose::MagicLink;
+        let occasion = Occasion::MagicLink;
         let send = Send {
             id: MagicLinkId::new(ms, random),
             email: to.into(),
             may_sign_up: may_sign_up(&settings),
-            mailing: self.mailing(purpose, to, name.as_deref(), request.ttl, &onward).await?,
+            mailing: self.mailing(occasion, to, name.as_deref(), request.ttl, &onward).await?,
             redirect_url: onward.redirect_uri,
             limit,
         };
@@ -92,17 +93,21 @@ impl TenantRef {
         }
     }
 
-    /// Spends a link for a code, which the page at `redirect_url` turns into the session.
+    /// Spends a link for a code, which the page at `redirect_url` turns into the session: whoever has it,
+    /// or only who answers the challenge.
     pub async fn redirect_magic_link(
         &self,
         context: &Context,
         token: &Secret,
         redirect_url: &str,
+        challenge: Option<Challenge>,
     ) -> Result<String, Refusal> {
         let url = redirect::checked(&*self.settings().await?, "redirect_uri", redirect_url)?;
         match self.attempt(context).await? {
             Attempt::Repeated(answer) => recorded(answer),
-            Attempt::First(first) => self.leave_by_link(context, token, url, first).await,
+            Attempt::First(first) => {
+                self.leave_by_link(context, token, url, challenge, first).await
+            }
         }
     }
 
@@ -113,6 +118,7 @@ impl TenantRef {
         context: &Context,
         token: &Secret,
         redirect_url: Option<&str>,
+        challenge: Option<Challenge>,
     ) -> Result<Followed, Refusal> {
         let settings = self.settings().await?;
         let check = |url: &str| redirect::checked(&settings, "redirectUri", url);
@@ -133,7 +139,8 @@ impl TenantRef {
         };
         match url {
             Some(url) => {
-                self.leave_by_link(context, token, url, first).await.map(Followed::Redirected)
+                let left = self.leave_by_link(context, token, url, challenge, first).await;
+                left.map(Followed::Redirected)
             }
             None => {
                 self.enter_by_link(context, token, first).await.map(Box::new).map(Followed::Entered)
@@ -160,14 +167,20 @@ impl TenantRef {
         context: &Context,
         token: &Secret,
         url: ReturnUrl,
+        challenge: Option<Challenge>,
         first: First,
     ) -> Result<String, Refusal> {
         let code = Secret::new(Purpose::Code, self.number(), &self.0.node.clock.random());
         let leave = Leave { arrival: self.arrival(token).await?, code: code.hash() };
         let url = url.telling([("code", code.expose())]);
-        let command = Command::MagicLinks(magic_links::Command::Leave(Box::new(leave)));
+        let command = match challenge {
+            Some(challenge) => {
+                magic_links::Command::LeaveTo(Box::new(LeaveTo { leave, challenge }))
+            }
+            None => magic_links::Command::Leave(Box::new(leave)),
+        };
         let ticket = self.ticket(&first, Some(&url)).await?;
-        let answer = self.propose(context.origin(), ticket, command).await?;
+        let answer = self.propose(context.origin(), ticket, Command::MagicLinks(command)).await?;
         match answer.secrets {
             Some(_) => recorded(answer),
             None => Ok(url),

@@ -9,14 +9,14 @@ use janua_storage::capability::password_reset::{self, Complete, Request};
 use janua_storage::capability::users::User;
 use janua_storage::command::Command;
 use janua_storage::one_time::Content;
-use janua_storage::secret::{Purpose, Secret};
+use janua_storage::secret::Secret;
 
 use super::passwords::{Rules, count};
 use crate::context::Context;
 use crate::email::EmailAddress;
 use crate::hashing::Plaintext;
 use crate::idempotency::Attempt;
-use crate::mail::{Onward, Sent, sent};
+use crate::mail::{Occasion, Onward, Sent, sent};
 use crate::refusal::Refusal;
 use crate::tenant::TenantRef;
 
@@ -39,7 +39,7 @@ impl TenantRef {
         let name = self.first_name(email).await?;
         let limit = self.0.node.mail_limits.password_reset;
         let (to, name) = (email.as_str(), name.as_deref());
-        let mailing = self.mailing(Purpose::ResetToken, to, name, TTL, onward).await?;
+        let mailing = self.mailing(Occasion::PasswordReset, to, name, TTL, onward).await?;
         let request = Request { email: to.into(), mailing, limit };
         let command = password_reset::Command::Request(Box::new(request));
         let ticket = self.ticket(&first, None).await?;

@@ -33,6 +33,8 @@ pub(crate) enum Occasion {
     MagicLink,
     /// Somebody wants to register with an address that has an account.
     AlreadyRegistered,
+    /// An address was confirmed, and what its account holds may be somebody else's.
+    Contested,
 }
 
 /// What a mail says. Written as JSON and sealed; it is made a mail when it is sent, in the tenant's
@@ -62,6 +64,10 @@ pub struct Onward {
     pub challenge: Option<Challenge>,
     /// The tag of the language that the visitor has chosen.
     pub language: Option<String>,
+    /// The mark of the browser in which it was asked for, where it was in one.
+    pub browser: Option<String>,
+    /// The mark of the browser in which the account was registered, where the mail comes of that.
+    pub registered: Option<String>,
 }
 
 impl Onward {
@@ -74,6 +80,8 @@ impl Onward {
             ("code_challenge", challenge),
             ("code_challenge_method", method),
             ("lang", self.language.clone()),
+            ("browser", self.browser.clone()),
+            ("registered", self.registered.clone()),
         ];
         named.into_iter().filter_map(|(name, value)| Some((name, value?)))
     }
@@ -124,21 +132,21 @@ impl TenantRef {
         Ok(Letter { id, sealed, ttl_ms, kept: node.mail.relay.is_none() })
     }
 
-    /// A new secret and the letter that brings it to `to`: as the token of a link to `page`.
+    /// A new secret and the letter that brings it to `to`, as the token of a link.
     pub(crate) async fn mailing(
         &self,
-        purpose: Purpose,
+        occasion: Occasion,
         to: &str,
         name: Option<&str>,
         ttl: Duration,
         onward: &Onward,
     ) -> Result<Mailing, Refusal> {
-        let token = Secret::new(purpose, self.number(), &self.0.node.clock.random());
-        let (occasion, page) = match purpose {
-            Purpose::ResetToken => (Occasion::PasswordReset, "/ui/reset"),
-            Purpose::MagicLink => (Occasion::MagicLink, "/ui/magic-link"),
-            _ => (Occasion::Verification, "/ui/verify"),
+        let (purpose, page) = match occasion {
+            Occasion::PasswordReset => (Purpose::ResetToken, "/ui/reset"),
+            Occasion::MagicLink => (Purpose::MagicLink, "/ui/magic-link"),
+            _ => (Purpose::EmailToken, "/ui/verify"),
         };
+        let token = Secret::new(purpose, self.number(), &self.0.node.clock.random());
         let onward: Vec<_> = onward.query().collect();
         let mut query = vec![("token", token.expose())];
         query.extend(onward.iter().map(|(name, value)| (*name, value.as_str())));

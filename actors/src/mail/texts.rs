@@ -84,7 +84,7 @@ const fn english(occasion: Occasion) -> Texts {
     match occasion {
         Occasion::Verification => Texts {
             subject: "Verify your e-mail address for ",
-            lead: "An account was created with this e-mail address. Please confirm that it is yours.",
+            lead: "An account was created with this e-mail address. If you created it, please confirm the address.",
             button: "Verify e-mail address",
             otherwise: "If it was not you, say so on the page that the link opens: whoever created the account loses it.",
         },
@@ -106,6 +106,12 @@ const fn english(occasion: Occasion) -> Texts {
             button: "Sign in",
             otherwise: "If it was not you, ignore this mail: nothing has changed.",
         },
+        Occasion::Contested => Texts {
+            subject: "Is this your account? ",
+            lead: "This e-mail address was confirmed for an account that somebody else may have set up: its password, its second factor, other ways to sign in. If you have not set them up, take them away.",
+            button: "It was not me",
+            otherwise: "If you have set up everything yourself, ignore this mail: nothing changes.",
+        },
     }
 }
 
@@ -113,7 +119,7 @@ const fn spanish(occasion: Occasion) -> Texts {
     match occasion {
         Occasion::Verification => Texts {
             subject: "Verifica tu correo electrónico para ",
-            lead: "Se ha creado una cuenta con esta dirección de correo electrónico. Confirma que es tuya.",
+            lead: "Se ha creado una cuenta con esta dirección de correo electrónico. Si la has creado tú, confirma la dirección.",
             button: "Verificar correo electrónico",
             otherwise: "Si no has sido tú, dilo en la página que abre el enlace: quien creó la cuenta la pierde.",
         },
@@ -134,6 +140,12 @@ const fn spanish(occasion: Occasion) -> Texts {
             lead: "Alguien, probablemente tú, ha intentado registrarse con esta dirección, que ya tiene una cuenta. Puedes iniciar sesión o pedir allí una contraseña nueva.",
             button: "Iniciar sesión",
             otherwise: "Si no has sido tú, ignora este mensaje: nada ha cambiado.",
+        },
+        Occasion::Contested => Texts {
+            subject: "¿Es tuya esta cuenta? ",
+            lead: "Esta dirección de correo electrónico se confirmó para una cuenta que puede haber configurado otra persona: su contraseña, su segundo factor, otras formas de entrar. Si no las has puesto tú, quítaselas.",
+            button: "No he sido yo",
+            otherwise: "Si lo has configurado todo tú, ignora este mensaje: no cambia nada.",
         },
     }
 }

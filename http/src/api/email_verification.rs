@@ -1,6 +1,7 @@
 //! Showing that one reads mail at one's address.
 
 use garde::Validate;
+use janua_actors::capability::email_verification::Shown;
 use janua_actors::mail::Onward;
 use janua_storage::secret::{Purpose, Secret};
 use serde::Deserialize;
@@ -23,7 +24,10 @@ pub fn endpoints() -> Vec<Endpoint> {
             .describes("Verify the current user's address with the token of a mail")
             .refuses(&[Code::TokenUsed]),
         post("/auth/verify-email", Access::Public, Limit::Authentication, confirm_unsigned)
-            .describes("Verify an address with the token of a mail, without being signed in")
+            .describes(
+                "Verify an address with the token of a mail, without having to be signed in; an access \
+                 token of its account shows that both are in one hand",
+            )
             .names_its_tenant()
             .refuses(&[Code::TokenUsed]),
         post("/auth/verify-email/send", Access::Public, Limit::Authentication, ask).describes(
@@ -32,7 +36,8 @@ pub fn endpoints() -> Vec<Endpoint> {
         post("/auth/verify-email/disown", Access::Public, Limit::Authentication, disown)
             .describes(
                 "Take from the account of an address what somebody else has set up in it, with the \
-                 token of a mail",
+                 token of a mail: before the address is confirmed, within 7 days of a confirmation \
+                 without a session of the account, or while a second factor keeps its owner out",
             )
             .names_its_tenant()
             .refuses(&[Code::TokenUsed]),
@@ -70,7 +75,7 @@ async fn send(call: Call, _: Empty) -> Result<Counted<Done>, Error> {
 async fn confirm(call: Call, Json(body): Json<VerifyEmailRequest>) -> Result<Done, Error> {
     let caller = call.session()?;
     let token = Secret::given(&body.token);
-    caller.tenant.confirm_email(&call.context(), &token, Some(caller)).await?;
+    caller.tenant.confirm_own_email(&call.context(), &token, caller).await?;
     Ok(VERIFIED)
 }
 
@@ -91,6 +96,8 @@ async fn disown(call: Call, Json(body): Json<VerifyEmailRequest>) -> Result<Done
 async fn confirm_unsigned(call: Call, Json(body): Json<VerifyEmailRequest>) -> Result<Done, Error> {
     let token = Secret::given(&body.token);
     let tenant = call.tenant_of(&token, Purpose::EmailToken).await?;
-    tenant.confirm_email(&call.context(), &token, None).await?;
+    let session = call.session_if_shown().await?;
+    let shown = session.as_ref().map_or(Shown::Nothing, Shown::Session);
+    tenant.confirm_email(&call.context(), &token, shown).await?;
     Ok(VERIFIED)
 }

@@ -11,6 +11,7 @@ use http::StatusCode;
 use janua_actors::capability::magic_links::{Followed, LinkRequest, TTL_SECONDS, USUAL_TTL};
 use janua_actors::capability::mfa::Entered;
 use janua_actors::mail::Onward;
+use janua_actors::pkce;
 use janua_storage::capability::users::Profile;
 use janua_storage::ids::{MagicLinkId, UserId};
 use janua_storage::moment::Moment;
@@ -77,6 +78,15 @@ pub struct VerifyLinkRequest {
     /// One of the tenant's `redirectUrls`, in place of the one that the link was asked for with.
     #[garde(skip)]
     redirect_uri: Option<String>,
+    /// What the exchange of the `code` must answer (RFC 7636), where the login goes on at a page.
+    #[serde(alias = "code_challenge")]
+    #[garde(skip)]
+    code_challenge: Option<String>,
+    /// `S256`, with a challenge.
+    #[serde(alias = "code_challenge_method")]
+    #[garde(skip)]
+    #[schema(example = "S256")]
+    code_challenge_method: Option<String>,
 }
 
 /// A query that brings the token of a link.
@@ -90,6 +100,12 @@ pub struct VerifyLinkQuery {
     /// One of the tenant's `redirectUrls`, to be led to with a one-time `code`.
     #[garde(skip)]
     redirect_uri: Option<String>,
+    /// What the exchange of the `code` must answer (RFC 7636).
+    #[garde(skip)]
+    code_challenge: Option<String>,
+    /// `S256`, with a challenge.
+    #[garde(skip)]
+    code_challenge_method: Option<String>,
 }
 
 fn ttl(seconds: &u64, _: &()) -> garde::Result {
@@ -115,12 +131,14 @@ async fn send(
 }
 
 async fn follow(call: Call, Query(query): Query<VerifyLinkQuery>) -> Result<Verified, Error> {
+    let (challenge, method) = (query.code_challenge, query.code_challenge_method);
+    let challenge = pkce::challenge(challenge.as_deref(), method.as_deref())?;
     let token = Secret::given(&query.token);
     let tenant = call.tenant_of(&token, Purpose::MagicLink).await?;
     let context = call.context();
     match query.redirect_uri {
         Some(url) => {
-            let location = tenant.redirect_magic_link(&context, &token, &url).await?;
+            let location = tenant.redirect_magic_link(&context, &token, &url, challenge).await?;
             Ok(Verified::Redirected(Redirect { location, cookies: Vec::new() }))
         }
         None => {
@@ -131,10 +149,12 @@ async fn follow(call: Call, Query(query): Query<VerifyLinkQuery>) -> Result<Veri
 }
 
 async fn open(call: Call, Json(body): Json<VerifyLinkRequest>) -> Result<Data<LinkLogIn>, Error> {
+    let (challenge, method) = (body.code_challenge, body.code_challenge_method);
+    let challenge = pkce::challenge(challenge.as_deref(), method.as_deref())?;
     let token = Secret::given(&body.token);
     let tenant = call.tenant_of(&token, Purpose::MagicLink).await?;
     let url = body.redirect_uri.as_deref();
-    Ok(Data(match tenant.open_magic_link(&call.context(), &token, url).await? {
+    Ok(Data(match tenant.open_magic_link(&call.context(), &token, url, challenge).await? {
         Followed::Entered(entered) => (*entered).into(),
         Followed::Redirected(url) => LinkLogIn { redirect_to: Some(url), ..LinkLogIn::default() },
     }))

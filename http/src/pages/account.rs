@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use super::cookies::Cookie;
 use super::form::Form;
 use super::frame::Frame;
+use super::notice::Link;
 use super::page::Page;
 use super::texts::{Texts, fill};
 use super::visit::parameter;
@@ -39,6 +40,7 @@ struct Account<'a> {
     page: &'a Frame,
     lead: String,
     done: Option<&'static str>,
+    application: Option<Link>,
     sessions: Vec<Shown>,
 }
 
@@ -78,7 +80,13 @@ async fn show(call: Call, _: Empty) -> Result<Raw, Error> {
         _ => t.session_ended,
     });
     let lead = fill(t.account_lead, "email", &caller.live.user.profile.email);
-    page.show(StatusCode::OK, &Account { page: &page.frame, lead, done, sessions })
+    let application = page.frame.visit.application();
+    let application = application.map(|(address, host)| {
+        let label = fill(t.account_application, "host", &host);
+        Link { address, label }
+    });
+    let account = Account { page: &page.frame, lead, done, application, sessions };
+    page.show(StatusCode::OK, &account)
 }
 
 async fn act(call: Call, Form(form): Form<AccountForm>) -> Result<Raw, Error> {

@@ -69,6 +69,18 @@ pub fn tie(cookie: &str) -> String {
     URL_SAFE_NO_PAD.encode(&digest(&format!("tie {cookie}"))[..16])
 }
 
+/// What a mailed link tells of the browser with this cookie, by what it has done there: enough to know it
+/// again, and nothing that ties a way through another site, since who reads the mail may be another.
+pub fn mark(done: &str, cookie: &str) -> String {
+    URL_SAFE_NO_PAD.encode(&digest(&format!("{done} {cookie}"))[..16])
+}
+
+/// What answers the challenge of whatever the browser with this cookie has begun (RFC 7636 §4.1).
+/// Nobody else can tell it, and the browser is never told.
+pub fn verifier(cookie: &str) -> String {
+    URL_SAFE_NO_PAD.encode(digest(&format!("verifier {cookie}")))
+}
+
 /// Digests take as long to compare whatever they hold.
 fn digest(text: &str) -> [u8; 32] {
     Sha256::digest(text.as_bytes()).into()

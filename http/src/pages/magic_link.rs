@@ -5,7 +5,7 @@ use janua_actors::capability::magic_links::{LinkRequest, USUAL_TTL};
 use janua_storage::secret::{Purpose, Secret};
 
 use super::form::Form;
-use super::mailed::{AddressForm, AskAddress, Confirm, TokenForm, incomplete};
+use super::mailed::{AddressForm, AskAddress, Choice, Confirm, TokenForm, incomplete};
 use super::page::Page;
 use super::visit::parameter;
 use crate::call::Call;
@@ -58,7 +58,7 @@ async fn send_link(page: &Page, call: &Call, email: &str) -> Result<(), Error> {
     rules::check([("email", rules::email(email, &()))])?;
     let request = LinkRequest {
         email: rules::address("email", email)?,
-        onward: page.frame.visit.onward(),
+        onward: page.onward(),
         ttl: USUAL_TTL,
     };
     page.owner.send_magic_link(&call.context(), request).await?;
@@ -101,10 +101,10 @@ fn confirm(page: &Page, status: StatusCode, token: &str) -> Result<Raw, Error> {
         title: page.frame.branded(t.magic_link_confirm_title),
         lead: t.magic_link_confirm_lead,
         action: PATH,
-        submit: t.magic_link_confirm,
-        disown: None,
+        choices: vec![Choice { label: t.magic_link_confirm, disowns: false }],
         again: PATH,
         token,
+        registered: "",
     };
     page.show(status, &confirm)
 }

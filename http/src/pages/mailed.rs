@@ -43,14 +43,22 @@ pub struct Confirm<'a> {
     pub lead: &'a str,
     /// Where the form is posted to.
     pub action: &'a str,
-    /// What its button says.
-    pub submit: &'a str,
-    /// What the button says of somebody whom the link does not concern, where there is one.
-    pub disown: Option<&'a str>,
+    /// What can be done with it, what most will want first.
+    pub choices: Vec<Choice<'a>>,
     /// Where there is a new link to be had.
     pub again: &'a str,
     /// The token of the link.
     pub token: &'a str,
+    /// The mark of the browser in which the account was registered; empty where the link has none.
+    pub registered: &'a str,
+}
+
+/// What can be done with a link.
+pub struct Choice<'a> {
+    /// What its button says.
+    pub label: &'a str,
+    /// Whether it is for somebody whom the link does not concern.
+    pub disowns: bool,
 }
 
 /// What a form that asks for an address posts.
@@ -73,6 +81,8 @@ pub struct TokenForm {
     pub form_token: String,
     /// The token of the link.
     pub token: String,
+    /// The mark of the browser in which the account was registered, where the link has one.
+    pub registered: String,
     /// Not empty where its reader says that it does not concern them.
     pub disown: String,
 }

@@ -79,6 +79,7 @@ fn page(mut endpoint: Endpoint) -> Endpoint {
         let parameters = ObjectBuilder::new()
             .property("tenant", parameter("The id of the tenant whose page it is"))
             .property("redirect_uri", parameter("Where it ends: one of the tenant's redirectUrls"))
+            .property("application", parameter("Where to go on by oneself: one of those as well"))
             .property("state", parameter("Handed to redirect_uri beside the code"))
             .property(
                 "code_challenge",

@@ -4,6 +4,7 @@ use http::header::REFRESH;
 use http::{HeaderValue, StatusCode};
 use janua_actors::capability::mfa::{Challenged, Entered};
 use janua_actors::capability::sessions::Tokens;
+use janua_actors::directory;
 use janua_actors::redirect::ReturnUrl;
 use janua_storage::capability::mfa::SecondFactor;
 use janua_storage::ids::{SessionId, UserId};
@@ -65,6 +66,19 @@ impl Page {
         let end = self.frame.visit.end(&code).ok_or_else(Error::internal)?;
         let t = self.frame.t;
         self.leave(t.leaving_title, t.leaving_lead, redirect.as_str(), end)
+    }
+
+    /// The same with the session that the browser has kept until now.
+    pub async fn hand_over_own(
+        &self,
+        call: &Call,
+        redirect: &ReturnUrl,
+        caller: &directory::Caller,
+    ) -> Result<Raw, Error> {
+        let handed = self.hand_over(call, redirect, caller.user(), caller.session()).await;
+        let Raw(mut response) = handed?;
+        Cookie::Session.clear(&call.app, &mut response);
+        Ok(Raw(response))
     }
 
     /// Leads the browser to another site. A form's answer that redirected there would be held

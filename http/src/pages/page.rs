@@ -7,6 +7,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION};
 use http::{HeaderValue, StatusCode};
+use janua_actors::directory;
+use janua_actors::mail::Onward;
+use janua_actors::refusal::Refusal;
 use janua_actors::settings::{Registration, Settings};
 use janua_actors::tenant::TenantRef;
 use janua_storage::secret::{Purpose, Secret};
@@ -17,7 +20,7 @@ use super::faults::Faults;
 use super::form;
 use super::frame::{Frame, Look};
 use super::language::Language;
-use super::visit::Visit;
+use super::visit::{Visit, parameter};
 use crate::app::App;
 use crate::call::Call;
 use crate::error::{Code, Error};
@@ -27,6 +30,10 @@ const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-p
 
 /// For how long a form may lie open, seconds.
 const FORM_TTL: u64 = 12 * 3600;
+
+/// What a browser has done of which a mailed link tells: asked for it, or registered.
+const ASKED: &str = "asked";
+const REGISTERED: &str = "registered";
 
 /// A page on its way to a visitor.
 pub struct Page {
@@ -49,13 +56,23 @@ impl Page {
 
     /// The page that a mailed link opens. Its token names the tenant; what is no token belongs to
     /// the tenant of the request, whose page says so.
+    ///
+    /// Invariant: an application is led on to by a mailed link only in the browser in which the link was
+    /// asked for. Anybody can ask for one, with a state and a challenge that nobody answers; in its
+    /// reader's browser the login is theirs all the same, and goes on without.
     pub async fn of_token(call: &Call, token: &Secret, purpose: Purpose) -> Result<Self, Error> {
         let owner = match call.tenant_of(token, purpose).await {
             Ok(owner) => owner,
             Err(error) if error.code() == Code::InvalidToken => call.tenant()?.clone(),
             Err(error) => return Err(error),
         };
-        Self::of_tenant(call, owner, &call.query, None).await
+        let mut page = Self::of_tenant(call, owner, &call.query, None).await?;
+        let mark = parameter(&call.query, "browser");
+        let asked_here = mark.is_some_and(|mark| page.bears(ASKED, &mark));
+        if !asked_here {
+            page.frame.visit = std::mem::take(&mut page.frame.visit).apart();
+        }
+        Ok(page)
     }
 
     /// The page that goes on with a visit that began elsewhere.
@@ -102,9 +119,48 @@ impl Page {
         Ok(Self { owner, settings, frame, app: call.app.clone(), has_cookie })
     }
 
+    /// The session that the browser keeps with the tenant of the page.
+    pub async fn session(&self, call: &Call) -> Result<Option<directory::Caller>, Error> {
+        let Some(token) = Cookie::Session.of(&call.app, &call.headers) else { return Ok(None) };
+        match call.app.directory()?.authenticate(&token).await {
+            Ok(caller) => Ok(Some(caller).filter(|caller| caller.tenant.id() == self.owner.id())),
+            Err(Refusal::InvalidToken | Refusal::SessionExpired | Refusal::SessionRevoked) => {
+                Ok(None)
+            }
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
     /// What ties a way through another site to this browser.
     pub fn tie(&self) -> String {
         form::tie(&self.frame.form_token)
+    }
+
+    /// The visit as a mailed link goes on with it, in this browser.
+    pub fn onward(&self) -> Onward {
+        let visit = &self.frame.visit;
+        let mark = visit.is_awaited().then(|| form::mark(ASKED, &self.frame.form_token));
+        Onward { browser: mark, ..visit.onward() }
+    }
+
+    /// The same for the mail that a registration sends.
+    pub fn onward_from_registration(&self) -> Onward {
+        let mark = form::mark(REGISTERED, &self.frame.form_token);
+        Onward { registered: Some(mark), ..self.onward() }
+    }
+
+    /// Whether it was in this browser that the account of a mail with this mark was registered.
+    pub fn was_registered_here(&self, mark: &str) -> bool {
+        self.bears(REGISTERED, mark)
+    }
+
+    fn bears(&self, done: &str, mark: &str) -> bool {
+        self.has_cookie && form::mark(done, &self.frame.form_token) == mark
+    }
+
+    /// What answers the challenge of a way through another site that this browser has begun.
+    pub fn verifier(&self) -> String {
+        form::verifier(&self.frame.form_token)
     }
 
     /// Refuses to go on where another browser has begun: somebody else would be signed in.

@@ -87,7 +87,7 @@ async fn log_in(call: Call, Form(form): Form<CredentialForm>) -> Result<Raw, Err
         Ok(entered) => page.entered(&call, entered).await,
         Err(error) => {
             let status = fails(&mut page, error)?;
-            sign_in::render(&page, status, "").await
+            sign_in::render(&page, &call, status, "").await
         }
     }
 }

@@ -81,7 +81,7 @@ async fn forgot(call: Call, Form(form): Form<AddressForm>) -> Result<Raw, Error>
 async fn send(page: &Page, call: &Call, email: &str) -> Result<(), Error> {
     rules::check([("email", rules::email(email, &()))])?;
     let email = rules::address("email", email)?;
-    page.owner.forgot_password(&call.context(), &email, &page.frame.visit.onward()).await?;
+    page.owner.forgot_password(&call.context(), &email, &page.onward()).await?;
     Ok(())
 }
 

@@ -1,21 +1,21 @@
 //! Signing in with another provider, and linking one: the way there, and the way back.
 //!
 //! The browser comes back to `GET /ui/callback`, with a code that is good once, and with what ties
-//! the way to the browser that began it: else somebody could have others signed in as themselves.
+//! the way to the browser that began it: else somebody could have others signed in as themselves. The code
+//! in its turn is good in that browser alone: it is bound to a verifier that only its cookie tells, so
+//! that whoever sees it on the way has nothing (RFC 9700 §2.1.1).
 
 use askama::Template;
 use garde::Validate;
 use http::StatusCode;
 use http::header::SET_COOKIE;
 use janua_actors::capability::oauth::{Arrived, HOSTED_PAGE, Start, Started};
-use janua_actors::directory;
 use janua_actors::refusal::Refusal;
-use janua_storage::pkce::Proof;
+use janua_storage::pkce::Challenge;
 use janua_storage::secret::Secret;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::cookies::Cookie;
 use super::form::Form;
 use super::frame::Frame;
 use super::notice::{Link, Notice};
@@ -84,8 +84,8 @@ fn start(page: &Page, call: &Call) -> Start {
         redirect_uri: Some(format!("{}{HOSTED_PAGE}", call.app.settings.public_url)),
         page_state: Some(format!("{}.{}", page.tie(), page.frame.visit.query())),
         scope: None,
-        // Whoever brings the code back shows the tie; the application's challenge is for its own code.
-        challenge: None,
+        // The application's challenge is for the code that it is led back with.
+        challenge: page.owner.binds_codes().then(|| Challenge::of(&page.verifier())),
     }
 }
 
@@ -116,9 +116,11 @@ async fn arrive(call: Call, _: Empty) -> Result<Raw, Error> {
     let mut page = Page::of_visit(&call, visit).await?;
     page.check_tie(tie)?;
     if let Some(code) = parameter(&call.query, "code") {
-        let session = session(&page, &call).await?;
+        let session = page.session(&call).await?;
         let (context, code) = (call.context(), Secret::given(&code));
-        return match page.owner.redeem(&context, &code, Proof::None, session.as_ref()).await {
+        let challenge = Challenge::of(&page.verifier());
+        let redeemed = page.owner.redeem_for_page(&context, &code, challenge, session.as_ref());
+        return match redeemed.await {
             Ok(Arrived::Entered { entered, .. }) => {
                 page.frame.visit.provider = None;
                 page.entered(&call, entered).await
@@ -141,25 +143,10 @@ async fn arrive(call: Call, _: Empty) -> Result<Raw, Error> {
 /// A provider was linked: what the visit was for can go on.
 async fn linked(page: &mut Page, call: &Call) -> Result<Raw, Error> {
     page.frame.visit.provider = None;
-    let session = session(page, call).await?;
+    let session = page.session(call).await?;
     match (&page.frame.visit.redirect, session) {
-        (Some(redirect), Some(caller)) => {
-            let handed = page.hand_over(call, redirect, caller.user(), caller.session()).await;
-            let Raw(mut response) = handed?;
-            Cookie::Session.clear(&call.app, &mut response);
-            Ok(Raw(response))
-        }
+        (Some(redirect), Some(caller)) => page.hand_over_own(call, redirect, &caller).await,
         _ => page.go_to_with("/ui/account", "done=linked").map(Raw),
-    }
-}
-
-/// The session that the browser keeps with the tenant of the page.
-async fn session(page: &Page, call: &Call) -> Result<Option<directory::Caller>, Error> {
-    let Some(token) = Cookie::Session.of(&call.app, &call.headers) else { return Ok(None) };
-    match call.app.directory()?.authenticate(&token).await {
-        Ok(caller) => Ok(Some(caller).filter(|caller| caller.tenant.id() == page.owner.id())),
-        Err(Refusal::InvalidToken | Refusal::SessionExpired | Refusal::SessionRevoked) => Ok(None),
-        Err(refusal) => Err(refusal.into()),
     }
 }
 

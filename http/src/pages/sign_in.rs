@@ -25,6 +25,9 @@ use crate::rules;
 /// Where the page is.
 pub const PATH: &str = "/ui/sign-in";
 
+/// Where who is signed in in this browser goes on to an application.
+const CONTINUE: &str = "/ui/continue";
+
 /// The endpoints of the page.
 pub fn endpoints() -> Vec<Endpoint> {
     vec![
@@ -37,6 +40,9 @@ pub fn endpoints() -> Vec<Endpoint> {
                 Code::AccountLocked,
                 Code::AccountSuspended,
             ]),
+        super::page(post(CONTINUE, Access::Session, Limit::Api, go_on))
+            .describes("Hosted page: go on to the application with the session of this browser")
+            .refuses(&[Code::InsufficientPermissions]),
     ]
 }
 
@@ -45,6 +51,7 @@ pub fn endpoints() -> Vec<Endpoint> {
 struct SignIn<'a> {
     page: &'a Frame,
     email: &'a str,
+    signed_in: Option<String>,
     providers: Vec<Button>,
 }
 
@@ -64,9 +71,17 @@ pub struct SignInForm {
     password: String,
 }
 
+/// What the form of who is signed in already posts.
+#[derive(Default, Deserialize, Validate, ToSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[garde(allow_unvalidated)]
+pub struct ContinueForm {
+    form_token: String,
+}
+
 async fn show(call: Call, _: Empty) -> Result<Raw, Error> {
     let page = Page::of(&call, PATH).await?;
-    render(&page, StatusCode::OK, "").await
+    render(&page, &call, StatusCode::OK, "").await
 }
 
 async fn sign_in(call: Call, Form(form): Form<SignInForm>) -> Result<Raw, Error> {
@@ -75,7 +90,7 @@ async fn sign_in(call: Call, Form(form): Form<SignInForm>) -> Result<Raw, Error>
         Ok(entered) => page.entered(&call, entered).await,
         Err(error) => {
             let status = page.takes_fault(error)?;
-            render(&page, status, &form.email).await
+            render(&page, &call, status, &form.email).await
         }
     }
 }
@@ -93,10 +108,32 @@ async fn log_in(page: &Page, call: &Call, form: &SignInForm) -> Result<Entered, 
     Ok(page.owner.log_in(&call.context(), credentials).await?)
 }
 
+/// Whoever has signed in in this browser, and stayed here, takes that along to an application that has
+/// sent them.
+async fn go_on(call: Call, Form(form): Form<ContinueForm>) -> Result<Raw, Error> {
+    let page = Page::posted(&call, PATH, &form.form_token).await?;
+    let Some(redirect) = &page.frame.visit.redirect else {
+        return page.go_to("/ui/account").map(Raw);
+    };
+    page.hand_over_own(&call, redirect, call.session()?).await
+}
+
 /// The page, as it is now.
-pub async fn render(page: &Page, status: StatusCode, email: &str) -> Result<Raw, Error> {
+pub async fn render(
+    page: &Page,
+    call: &Call,
+    status: StatusCode,
+    email: &str,
+) -> Result<Raw, Error> {
     let providers = providers(page).await?;
-    page.show(status, &SignIn { page: &page.frame, email, providers })
+    let signed_in = match page.frame.visit.redirect {
+        Some(_) => page.session(call).await?,
+        None => None,
+    };
+    let signed_in = signed_in.map(|caller| {
+        fill(page.frame.t.sign_in_continue, "email", &caller.live.user.profile.email)
+    });
+    page.show(status, &SignIn { page: &page.frame, email, signed_in, providers })
 }
 
 /// The providers that the tenant has switched on.

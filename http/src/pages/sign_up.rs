@@ -92,7 +92,7 @@ async fn register(page: &Page, call: &Call, form: &SignUpForm) -> Result<Registe
         first_name: given(&form.first_name),
         last_name: given(&form.last_name),
         metadata: "{}".into(),
-        onward: page.frame.visit.onward(),
+        onward: page.onward_from_registration(),
     };
     Ok(page.owner.register(&call.context(), registration).await?)
 }

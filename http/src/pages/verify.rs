@@ -2,10 +2,11 @@
 //! sends such a mail to who is kept out by what somebody else has set up.
 
 use http::StatusCode;
+use janua_actors::capability::email_verification::Shown;
 use janua_storage::secret::{Purpose, Secret};
 
 use super::form::Form;
-use super::mailed::{AddressForm, AskAddress, Confirm, TokenForm, incomplete};
+use super::mailed::{AddressForm, AskAddress, Choice, Confirm, TokenForm, incomplete};
 use super::page::Page;
 use super::visit::parameter;
 use crate::call::Call;
@@ -38,7 +39,9 @@ pub fn endpoints() -> Vec<Endpoint> {
 async fn show(call: Call, _: Empty) -> Result<Raw, Error> {
     let token = parameter(&call.query, "token").unwrap_or_default();
     let page = Page::of_token(&call, &Secret::given(&token), Purpose::EmailToken).await?;
-    render(&page, StatusCode::OK, &token)
+    let registered = parameter(&call.query, "registered").unwrap_or_default();
+    render(&page, &call, StatusCode::OK, &TokenForm { token, registered, ..TokenForm::default() })
+        .await
 }
 
 async fn verify(call: Call, Form(form): Form<TokenForm>) -> Result<Raw, Error> {
@@ -46,15 +49,22 @@ async fn verify(call: Call, Form(form): Form<TokenForm>) -> Result<Raw, Error> {
     page.frame.path = None;
     let token = Secret::given(&form.token);
     let (context, disowns) = (call.context(), !form.disown.is_empty());
-    let (done, end) = match disowns {
-        false => (page.owner.confirm_email(&context, &token, None).await, "/ui/done/verified"),
-        true => (page.owner.disown(&context, &token).await, "/ui/done/disowned"),
+    let (done, end) = if disowns {
+        (page.owner.disown(&context, &token).await, "/ui/done/disowned")
+    } else {
+        let session = page.session(&call).await?;
+        let shown = match &session {
+            _ if page.was_registered_here(&form.registered) => Shown::Registration,
+            Some(caller) => Shown::Session(caller),
+            None => Shown::Nothing,
+        };
+        (page.owner.confirm_email(&context, &token, shown).await, "/ui/done/verified")
     };
     match done {
         Ok(()) => page.go_to(end).map(Raw),
         Err(refusal) => {
             let status = page.takes_fault(refusal.into())?;
-            render(&page, status, &form.token)
+            render(&page, &call, status, &form).await
         }
     }
 }
@@ -76,7 +86,7 @@ async fn send(call: Call, Form(form): Form<AddressForm>) -> Result<Raw, Error> {
 
 async fn send_to(page: &Page, call: &Call, email: &str) -> Result<(), Error> {
     rules::check([("email", rules::email(email, &()))])?;
-    let (email, onward) = (rules::address("email", email)?, page.frame.visit.onward());
+    let (email, onward) = (rules::address("email", email)?, page.onward());
     page.owner.ask_for_verification(&call.context(), &email, &onward).await?;
     Ok(())
 }
@@ -94,20 +104,41 @@ fn ask(page: &Page, status: StatusCode, email: &str) -> Result<Raw, Error> {
     page.show(status, &ask)
 }
 
-fn render(page: &Page, status: StatusCode, token: &str) -> Result<Raw, Error> {
+/// Asks what to do. Of an account whose address was confirmed and that may be a stranger's all the same,
+/// its reader is first asked that: only who is signed in to it can say that all of it is theirs.
+async fn render(
+    page: &Page,
+    call: &Call,
+    status: StatusCode,
+    form: &TokenForm,
+) -> Result<Raw, Error> {
+    let TokenForm { token, registered, .. } = form;
     if token.is_empty() {
         return incomplete(page, "/ui/sign-in");
     }
     let t = page.frame.t;
+    let disown = Choice { label: t.verify_disown, disowns: true };
+    let secret = Secret::given(token);
+    let (title, lead, choices) = if page.owner.is_contested(&secret).await? {
+        let is_own = match page.session(call).await? {
+            Some(caller) => page.owner.was_sent_to(&secret, &caller).await?,
+            None => false,
+        };
+        let own = is_own.then_some(Choice { label: t.contested_own, disowns: false });
+        (t.contested_title, t.contested_lead, [disown].into_iter().chain(own).collect())
+    } else {
+        let confirm = Choice { label: t.verify_submit, disowns: false };
+        (t.verify_title, t.verify_lead, vec![confirm, disown])
+    };
     let confirm = Confirm {
         page: &page.frame,
-        title: t.verify_title.into(),
-        lead: t.verify_lead,
+        title: title.into(),
+        lead,
         action: PATH,
-        submit: t.verify_submit,
-        disown: Some(t.verify_disown),
+        choices,
         again: "/ui/sign-in",
         token,
+        registered,
     };
     page.show(status, &confirm)
 }

@@ -9,7 +9,7 @@ use janua_actors::settings::Settings;
 use janua_storage::ids::TenantId;
 use janua_storage::pkce::Challenge;
 use janua_storage::secret::Secret;
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 
 use super::language::Language;
 use crate::error::{Detail, Error};
@@ -24,6 +24,9 @@ pub struct Visit {
     pub tenant: Option<TenantId>,
     /// Where the visit ends: one of the tenant's own addresses.
     pub redirect: Option<ReturnUrl>,
+    /// The application that the visitor goes on to by themselves: what it waits for is waited for in
+    /// another browser, so that no code is for it here.
+    pub application: Option<ReturnUrl>,
     /// What the application wants back with the code (RFC 6749 §4.1.1).
     pub state: Option<String>,
     /// What the application answers when it exchanges the code (RFC 7636).
@@ -44,8 +47,10 @@ pub fn parameter(query: &str, name: &str) -> Option<String> {
 impl Visit {
     /// The visit of a request to a tenant with these settings.
     pub fn of(query: &str, settings: &Settings) -> Result<Self, Error> {
-        let redirect = parameter(query, "redirect_uri");
-        let redirect = redirect.map(|given| redirect::checked(settings, "redirect_uri", &given));
+        let listed = |name: &str| {
+            let given = parameter(query, name);
+            given.map(|given| redirect::checked(settings, name, &given)).transpose()
+        };
         let state = parameter(query, "state");
         if state.as_ref().is_some_and(|state| state.len() > LONGEST_STATE) {
             let rule = "must have at most 512 bytes";
@@ -53,7 +58,8 @@ impl Visit {
         }
         Ok(Self {
             tenant: parameter(query, "tenant").and_then(|id| id.parse().ok()),
-            redirect: redirect.transpose()?,
+            redirect: listed("redirect_uri")?,
+            application: listed("application")?,
             state,
             challenge: challenge(query)?,
             language: parameter(query, "lang").and_then(|tag| Language::of_tag(&tag)),
@@ -92,7 +98,30 @@ impl Visit {
             state: self.state.clone(),
             challenge: self.challenge,
             language: self.language.map(|language| language.tag().to_owned()),
+            ..Onward::default()
         }
+    }
+
+    /// The same visit in a browser in which it did not begin: it does not end where somebody waits for
+    /// their own state, or for a code that answers their challenge.
+    pub fn apart(self) -> Self {
+        if !self.is_awaited() {
+            return self;
+        }
+        let application = self.redirect;
+        Self { application, redirect: None, state: None, challenge: None, ..self }
+    }
+
+    /// Whether the application awaits something that only one browser knows.
+    pub fn is_awaited(&self) -> bool {
+        self.state.is_some() || self.challenge.is_some()
+    }
+
+    /// Where the application begins, and its host: the page that a login would lead back to means
+    /// nothing without one.
+    pub fn application(&self) -> Option<(String, String)> {
+        let url = Url::parse(self.application.as_ref()?.as_str()).ok()?;
+        Some((url.join("/").ok()?.into(), url.host_str()?.to_owned()))
     }
 
     /// The same visit, about a provider.
@@ -112,6 +141,9 @@ impl Visit {
         }
         if let Some(redirect) = &self.redirect {
             query.append_pair("redirect_uri", redirect.as_str());
+        }
+        if let Some(application) = &self.application {
+            query.append_pair("application", application.as_str());
         }
         if let Some(state) = &self.state {
             query.append_pair("state", state);
@@ -211,6 +243,22 @@ mod tests {
         ] {
             assert!(visit(&wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_visit_in_another_browser_ends_at_no_application() {
+        let challenge = "code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+        for waits in ["state=s", &format!("{challenge}&code_challenge_method=S256")] {
+            let query = format!("redirect_uri=https://app.example/back&{waits}&lang=es");
+            let apart = visit(&query).unwrap().apart();
+            let application = "application=https%3A%2F%2Fapp.example%2Fback";
+            assert_eq!(apart.to("/ui/mfa"), format!("/ui/mfa?{application}&lang=es"));
+            let begins = ("https://app.example/".into(), "app.example".into());
+            assert_eq!(apart.application(), Some(begins));
+        }
+        let plain = "redirect_uri=https%3A%2F%2Fapp.example%2Fback&lang=es";
+        assert_eq!(visit(plain).unwrap().apart().to("/"), format!("/?{plain}"));
+        assert!(visit("application=https://evil.example/").is_err());
     }
 
     #[test]

@@ -1,17 +1,19 @@
 //! Showing that one reads mail at one's address, and what follows from it.
 
+mod contest;
+
 use serde::{Deserialize, Serialize};
 
+pub(crate) use contest::claim;
+pub use contest::{CONFIRMED_FOR, Contest};
+
 use crate::capability::limits::Limit;
-use crate::capability::sessions::{self, EndReason};
+use crate::capability::mfa;
 use crate::capability::users::{self, Status, User};
-use crate::capability::{mfa, oauth, passkeys, phones};
 use crate::command::{Rejection, Reply, Stop};
 use crate::event::{Draft, EventKind};
-use crate::fault::Fault;
 use crate::ids::UserId;
 use crate::keys;
-use crate::moment::Moment;
 use crate::one_time::{Content, OneTime};
 use crate::outbox::{self, Letter, Mailed, Mailing};
 use crate::secret::SecretHash;
@@ -87,7 +89,8 @@ pub struct Send {
 pub struct Confirm {
     /// Its hash.
     pub token: SecretHash,
-    /// Whose session it came in, if any: nobody confirms for another.
+    /// Who has shown to have the account, by a session of it or by having registered it where they are,
+    /// if anybody: nobody confirms for another.
     pub user: Option<UserId>,
 }
 
@@ -149,8 +152,7 @@ impl Ask {
         outbox::require_room(step)?;
         if let Some(user) = User::by_email(step, &self.email)?
             && user.status == Status::Active
-            && (!user.profile.email_verified
-                || mfa::contested_since(step, user.profile.id)?.is_some())
+            && (!user.profile.email_verified || Contest::of(step, user.profile.id)?.is_some())
         {
             let verification = Verification { user: user.profile.id, email: self.email.clone() };
             self.mailing.post(step, &self.email, Content::Verification(verification))?;
@@ -162,17 +164,19 @@ impl Ask {
 impl Confirm {
     fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
         let (found, mut user) = about(step, &self.token)?;
-        if self.user.is_some_and(|owner| owner != user.profile.id) {
+        let id = user.profile.id;
+        if self.user.is_some_and(|owner| owner != id) {
             return Err(Rejection::InvalidToken.into());
         }
+        let is_open = matches!(Contest::of(step, id)?, Some(Contest::Confirmed { .. }));
+        if user.profile.email_verified && !(is_open && self.user.is_some()) {
+            // Nothing comes of it, so it is not used up: its reader may yet say that it was not they.
+            return Ok(Reply::Done);
+        }
         found.spend(step, &self.token)?;
-        // Nobody has shown that whoever made the account is who reads the mail.
-        if self.user.is_none() && !user.profile.email_verified {
-            let id = user.profile.id;
-            let keys = passkeys::count(step, id)? + oauth::count(step, id)?;
-            if user.profile.mfa_enabled || keys > 0 {
-                mfa::doubt(step, id)?;
-            }
+        match self.user {
+            Some(_) => Contest::owned(step, id)?,
+            None => Contest::confirmed(step, id)?,
         }
         verify(step, &mut user);
         user.save(step)?;
@@ -184,15 +188,11 @@ impl Disown {
     fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
         let (found, mut user) = about(step, &self.token)?;
         let id = user.profile.id;
-        let contested = mfa::contested_since(step, id)?;
-        if user.profile.email_verified && contested.is_none() {
+        if user.profile.email_verified && Contest::of(step, id)?.is_none() {
             return Err(Rejection::InvalidToken.into());
         }
         found.spend(step, &self.token)?;
-        claim(step, &mut user)?;
-        if let Some(since) = contested {
-            strip(step, &mut user, since)?;
-        }
+        contest::disown(step, &mut user)?;
         if std::mem::take(&mut user.profile.mfa_enabled) {
             step.record(Draft::new(EventKind::MfaDisabled, id));
         }
@@ -223,46 +223,4 @@ fn verify(step: &mut Step<'_, '_>, user: &mut User) {
                 .with_personal("email", &user.profile.email),
         );
     }
-}
-
-/// The owner of the address has come, by a way that owes nothing to what the account knew before: a
-/// mailed link, or a provider that vouches for the address. The caller saves the record.
-///
-/// Invariant: who registers an address that is not theirs gains nothing by it. Until the address was
-/// verified, every first factor was set by who knows whom, and goes: password, passkeys, identities
-/// and sessions.
-///
-/// The telephone number and the devices go too, and whatever was shown and waits to be completed. What
-/// the owner finds of names and pictures is theirs to change.
-///
-/// Decision: the second factor stays, and is asked for. Whoever has shown an app is not let in without
-/// it for having mail read at the address; but until it has been shown, it is contested: an owner whom
-/// somebody else's app keeps out says that it is not theirs, by the mail that told them of the account
-/// or by another one, for which nobody needs to be signed in.
-pub(crate) fn claim(step: &mut Step<'_, '_>, user: &mut User) -> Result<(), Fault> {
-    if !user.profile.email_verified {
-        strip(step, user, Moment(u64::MAX))?;
-        mfa::contest(step, user)?;
-        traces::void(step, user)?;
-        verify(step, user);
-    }
-    Ok(())
-}
-
-/// Takes from an account what was set up in it before then.
-fn strip(step: &mut Step<'_, '_>, user: &mut User, before: Moment) -> Result<(), Fault> {
-    let id = user.profile.id;
-    if user.password.take_if(|password| password.changed < before).is_some() {
-        step.record(Draft::new(EventKind::UserUpdated, id).with("fields", "password"));
-    }
-    passkeys::remove_older(step, id, before)?;
-    oauth::unlink_older(step, id, before)?;
-    sessions::end_all(step, user, None, EndReason::Revoked)?;
-    phones::withdraw(step, id)?;
-    if user.profile.phone_number.take().is_some() {
-        step.record(Draft::new(EventKind::UserUpdated, id).with("fields", "phoneNumber"));
-    }
-    user.profile.phone_verified = false;
-    user.devices.clear();
-    Ok(())
 }

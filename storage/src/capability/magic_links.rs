@@ -15,6 +15,7 @@ use crate::keys;
 use crate::moment::Moment;
 use crate::one_time::{Content, OneTime};
 use crate::outbox::{self, Mailed, Mailing};
+use crate::pkce::Challenge;
 use crate::secret::SecretHash;
 use crate::state_machine::Step;
 
@@ -42,6 +43,8 @@ pub enum Command {
     Follow(Box<Follow>),
     /// A link came back, for a code that another page turns into a session.
     Leave(Box<Leave>),
+    /// The same, for the page that knows the verifier of a challenge.
+    LeaveTo(Box<LeaveTo>),
 }
 
 /// Asks for a mail with a link; answered alike whether the address has an account or not.
@@ -90,11 +93,25 @@ pub struct Leave {
     pub code: SecretHash,
 }
 
+/// The same, for the page that knows the verifier of a challenge (RFC 7636).
+///
+/// Decision: the challenge comes with the link that is spent, from the reader's own browser, and not with
+/// the link that is asked for: anybody asks for a link to anybody's mailbox, and a challenge of theirs
+/// would keep its reader out of the application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaveTo {
+    /// What is left.
+    pub leave: Leave,
+    /// The challenge that the page answers.
+    pub challenge: Challenge,
+}
+
 pub(crate) fn apply(step: &mut Step<'_, '_>, command: Command) -> Result<Reply, Stop> {
     match command {
         Command::Send(command) => command.apply(step),
         Command::Follow(command) => command.apply(step),
-        Command::Leave(command) => command.apply(step),
+        Command::Leave(command) => command.apply(step, None),
+        Command::LeaveTo(command) => command.apply(step),
     }
 }
 
@@ -132,8 +149,14 @@ impl Follow {
     }
 }
 
-impl Leave {
+impl LeaveTo {
     fn apply(self, step: &mut Step<'_, '_>) -> Result<Reply, Stop> {
+        self.leave.apply(step, Some(self.challenge))
+    }
+}
+
+impl Leave {
+    fn apply(self, step: &mut Step<'_, '_>, challenge: Option<Challenge>) -> Result<Reply, Stop> {
         let (user, is_new_user) = self.arrival.apply(step)?;
         let exchange = Exchange {
             user: user.profile.id,
@@ -141,7 +164,7 @@ impl Leave {
             is_new_user,
             provider: None,
         };
-        exchange.leave(step, &self.code, &user, None)?;
+        exchange.leave(step, &self.code, &user, challenge)?;
         user.save(step)?;
         Ok(Reply::Done)
     }

@@ -7,6 +7,7 @@ use crate::command::{Command, Reply};
 use crate::ids::{MagicLinkId, MailId, UserId};
 use crate::one_time::Content;
 use crate::outbox::{self, Letter, Mail, Mailed, Mailing, Queue};
+use crate::pkce::Challenge;
 use crate::secret::SecretHash;
 use crate::traces::Trace;
 
@@ -30,6 +31,7 @@ pub fn checks() -> Vec<Option<String>> {
         check("proposal-send-link", &proposal(send_link())),
         check("proposal-follow-link", &proposal(follow_link())),
         check("proposal-leave-link", &proposal(leave_link())),
+        check("proposal-leave-link-to", &proposal(leave_link_to())),
         check("proposal-outbox", &proposal(Command::Outbox(sent))),
     ]
 }
@@ -115,6 +117,12 @@ fn follow_link() -> Command {
 fn leave_link() -> Command {
     let leave = magic_links::Leave { arrival: arrival(), code: SecretHash([9; 32]) };
     Command::MagicLinks(magic_links::Command::Leave(Box::new(leave)))
+}
+
+fn leave_link_to() -> Command {
+    let leave = magic_links::Leave { arrival: arrival(), code: SecretHash([9; 32]) };
+    let to = magic_links::LeaveTo { leave, challenge: Challenge([7; 32]) };
+    Command::MagicLinks(magic_links::Command::LeaveTo(Box::new(to)))
 }
 
 fn verification() -> Content {

@@ -3,7 +3,7 @@
 
 use super::{NOW, check, exchange, hand_over, handed_over, one_time, pending, proposal, redeem};
 use crate::capability::api_keys::{self, ByKey, Judged, Revoke};
-use crate::capability::email_verification::{self, Disown};
+use crate::capability::email_verification::{self, Contest, Disown};
 use crate::capability::mfa::PendingDevice;
 use crate::capability::oauth::{self, BoundExchange, Prove};
 use crate::capability::passwords::{self, FailWithin, LockoutPolicy, Set};
@@ -70,6 +70,8 @@ pub fn checks() -> Vec<Option<String>> {
     let by_key = ByKey { hash, scopes, command: Command::ApiKeys(judged) };
     lines.push(check("proposal-by-key", &proposal(Command::ByKey(Box::new(by_key)))));
     lines.push(check("contested", &NOW));
+    lines.push(check("contest-claimed", &Contest::Claimed));
+    lines.push(check("contest-confirmed", &Contest::Confirmed { until: NOW }));
     let command = Command::Users(users::Command::Leave(Leave { user, verified: None }));
     let within = Within { user, session: SessionId::new(1, 5), command };
     lines.push(check("proposal-within", &proposal(Command::Within(Box::new(within)))));

@@ -68,7 +68,7 @@ const CHANGES: [(&str, Change); 8] = [
 async fn known(node: &Node, name: &str) -> User {
     let user = node.register(name).await;
     let token = node.mail_to(&user.email).await.token();
-    node.api.post("/auth/verify-email", json!({ "token": token })).await.is_yes(200);
+    user.session.post("/auth/verify-email", json!({ "token": token })).await.is_yes(200);
     user
 }
 

@@ -81,6 +81,8 @@ async fn a_code_that_was_asked_for_with_a_challenge_is_for_whoever_knows_the_ver
         // Nobody guesses twice.
         exchanges(&node, &code, Some(VERIFIER)).await.is_no(401, "token_used");
     }
+    let live = alice.session.list().await.len();
+    assert_eq!(live, 2, "what nobody has taken over is over: only the first was");
     let body = json!({ "code": code().await, "code_verifier": VERIFIER });
     node.api.post("/auth/oauth/exchange", body).await.is_yes(200);
     let code = code().await;
@@ -154,15 +156,15 @@ async fn a_challenge_goes_along_with_the_visit_whichever_way_it_takes() {
     let mut visitor = signs_in_at(&node, &page("/ui/sign-in"), &alice.email).await;
     visitor.posts("/ui/mfa", &[("method", "totp"), ("code", &app.code().await)]).await;
     is_for_the_verifier(&node, &code_of(&visitor)).await;
-    // By a mailed link, which another browser may open.
+    // By a mailed link, in the browser in which it was asked for.
     let bob = node.register("bob").await;
     let mut visitor = Visitor::opens(&node, &page("/ui/magic-link")).await;
     visitor.submits("/ui/magic-link/send", &[("email", &bob.email)]).await;
     let link: Url = node.mail_to(&bob.email).await.link.parse().expect("a URL");
     let opened = format!("{}?{}", link.path(), link.query().unwrap_or_default());
-    let mut reader = Visitor::opens(&node, &opened).await;
-    reader.posts("/ui/magic-link", &[]).await;
-    is_for_the_verifier(&node, &code_of(&reader)).await;
+    visitor.goes_to(&opened).await;
+    visitor.posts("/ui/magic-link", &[]).await;
+    is_for_the_verifier(&node, &code_of(&visitor)).await;
     // Through a provider.
     let mut visitor = Visitor::opens(&node, &page("/ui/sign-in")).await;
     visitor.posts("/ui/provider", &[]).await;

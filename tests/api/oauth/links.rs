@@ -83,7 +83,10 @@ async fn a_page_elsewhere_completes_a_link_by_its_code() {
     eve.session.post(exchange, code.clone()).await.is_no(401, "invalid_token");
     let other = bob.logs_in().await;
     other.post(exchange, code.clone()).await.is_no(401, "invalid_token");
-    let answer = bob.session.post(exchange, code.clone()).await.is_yes(200);
+    // A page that shows a verifier with every code does so here too: the session is what binds it.
+    let mut shown = code.clone();
+    shown["codeVerifier"] = "a-verifier-of-forty-three-letters-and-more-0123".into();
+    let answer = bob.session.post(exchange, shown).await.is_yes(200);
     assert_eq!(answer.data()["identity"]["provider"], "acme");
     bob.session.post(exchange, code).await.is_no(401, "token_used");
     assert_eq!(

@@ -9,6 +9,7 @@ use janua_storage::ids::UserId;
 use janua_storage::one_time::Content;
 use janua_storage::pkce::{Challenge, Proof};
 use janua_storage::secret::Secret;
+use janua_storage::version::OLDEST;
 
 use crate::capability::mfa::{Entered, EntrySecrets};
 use crate::capability::sessions::unexpected;
@@ -53,7 +54,8 @@ impl TenantRef {
             Attempt::Repeated(answer) => return self.arrived(answer, None).await,
             Attempt::First(first) => first,
         };
-        if proof == Proof::None && self.stands_for_a_link(code).await? {
+        // What stands for a link is bound by its session, whatever is shown beside it.
+        if self.stands_for_a_link(code).await? {
             let caller = caller.ok_or(Refusal::AuthenticationRequired)?;
             let (user, session) = (caller.user(), caller.session());
             let link = LinkByCode { code: code.hash(), user, session };
@@ -71,10 +73,34 @@ impl TenantRef {
         self.arrived(answer, Some(new.secrets)).await
     }
 
+    /// The same for the browser that has begun with a challenge, as hosted pages do once every node
+    /// understands one. What was begun before asks for no proof.
+    pub async fn redeem_for_page(
+        &self,
+        context: &Context,
+        code: &Secret,
+        shown: Challenge,
+        caller: Option<&Caller>,
+    ) -> Result<Arrived, Refusal> {
+        let content = self.content_of(code).await?;
+        let is_bound = content.is_some_and(|content| content.challenge().is_some());
+        let proof = if is_bound { Proof::Verifier(shown) } else { Proof::None };
+        self.redeem(context, code, proof, caller).await
+    }
+
+    /// Whether codes can be bound to a challenge: only once no node reads such a record in vain.
+    pub fn binds_codes(&self) -> bool {
+        self.0.node.shards.shards().speech().agreed() > OLDEST
+    }
+
     async fn stands_for_a_link(&self, code: &Secret) -> Result<bool, Refusal> {
+        let content = self.content_of(code).await?;
+        Ok(content.is_some_and(|content| matches!(content, Content::Linking(_))))
+    }
+
+    async fn content_of(&self, code: &Secret) -> Result<Option<Content>, Refusal> {
         let records = self.0.shard.read().await?;
-        let found = self.0.view(&records).one_time(&code.hash())?;
-        Ok(found.is_some_and(|found| matches!(found.content, Content::Linking(_))))
+        Ok(self.0.view(&records).one_time(&code.hash())?.map(|found| found.content))
     }
 
     /// Lets in for whom a provider vouches.

@@ -39,7 +39,7 @@ pub struct ExchangeRequest {
     #[schema(required = true, min_length = 1, example = "code_1_…")]
     code: String,
     /// The verifier of the challenge that the login was asked for with (RFC 7636): there if, and only
-    /// if, it was with one. Shown in vain it uses the code up.
+    /// if, it was with one. Shown in vain it uses the code up, and ends the session that waits for it.
     #[serde(alias = "code_verifier")]
     #[garde(skip)]
     #[schema(min_length = 43, max_length = 128)]

@@ -4,6 +4,8 @@
 const address = new URL(location.href);
 if (address.searchParams.has("token") || address.searchParams.has("code")) {
   address.searchParams.delete("token");
+  address.searchParams.delete("browser");
+  address.searchParams.delete("registered");
   address.searchParams.delete("code");
   history.replaceState(history.state, "", address);
 }

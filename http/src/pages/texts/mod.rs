@@ -36,7 +36,7 @@ macro_rules! texts {
 texts! {
     language error_prefix back continue_ cancel
     email password new_password first_name last_name optional show_password
-    sign_in sign_in_title sign_in_lead no_account forgot_password other_ways
+    sign_in sign_in_title sign_in_lead sign_in_continue no_account forgot_password other_ways
     passkey_sign_in passkey_failed passkey_cancelled provider_sign_in
     sign_up sign_up_title have_account password_hint closed_title closed_lead
     magic_link_ask magic_link_title magic_link_lead magic_link_send magic_link_confirm_title
@@ -45,7 +45,7 @@ texts! {
     forgot_title forgot_lead forgot_send
     reset_title reset_lead reset_submit reset_done_title reset_done_lead
     verify_title verify_lead verify_submit verify_disown verified_title verified_lead
-    disowned_title disowned_lead
+    contested_title contested_lead contested_own disowned_title disowned_lead
     check_mail_title check_mail_lead
     mfa_title mfa_totp_lead mfa_totp mfa_backup_lead mfa_backup mfa_passkey_lead mfa_passkey
     mfa_use_totp mfa_use_backup mfa_use_passkey mfa_submit mfa_expired_title mfa_expired_lead
@@ -54,7 +54,7 @@ texts! {
     passkey_list passkey_none
     link_title link_lead link_required_title link_required_lead link_done provider_denied
     provider_failed provider_taken departing_title departing_lead
-    account_title account_lead account_sessions this_device unknown_device
+    account_title account_lead account_application account_sessions this_device unknown_device
     last_active end_session end_others session_ended sign_out signed_out_title signed_out_lead
     leaving_title leaving_lead
     token_missing_title token_missing_lead

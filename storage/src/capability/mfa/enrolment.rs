@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::factors::{Factors, Totp};
 use super::guesses::{self, Proof};
-use super::uncontest;
 use crate::capability::passwords::LockoutPolicy;
 use crate::capability::sessions::{self, Method};
 use crate::capability::users::User;
@@ -108,7 +107,6 @@ impl Enable {
         factors.showed(self.session, step.now);
         factors.save(step, self.user)?;
         user.profile.mfa_enabled = true;
-        uncontest(step, self.user);
         user.save(step)?;
         step.record(Draft::new(EventKind::MfaEnabled, self.user).with("method", "totp"));
         Ok(Reply::Done)
@@ -128,7 +126,6 @@ impl Disable {
         let generation = Factors::load(step, self.user)?.generation;
         Factors { generation, ..Factors::default() }.save(step, self.user)?;
         user.profile.mfa_enabled = false;
-        uncontest(step, self.user);
         user.save(step)?;
         step.record(Draft::new(EventKind::MfaDisabled, self.user).with("method", "totp"));
         Ok(Reply::Done)

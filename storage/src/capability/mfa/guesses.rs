@@ -9,7 +9,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::factors::Factors;
-use super::{Pending, PendingDevice, let_in, uncontest};
+use super::{Pending, PendingDevice, let_in};
+use crate::capability::email_verification::Contest;
 use crate::capability::passkeys::{Aim, Assertion};
 use crate::capability::passwords::{Lockout, LockoutPolicy};
 use crate::capability::sessions::{self, Method, Start};
@@ -121,7 +122,7 @@ impl Answer {
             return Ok(Reply::WrongGuess);
         };
         found.spend(step, &self.temp_token)?;
-        uncontest(step, self.user);
+        Contest::answered(step, self.user)?;
         let reply = let_in(step, &mut user, vec![pending.first, second], self.start)?;
         user.save(step)?;
         Ok(reply)

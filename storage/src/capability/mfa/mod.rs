@@ -10,6 +10,7 @@ pub use enrolment::{Disable, Enable, Enroll, RenewBackupCodes};
 pub use factors::{Factors, SHOWN_FOR, Shown, Totp};
 pub use guesses::{Answer, GUESSES, Proof, StepUp};
 
+use crate::capability::email_verification::Contest;
 use crate::capability::passkeys;
 use crate::capability::sessions::{self, Method, Start};
 use crate::capability::users::{Profile, Status, User};
@@ -131,37 +132,20 @@ impl Start {
     }
 }
 
-/// The account of `user` has changed hands: its second factor was set up by who knows whom. An app that
-/// has not shown a code yet goes; one that has is contested until it shows one for the new owner.
-pub(crate) fn contest(step: &mut Step<'_, '_>, user: &User) -> Result<(), Fault> {
-    let id = user.profile.id;
-    let mut factors = Factors::load(step, id)?;
+/// The account of `user` has changed hands. An app that has not shown a code yet goes, and so does what
+/// sessions have shown; one that is asked for stays.
+pub(crate) fn pass_on(step: &mut Step<'_, '_>, user: UserId) -> Result<(), Fault> {
+    let mut factors = Factors::load(step, user)?;
     if factors.pending.take().is_some() || !factors.shown.is_empty() {
         factors.shown.clear();
-        factors.save(step, id)?;
+        factors.save(step, user)?;
     }
-    if user.profile.mfa_enabled { doubt(step, id) } else { Ok(()) }
+    Ok(())
 }
 
-/// Notes that what was set up before now may be somebody else's.
-pub(crate) fn doubt(step: &mut Step<'_, '_>, user: UserId) -> Result<(), Fault> {
-    let since = step.now;
-    step.put(keys::contested(step.tenant, user), &since)
-}
-
-/// Since when what was set up before may be somebody else's.
-pub(crate) fn contested_since(step: &Step<'_, '_>, user: UserId) -> Result<Option<Moment>, Fault> {
-    step.get(&keys::contested(step.tenant, user))
-}
-
-/// The second factor was shown by, or in a session of, the owner of the account.
-fn uncontest(step: &mut Step<'_, '_>, user: UserId) {
-    step.delete(keys::contested(step.tenant, user));
-}
-
-/// Removes what is kept of a user who is gone.
+/// Removes every second factor of a user, and whose they were is settled.
 pub(crate) fn erase(step: &mut Step<'_, '_>, user: UserId) -> Result<(), Fault> {
-    uncontest(step, user);
+    Contest::end(step, user);
     step.delete(keys::mfa(step.tenant, user));
     step.delete(keys::mfa_guesses(step.tenant, user));
     Ok(())

@@ -196,14 +196,17 @@ pub(super) fn told_of(step: &mut Step<'_, '_>, provider: &str) {
     step.elaborate(EventKind::LoggedIn, "provider", provider);
 }
 
-/// A provider that has verified the very address of an account has verified it for us.
-pub(super) fn prove_address(step: &mut Step<'_, '_>, user: &mut User, account: &Account) {
+/// A provider that has verified the very address of an account has verified it for us. Says whether it
+/// has.
+pub(super) fn prove_address(step: &mut Step<'_, '_>, user: &mut User, account: &Account) -> bool {
     let same = account.email.as_deref() == Some(user.profile.email.as_str());
-    if same && account.email_verified && !user.profile.email_verified {
+    let proven = same && account.email_verified;
+    if proven && !user.profile.email_verified {
         user.profile.email_verified = true;
         step.record(
             Draft::new(EventKind::EmailVerified, user.profile.id)
                 .with("provider", account.provider.as_str()),
         );
     }
+    proven
 }

@@ -9,6 +9,8 @@ use crate::capability::mfa::{self, Entry};
 use crate::capability::sessions::Method;
 use crate::capability::users::User;
 use crate::command::{Rejection, Reply, Stop};
+use crate::event::{Draft, EventKind};
+use crate::fault::Fault;
 use crate::ids::UserId;
 use crate::one_time::{Content, OneTime};
 use crate::pkce::{Challenge, Proof};
@@ -76,11 +78,14 @@ impl Exchange {
 
 impl Redeem {
     /// Decision: a code is spent by the first proof that is shown with it, right or wrong, so that
-    /// nobody guesses at it (RFC 6749 §10.5).
+    /// nobody guesses at it (RFC 6749 §10.5). A session that was left under it ends with it: nobody holds
+    /// that any more.
     pub(super) fn apply(self, step: &mut Step<'_, '_>, proof: Proof) -> Result<Reply, Stop> {
         let found = OneTime::find(step, &self.code)?;
         if !proof.answers(found.content.challenge()) {
+            let content = found.content.clone();
             found.spend(step, &self.code)?;
+            refuse(step, content.unproven())?;
             return Ok(Reply::WrongGuess);
         }
         let (exchange, password) = match found.content.unproven().clone() {
@@ -113,6 +118,27 @@ impl Redeem {
         let is_new_user = exchange.is_new_user;
         Ok(Reply::Arrived(Box::new(Arrival { is_new_user, entered })))
     }
+}
+
+/// A proof that answers nothing was shown for a login that waited: said in the audit log, since somebody
+/// may have seen the code on its way.
+fn refuse(step: &mut Step<'_, '_>, content: &Content) -> Result<(), Fault> {
+    let user = match content {
+        Content::Exchange(exchange) => exchange.user,
+        Content::BoundExchange(bound) => bound.exchange.user,
+        Content::HandedOver(handed_over) => {
+            handed_over.end(step)?;
+            handed_over.user
+        }
+        _ => return Ok(()),
+    };
+    step.record(
+        Draft::new(EventKind::LoginFailed, user)
+            .with("method", "code")
+            .with("success", false)
+            .with("reason", "wrong_verifier"),
+    );
+    Ok(())
 }
 
 impl Prove {

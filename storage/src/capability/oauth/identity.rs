@@ -140,13 +140,9 @@ pub(crate) fn count(step: &Step<'_, '_>, user: UserId) -> Result<usize, Fault> {
     Ok(Identity::all(step, user)?.len())
 }
 
-/// Ends the identities of a user who stays that were linked before then.
-pub(crate) fn unlink_older(
-    step: &mut Step<'_, '_>,
-    user: UserId,
-    before: Moment,
-) -> Result<(), Fault> {
-    for identity in Identity::all(step, user)?.into_iter().filter(|known| known.linked < before) {
+/// Ends the identities of a user who stays.
+pub(crate) fn unlink_all(step: &mut Step<'_, '_>, user: UserId) -> Result<(), Fault> {
+    for identity in Identity::all(step, user)? {
         identity.unlink(step);
     }
     Ok(())

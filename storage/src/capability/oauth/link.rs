@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::arrive::prove_address;
 use super::{Account, CODE_TTL_MS, Identity};
+use crate::capability::email_verification::Contest;
 use crate::capability::sessions::Session;
 use crate::capability::users::{Profile, Status, User};
 use crate::command::{Rejection, Reply, Stop};
@@ -106,7 +107,10 @@ impl Linking {
         if self.account.owner(step)?.is_some_and(|owner| owner != self.user) {
             return Err(Rejection::IdentityAlreadyLinked.into());
         }
-        prove_address(step, &mut user, &self.account);
+        // Account and mailbox are in one hand.
+        if prove_address(step, &mut user, &self.account) {
+            Contest::owned(step, self.user)?;
+        }
         let identity = Identity::save(step, self.user, self.account)?;
         user.save(step)?;
         let profile = user.profile;

@@ -13,7 +13,7 @@ pub use arrive::{Account, Arrival, Arrive, Then};
 pub use exchange::{BoundExchange, CODE_TTL_MS, Exchange, Prove, Redeem};
 pub use flow::{Begin, Claim, Flow, Purpose, Release};
 pub use identity::{Identity, Unlink};
-pub(crate) use identity::{count, forget, unlink_older};
+pub(crate) use identity::{count, forget, unlink_all};
 pub use link::{Link, LinkByCode, Linked, Linking, Offer};
 
 use crate::command::{Reply, Stop};

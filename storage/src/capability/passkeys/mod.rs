@@ -160,13 +160,9 @@ pub(crate) fn erase(step: &mut Step<'_, '_>, user: UserId) -> Result<(), Fault> 
     Ok(())
 }
 
-/// Removes those that were registered before then.
-pub(crate) fn remove_older(
-    step: &mut Step<'_, '_>,
-    user: UserId,
-    before: Moment,
-) -> Result<(), Fault> {
-    for passkey in of(step, user)?.into_iter().filter(|passkey| passkey.created < before) {
+/// Removes the passkeys of a user who stays.
+pub(crate) fn remove_all(step: &mut Step<'_, '_>, user: UserId) -> Result<(), Fault> {
+    for passkey in of(step, user)? {
         passkey.remove(step);
     }
     Ok(())

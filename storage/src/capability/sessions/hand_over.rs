@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::end;
-use super::{RefreshToken, Session, SignedIn, Start};
+use super::{EndReason, RefreshToken, Session, SignedIn, Start};
 use crate::capability::oauth::CODE_TTL_MS;
 use crate::capability::users::{Status, User};
 use crate::command::{Rejection, Reply, Stop};
@@ -71,6 +71,17 @@ impl HandedOver {
     /// Whether the session is still there to be taken over.
     pub(crate) fn is_live(&self, step: &Step<'_, '_>) -> Result<bool, Fault> {
         Ok(Session::load(step, self.user, self.session)?.is_some())
+    }
+
+    /// Ends the session, which nobody will take over any more.
+    pub(crate) fn end(&self, step: &mut Step<'_, '_>) -> Result<(), Fault> {
+        if let Some(session) = Session::load(step, self.user, self.session)?
+            && let Some(mut user) = User::load(step, self.user)?
+        {
+            end::end(step, &mut user, &session, EndReason::Revoked)?;
+            user.save(step)?;
+        }
+        Ok(())
     }
 
     /// Gives the session to whoever has redeemed its code: it goes on under the refresh token of

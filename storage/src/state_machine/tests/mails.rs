@@ -9,7 +9,7 @@ use crate::capability::sessions::Start;
 use crate::capability::users::{Delete, Register, User};
 use crate::capability::{email_verification, magic_links, password_reset, users};
 use crate::command::{Command, Outcome, Rejection, Reply};
-use crate::ids::{MagicLinkId, MailId};
+use crate::ids::{MagicLinkId, MailId, UserId};
 use crate::keys::{self, Kind};
 use crate::outbox::{self, Letter, MOST_KEPT, MOST_WAITING, Mailing, Queue};
 use crate::seal::Key;
@@ -57,7 +57,11 @@ fn register(number: u8, start: Option<Start>, mail: u16) -> Command {
 }
 
 fn confirm(number: u16) -> Command {
-    let confirm = email_verification::Confirm { token: secret(number), user: None };
+    confirm_as(None, number)
+}
+
+fn confirm_as(user: Option<UserId>, number: u16) -> Command {
+    let confirm = email_verification::Confirm { token: secret(number), user };
     Command::EmailVerification(email_verification::Command::Confirm(confirm))
 }
 
@@ -108,7 +112,7 @@ impl World {
 
     fn verified(&mut self) {
         self.registers();
-        assert_eq!(self.propose(confirm(1)), Ok(Reply::Done));
+        assert_eq!(self.propose(confirm_as(Some(user(1)), 1)), Ok(Reply::Done));
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod cluster;
+mod contests;
 mod erasure;
 mod factors;
 mod guesses;

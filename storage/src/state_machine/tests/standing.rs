@@ -14,6 +14,7 @@ use crate::command::{Command, Rejection, Reply};
 use crate::ids::{CredentialId, MessageId, SessionId};
 use crate::keys::{self, Kind};
 use crate::one_time::Content;
+use crate::pkce::{self, Challenge};
 
 /// Of what waits for a user, what lets them in: a link, a first factor, a session that is handed over.
 const WAYS_IN: [u8; 3] = [3, 9, HANDED_OVER];
@@ -22,11 +23,11 @@ const HANDED_OVER: u8 = 4;
 /// What waits besides: a reset, a way through a provider and its end, two challenges.
 const OTHERS: [u8; 5] = [1, 5, 6, 7, 8];
 
-fn session() -> SessionId {
+pub(super) fn session() -> SessionId {
     SessionId::new(1, 1)
 }
 
-fn set_password(log_out_others: bool) -> Command {
+pub(super) fn set_password(log_out_others: bool) -> Command {
     Command::Passwords(passwords::Command::Set(Box::new(Set {
         user: user(1),
         session: session(),
@@ -36,7 +37,7 @@ fn set_password(log_out_others: bool) -> Command {
     })))
 }
 
-fn reset() -> Command {
+pub(super) fn reset() -> Command {
     let complete = password_reset::Complete { token: secret(1, 1), password: "new".into() };
     Command::PasswordReset(password_reset::Command::Complete(Box::new(complete)))
 }
@@ -60,21 +61,24 @@ fn manage(action: Action) -> Command {
     Command::Users(users::Command::Manage(Manage { user: user(1), action, by }))
 }
 
-/// Somebody brings the code of the session that is handed over.
-fn take_over() -> Command {
+fn redeem(code: u8) -> Redeem {
     let entry =
         mfa::Entry { start: begin(8, token(8)), temp_token: secret(1, 32), temp_ttl_ms: 300_000 };
-    let redeem = Redeem { code: secret(1, HANDED_OVER), entry };
-    Command::Oauth(oauth::Command::Redeem(Box::new(redeem)))
+    Redeem { code: secret(1, code), entry }
 }
 
-fn disown() -> Command {
+/// Somebody brings the code of the session that is handed over.
+fn take_over() -> Command {
+    Command::Oauth(oauth::Command::Redeem(Box::new(redeem(HANDED_OVER))))
+}
+
+pub(super) fn disown() -> Command {
     let disown = email_verification::Disown { token: secret(1, 20) };
     Command::EmailVerification(email_verification::Command::Disown(disown))
 }
 
 /// The owner of the address arrives by a provider that has verified it.
-fn arrive() -> Command {
+pub(super) fn arrive() -> Command {
     let account = Account {
         subject: "the owner".into(),
         email: Some(email(1)),
@@ -102,23 +106,23 @@ fn passkey() -> Passkey {
     }
 }
 
-fn register_passkey() -> Command {
+pub(super) fn register_passkey() -> Command {
     let (challenge, passkey) = (secret(1, 7), passkey());
     let register = passkeys::Register { challenge, session: session(), passkey };
     Command::Passkeys(passkeys::Command::Register(Box::new(register)))
 }
 
-fn link() -> Command {
+pub(super) fn link() -> Command {
     let link = LinkByCode { code: secret(1, 6), user: user(1), session: session() };
     Command::Oauth(oauth::Command::LinkByCode(link))
 }
 
-fn enroll() -> Command {
+pub(super) fn enroll() -> Command {
     let enroll = Enroll { user: user(1), verified: Some(1), seed: sealed() };
     Command::Mfa(mfa::Command::Enroll(Box::new(enroll)))
 }
 
-fn enable(time_step: u64) -> Command {
+pub(super) fn enable(time_step: u64) -> Command {
     Command::Mfa(mfa::Command::Enable(Box::new(Enable {
         user: user(1),
         session: session(),
@@ -135,7 +139,7 @@ impl World {
     }
 
     /// A user for whom everything waits, whose address nobody has verified.
-    fn unverified() -> Self {
+    pub(super) fn unverified() -> Self {
         let mut world = Self::new();
         world.all_wait_for(1);
         let (user, email) = (user(1), email(1));
@@ -144,12 +148,12 @@ impl World {
         world
     }
 
-    fn does(&mut self, command: Command) {
+    pub(super) fn does(&mut self, command: Command) {
         let outcome = self.propose(command);
         assert!(outcome.is_ok(), "{outcome:?}");
     }
 
-    fn user_1(&self) -> users::User {
+    pub(super) fn user_1(&self) -> users::User {
         self.view().user(user(1)).expect("no fault").expect("a user")
     }
 }
@@ -201,6 +205,20 @@ fn what_was_shown_outlives_no_change_of_what_it_stood_on() {
 }
 
 #[test]
+fn a_session_whose_code_is_shown_in_vain_is_nobody_s_and_ends() {
+    let mut world = World::unverified();
+    let proof = pkce::Proof::Verifier(Challenge([1; 32]));
+    let prove = oauth::Prove { redeem: redeem(HANDED_OVER), proof };
+    let prove = Command::Oauth(oauth::Command::Prove(Box::new(prove)));
+    assert_eq!(world.propose(prove), Ok(Reply::WrongGuess));
+    assert_eq!((world.count(Kind::Session), world.user_1().sessions), (0, 0));
+    assert_eq!(world.refresh(1, 40), Err(Rejection::SessionRevoked));
+    assert_eq!(world.propose(take_over()), Err(Rejection::TokenUsed));
+    let events = world.events();
+    assert!(["session.revoked", "auth.login_failed"].iter().all(|kind| events.contains(kind)));
+}
+
+#[test]
 fn a_session_that_has_ended_sets_nothing_up() {
     let revoke = Revoke { user: user(1), session: session() };
     let within = |command| {
@@ -238,7 +256,7 @@ fn a_number_that_is_given_up_takes_its_code_along() {
 }
 
 /// Everything that somebody can leave in an account of another's address.
-fn left_behind() -> World {
+pub(super) fn left_behind() -> World {
     let mut world = World::unverified();
     let number = Some(Some("+4912345".into()));
     let changes = Changes {
@@ -265,7 +283,7 @@ fn left_behind() -> World {
     world
 }
 
-fn follow() -> Command {
+pub(super) fn follow() -> Command {
     let entry =
         mfa::Entry { start: begin(5, token(5)), temp_token: secret(1, 31), temp_ttl_ms: 300_000 };
     let arrival =
@@ -317,7 +335,7 @@ fn an_owner_whom_a_stranger_s_app_keeps_out_takes_it_away() {
     assert!(world.user_1().profile.mfa_enabled);
     world.does(disown());
     assert!(!world.user_1().profile.mfa_enabled);
-    assert_eq!((world.count(Kind::Mfa), world.count(Kind::Contested)), (0, 0));
+    assert_eq!((world.count(Kind::Mfa), world.count(Kind::Contest)), (0, 0));
     assert_eq!(world.propose(disown()), Err(Rejection::TokenUsed));
     assert!(world.events().contains(&"auth.mfa_disabled"));
 }
@@ -341,7 +359,7 @@ fn an_app_that_its_owner_has_shown_is_nobody_elses() {
 fn a_contest_ends_with_its_account() {
     let mut world = kept_out();
     world.does(manage(Action::Remove));
-    assert_eq!(world.count(Kind::Contested), 0);
+    assert_eq!(world.count(Kind::Contest), 0);
     let left = world.records.keys().filter(|key| {
         let kinds = [Kind::Events, Kind::AuditHead, Kind::Forgetting, Kind::MailQueue, Kind::Ended];
         let stays = kinds.into_iter().chain([Kind::RefreshToken, Kind::PhoneSends]);
