@@ -9,6 +9,7 @@ use super::error::OpenError;
 use super::raft::LogId;
 use super::raft::machine::Core;
 use super::snapshot::SnapshotFile;
+use super::tree::Haste;
 use crate::fault::Fault;
 
 /// Entries read at once.
@@ -105,7 +106,7 @@ fn restore(core: &Core) -> Result<(), Trouble> {
 
 /// Puts what the snapshot holds in place of the tree, or tells what is wrong with the snapshot.
 fn load(core: &Core, snapshot: &SnapshotFile) -> Result<Option<Fault>, Fault> {
-    match core.loaded_tree(snapshot) {
+    match core.loaded_tree(snapshot, Haste::AllCores) {
         Ok(tree) => {
             core.exchange(tree);
             Ok(None)

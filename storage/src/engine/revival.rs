@@ -22,8 +22,8 @@ use super::log::{Log, LogOptions};
 use super::poison::Poison;
 use super::raft::{Entry, LogId, Membership, Proposed, Vote};
 use super::snapshot::{SnapshotFile, Snapshots};
-use super::tree::Tree;
 use super::tree::store::Store;
+use super::tree::{Haste, Tree};
 use super::{Logic, Options, StateMachine};
 use crate::backup::archive::Position;
 use crate::codec;
@@ -79,7 +79,7 @@ impl Revival {
     pub fn shard(&self, shard: ShardId, snapshot: Option<&Path>) -> Result<ShardRevival, Fault> {
         let tree = self.store.fresh(shard)?;
         if let Some(path) = snapshot {
-            SnapshotFile::open(&*self.disk, path)?.load(shard, &tree)?;
+            SnapshotFile::open(&*self.disk, path)?.load(shard, &tree, Haste::AllCores)?;
         }
         let clock = tree.get(&keys::single(TenantNumber::CLUSTER, Kind::Clock))?;
         let time = clock.map(|bytes| codec::decode(&bytes)).transpose()?.unwrap_or_default();

@@ -22,8 +22,8 @@ use crate::engine::log::store::ShardLog;
 use crate::engine::log::writer::panic_text;
 use crate::engine::poison::Poison;
 use crate::engine::snapshot::{SnapshotFile, Snapshots};
-use crate::engine::tree::Tree;
 use crate::engine::tree::store::Store;
+use crate::engine::tree::{Haste, Tree};
 use crate::engine::{Logic, Observer, blocking};
 use crate::fault::Fault;
 use crate::ids::ShardId;
@@ -133,9 +133,9 @@ impl Core {
     }
 
     /// A fresh tree with what a snapshot holds.
-    pub fn loaded_tree(&self, snapshot: &SnapshotFile) -> Result<Arc<Tree>, Fault> {
+    pub fn loaded_tree(&self, snapshot: &SnapshotFile, haste: Haste) -> Result<Arc<Tree>, Fault> {
         let tree = self.fresh_tree()?;
-        match snapshot.load(self.shard, &tree) {
+        match snapshot.load(self.shard, &tree, haste) {
             Ok(()) => Ok(tree),
             Err(fault) => {
                 self.store.drop_tree(&tree);
@@ -293,7 +293,7 @@ impl RaftStateMachine<Types> for Machine {
     ) -> Result<(), io::Error> {
         let (core, own) = (&self.core, self.tree());
         let (filling, source) = (core.clone(), snapshot.clone());
-        let filled = blocking::run(move || filling.loaded_tree(&source)).await;
+        let filled = blocking::run(move || filling.loaded_tree(&source, Haste::Beside)).await;
         let tree = filled?.map_err(io::Error::other)?;
         core.snapshots.adopt(core.shard, &snapshot).map_err(io::Error::other)?;
         core.exchange_from(&own, &tree).map_err(io::Error::other)?;

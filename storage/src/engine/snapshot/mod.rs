@@ -15,8 +15,8 @@ use parking_lot::Mutex;
 use self::file::{Reader, Writer};
 use super::files::{Disk, DiskFile, put_in_place};
 use super::raft::{LogId, SnapshotMeta};
-use super::tree::Tree;
 use super::tree::digest::Digest;
+use super::tree::{Haste, Tree};
 use crate::fault::Fault;
 use crate::ids::ShardId;
 
@@ -90,10 +90,10 @@ impl SnapshotFile {
 
     /// Fills an empty tree with it. The tree is whole, and gets its position, only if every byte
     /// turns out to be as it was written.
-    pub fn load(&self, shard: ShardId, tree: &Tree) -> Result<(), Fault> {
+    pub fn load(&self, shard: ShardId, tree: &Tree, haste: Haste) -> Result<(), Fault> {
         let mut reader = Reader::open(&*self.file, shard)?;
         let (digest, meta) = (Digest(reader.head.digest), reader.head.clone().into());
-        tree.load(&meta, digest, || reader.next_run())
+        tree.load(&meta, digest, haste, || reader.next_run())
     }
 }
 

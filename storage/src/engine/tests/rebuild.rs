@@ -11,7 +11,7 @@ use openraft::type_config::TypeConfigExt;
 use super::*;
 use crate::engine::raft::{Membership, Types};
 use crate::engine::shard::Running;
-use crate::engine::tree::Tree;
+use crate::engine::tree::{Haste, Tree};
 
 const COUNT: &[u8] = b"count";
 /// The observer hears of this number.
@@ -122,7 +122,7 @@ async fn a_snapshot_gives_way_to_no_lesser_one() {
     let taken = tokio::task::spawn_blocking(move || {
         let tree = core.tree().expect("a tree");
         let (_, older) = core.take_snapshot(&tree).expect("a snapshot");
-        let behind = core.loaded_tree(&older).expect("a tree");
+        let behind = core.loaded_tree(&older, Haste::AllCores).expect("a tree");
         (core, tree, behind)
     });
     let (core, tree, behind) = taken.await.expect("a task");

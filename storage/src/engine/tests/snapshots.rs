@@ -7,6 +7,7 @@ use openraft::EntryPayload;
 
 use super::*;
 use crate::engine::raft::Proposed;
+use crate::engine::tree::Haste;
 use crate::engine::tree::store::Store;
 
 /// Writes, overwrites and deletes among a thousand keys.
@@ -125,7 +126,7 @@ async fn a_snapshot_under_writes_is_the_state_at_its_log_id() {
         let loaded = dir.path().join("loaded");
         let store = Store::open(&loaded, 1024 * 1024).expect("a state");
         let tree = store.fresh(churned.id()).expect("a tree");
-        snapshot.load(churned.id(), &tree).expect("a sound snapshot");
+        snapshot.load(churned.id(), &tree, Haste::AllCores).expect("a sound snapshot");
         let mut found = BTreeMap::new();
         let visited = tree.scan(b"", None, &mut |key, value| {
             found.insert(key.to_vec(), value.to_vec());

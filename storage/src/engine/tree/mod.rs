@@ -58,8 +58,23 @@ struct StoredMeta {
     digest: u128,
 }
 
-/// Threads that fill a tree from a snapshot.
-const FILLERS: usize = 3;
+/// How a tree is filled from a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Haste {
+    /// By several threads: nobody is answered before it is whole.
+    AllCores,
+    /// By one, beside shards that serve.
+    Beside,
+}
+
+impl Haste {
+    fn threads(self) -> usize {
+        match self {
+            Self::AllCores => 3,
+            Self::Beside => 1,
+        }
+    }
+}
 
 /// Key and value.
 pub type Record = (Vec<u8>, Vec<u8>);
@@ -242,6 +257,7 @@ impl Tree {
         &self,
         meta: &SnapshotMeta,
         digest: Digest,
+        haste: Haste,
         mut next: impl FnMut() -> Result<Vec<Record>, Fault>,
     ) -> Result<(), Fault> {
         thread::scope(|scope| {
@@ -251,7 +267,7 @@ impl Tree {
                 let records = run;
                 fillers.push(scope.spawn(|| self.fill(records)));
                 // The first to begin has most likely ended first.
-                if fillers.len() == FILLERS {
+                if fillers.len() == haste.threads() {
                     join(fillers.remove(0))?;
                 }
                 run = next()?;
