@@ -107,7 +107,7 @@ impl Default for Options {
             providers: BTreeMap::new(),
             sessions_per_user: 200,
             signing_key_ttl: Duration::from_secs(90 * 24 * 3600),
-            live_sessions: 4_000,
+            live_sessions: 2_000,
             fresh_for: Duration::from_secs(600),
             verified_tokens: 20_000,
             breaches: "https://api.pwnedpasswords.com/range".into(),

@@ -2,7 +2,7 @@
 //! whom it calls.
 
 use http::header::{HOST, TRANSFER_ENCODING};
-use http::uri::Authority;
+use http::uri::{Authority, Scheme};
 use http::{HeaderName, HeaderValue, Method, Version};
 
 use crate::app::App;
@@ -59,10 +59,11 @@ fn check_host(asked: &Asked, version: Version) -> Result<(), Error> {
     let target = asked.uri.authority();
     let is_good = match (host, version) {
         (None, Version::HTTP_11) => false,
-        (None, Version::HTTP_2) => target.is_some(),
         (None, _) => true,
         (Some(host), Version::HTTP_2) => {
-            authority(host).is_some_and(|host| target.is_none_or(|target| *target == host))
+            let scheme = asked.uri.scheme();
+            let is_target = |host| target.is_none_or(|target| is_same(scheme, target, &host));
+            authority(host).is_some_and(is_target)
         }
         (Some(host), _) => host.is_empty() || authority(host).is_some(),
     };
@@ -71,6 +72,13 @@ fn check_host(asked: &Asked, version: Version) -> Result<(), Error> {
     }
     let message = "must name one host, with or without a port, and the one of the target";
     Err(Error::invalid(vec![Detail::new("Host", message)]).closing())
+}
+
+/// Whether two authorities are the same once they are normalised (RFC 3986 §6.2.3).
+fn is_same(scheme: Option<&Scheme>, one: &Authority, other: &Authority) -> bool {
+    let usual = scheme.map(|scheme| if *scheme == Scheme::HTTPS { 443 } else { 80 });
+    let port = |authority: &Authority| authority.port_u16().or(usual);
+    one.host().eq_ignore_ascii_case(other.host()) && port(one) == port(other)
 }
 
 /// `host[:port]`, without a user.

@@ -112,8 +112,13 @@ fn put(
 ) -> Result<(), Fault> {
     let digest = ticket.digest;
     let record = Record::new(ticket, outcome.clone());
-    if let Some(user) = record.about() {
-        let trace = Trace { expires: record.expires };
+    let trace = Trace { expires: record.expires };
+    // Where accounts are hidden, one that exists is answered about under an id that nobody has.
+    let holder = match outcome {
+        Ok(Reply::Registered(profile)) => transaction.get(&keys::email(tenant, &profile.email))?,
+        _ => None,
+    };
+    for user in [record.about(), holder].into_iter().flatten() {
         transaction.put(keys::answered(tenant, user, &digest), &trace)?;
     }
     transaction.put(keys::idempotency(tenant, &digest), &record)
@@ -136,8 +141,9 @@ pub(crate) fn forget(step: &mut Step<'_, '_>, user: UserId) -> Result<bool, Faul
         if let Some(digest) = trace[prefix.len()..].first_chunk() {
             let key = keys::idempotency(step.tenant, digest);
             // The record of before may have expired, and the key may have come with another request.
-            let record = step.get::<Record>(&key)?.filter(|record| record.about() == Some(user));
-            if let Some(record) = record {
+            if let Some(record) = step.get::<Record>(&key)?
+                && record.tells_of(step, user)?
+            {
                 let recorded = Recorded { outcome: Err(Rejection::NotFound), secrets: None };
                 step.put(key, &Record { recorded, ..record })?;
             }
@@ -157,6 +163,14 @@ impl Record {
     /// Whom the answer tells of, if it tells of anybody.
     fn about(&self) -> Option<UserId> {
         self.recorded.outcome.as_ref().ok().and_then(Reply::about)
+    }
+
+    /// Whether it tells of a user who goes, be it under an id that nobody has.
+    fn tells_of(&self, step: &Step<'_, '_>, user: UserId) -> Result<bool, Fault> {
+        match self.about() {
+            Some(about) => Ok(about == user || !step.contains(&keys::user(step.tenant, about))?),
+            None => Ok(false),
+        }
     }
 
     /// What the same request is told, or another with the same key.

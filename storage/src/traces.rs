@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::capability::users::{Profile, User};
 use crate::fault::Fault;
-use crate::ids::UserId;
+use crate::ids::{SessionId, UserId};
 use crate::keys::{self, Kind};
 use crate::moment::Moment;
 use crate::one_time::{Content, OneTime};
@@ -96,6 +96,21 @@ pub(crate) fn void(step: &mut Step<'_, '_>, user: &User) -> Result<(), Fault> {
 /// Takes back the text messages on their way to a user.
 pub(crate) fn withdraw_texts(step: &mut Step<'_, '_>, user: UserId) -> Result<(), Fault> {
     remove(step, Subject::User(user), |_, waiting| Ok(matches!(waiting, Waiting::Text)))
+}
+
+/// Removes the other codes under which a session was left, of which one has been shown: whoever holds the
+/// session now holds it alone.
+pub(crate) fn take_back_codes(
+    step: &mut Step<'_, '_>,
+    user: UserId,
+    session: SessionId,
+) -> Result<(), Fault> {
+    remove(step, Subject::User(user), |_, waiting| {
+        let Waiting::OneTime(found) = waiting else { return Ok(false) };
+        let content = found.content.unproven();
+        let is_left = matches!(content, Content::HandedOver(left) if left.session == session);
+        Ok(found.used.is_none() && is_left)
+    })
 }
 
 /// What was used stays, so that it is told from what never was; and so does what says for itself that

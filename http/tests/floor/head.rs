@@ -42,7 +42,9 @@ async fn a_request_names_its_host_once() {
     .await
     .unwrap();
     Handle::current().spawn(connection);
-    for (host, status) in [("a", 200), ("A", 200), ("b", 400), ("a b", 400)] {
+    for (host, status) in
+        [("a", 200), ("A", 200), ("a:80", 200), ("a:81", 400), ("b", 400), ("a b", 400)]
+    {
         let request = Request::get("http://a/health/live").header("host", host);
         let request = request.body(Empty::<Bytes>::new()).unwrap();
         let answer = client.clone().send_request(request).await.unwrap();

@@ -2,6 +2,7 @@
 //! has begun.
 
 use std::fs;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use janua_actors::mail::Relay;
@@ -26,7 +27,8 @@ pub fn check(config: &Config, layers: &mut Layers) {
         ("storage.key_file", &storage.key_file),
         ("storage.previous_key_file", &storage.previous_key_file),
     ] {
-        if let Some(file) = file {
+        // What a pipe gives, it gives once: to the node.
+        if let Some(file) = file.as_ref().filter(|file| !is_pipe(file)) {
             require(key, key_material(file).map(drop));
         }
     }
@@ -54,6 +56,10 @@ pub fn key_material(file: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
         0..SHORTEST_KEY => Err(format!("{} holds fewer than {SHORTEST_KEY} bytes", file.display())),
         _ => Ok(material),
     }
+}
+
+fn is_pipe(file: &Path) -> bool {
+    fs::metadata(file).is_ok_and(|found| found.file_type().is_fifo())
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, String> {

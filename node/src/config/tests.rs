@@ -73,7 +73,7 @@ fn the_defaults_are_the_promised_ones() {
     assert_eq!((argon2.memory_kib.0, argon2.iterations.0, argon2.parallelism.0), (19456, 2, 1));
     assert_eq!(config.storage.cache_bytes.0, 16 << 20);
     assert_eq!(config.sessions.per_user.0, 200);
-    assert_eq!(config.sessions.live_actors.0, 4_000);
+    assert_eq!(config.sessions.live_actors.0, 2_000);
     let limits = serde_json::to_value(&config.limits).unwrap();
     assert_eq!(limits["authentication"], "10/min");
     assert_eq!(limits["api"], "1000/hour");

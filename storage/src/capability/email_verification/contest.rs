@@ -124,8 +124,8 @@ pub(crate) fn claim(step: &mut Step<'_, '_>, user: &mut User) -> Result<(), Faul
 pub(super) fn disown(step: &mut Step<'_, '_>, user: &mut User) -> Result<(), Fault> {
     match Contest::of(step, user.profile.id)? {
         // What is left of first factors is of who reads the mail.
-        Some(Contest::Claimed) => Ok(()),
-        Some(Contest::Confirmed { .. }) | None => take_over(step, user),
+        Some(Contest::Claimed) if user.profile.email_verified => Ok(()),
+        _ => take_over(step, user),
     }
 }
 

@@ -15,6 +15,7 @@ use crate::one_time::{Content, OneTime};
 use crate::pkce::Challenge;
 use crate::secret::SecretHash;
 use crate::state_machine::Step;
+use crate::traces;
 
 /// Leaves a session where an application finds it by a code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,6 +98,7 @@ impl HandedOver {
         if session.expires <= step.now {
             return Err(Rejection::SessionExpired.into());
         }
+        traces::take_back_codes(step, self.user, self.session)?;
         let tenant = step.tenant;
         step.put(keys::spent(tenant, session.id, session.generation), &session.token)?;
         session.generation += 1;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Changes, Profile, Status, User, forget};
+use crate::capability::email_verification::Contest;
 use crate::capability::passwords::{self, Password};
 use crate::capability::phones;
 use crate::capability::sessions::{self, EndReason};
@@ -268,6 +269,11 @@ impl Amend {
             user.profile.email = email;
             user.profile.email_verified = false;
             fields.push("email");
+            Contest::end(step, self.user);
+        }
+        if self.email_verified.is_some() {
+            // Whose the account is, an administrator says.
+            Contest::end(step, self.user);
         }
         set("emailVerified", &mut user.profile.email_verified, self.email_verified, &mut fields);
         let has_number = user.profile.phone_number.is_some();

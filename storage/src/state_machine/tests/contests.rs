@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::erasure::{account, secret};
 use super::standing::{
-    arrive, disown, enable, enroll, follow, left_behind, link, register_passkey, reset, session,
-    set_password,
+    amend, arrive, disown, enable, enroll, follow, left_behind, link, register_passkey, reset,
+    session, set_password,
 };
 use super::{POLICY, TENANT, World, begin, email, signed_in, token, user};
 use crate::capability::email_verification::{self, CONFIRMED_FOR, Confirm, Contest, Verification};
@@ -220,6 +220,34 @@ fn who_is_signed_in_and_reads_the_mail_is_the_owner() {
     }
     let mut another = left_behind();
     assert_eq!(another.propose(confirm(FIRST, Some(user(2)))), Err(Rejection::InvalidToken));
+}
+
+#[test]
+fn an_administrator_who_vouches_for_an_address_settles_whose_the_account_is() {
+    let (mut confirmed, mut claimed) = (left_behind(), left_behind());
+    confirmed.is_confirmed_in_all_innocence();
+    claimed.does(reset());
+    for mut world in [confirmed, claimed] {
+        assert!(world.contest().is_some());
+        world.does(amend(|amend| amend.email_verified = Some(true)));
+        assert_eq!(world.contest(), None);
+        world.mails_a_token();
+        assert_eq!(world.propose(disown_later()), Err(Rejection::InvalidToken));
+    }
+}
+
+#[test]
+fn who_reads_the_address_that_an_account_is_given_gets_no_way_in_of_the_former_ones() {
+    let mut world = left_behind();
+    world.does(reset());
+    world.does(amend(|amend| amend.email = Some(email(7))));
+    let verification = Verification { user: user(1), email: email(7) };
+    world.issue(secret(1, LATER), Content::Verification(verification));
+    world.does(disown_later());
+    let account = world.user_1();
+    assert_eq!((account.password, account.profile.mfa_enabled), (None, false));
+    assert!(account.profile.email_verified);
+    assert_eq!(world.contest(), None);
 }
 
 #[test]

@@ -9,7 +9,9 @@ use crate::capability::mfa::{Pending, PendingDevice};
 use crate::capability::oauth::{self, Account, Begin, Flow, Linking, Offer, Purpose};
 use crate::capability::passkeys::{self, Aim, Ceremony, Whose};
 use crate::capability::sessions::{self, HandOver, Method};
-use crate::capability::users::{Action, Actor, Amend, Changes, Delete, Forget, Manage, Update};
+use crate::capability::users::{
+    Action, Actor, Amend, Changes, Delete, Forget, Manage, Register, Update,
+};
 use crate::capability::{magic_links, password_reset, users};
 use crate::command::{Command, Outcome, Rejection, Reply};
 use crate::idempotency::Ticket;
@@ -265,6 +267,28 @@ fn what_was_answered_about_somebody_is_taken_back_in_the_entry_that_ends_their_a
     let keys = world.expired();
     world.propose(Command::Sweep(sweep::Command { keys })).expect("it is swept");
     assert_eq!((world.count(Kind::Idempotency), world.count(Kind::Answered)), (0, 0));
+}
+
+#[test]
+fn what_was_answered_where_accounts_are_hidden_is_taken_back_as_well() {
+    let mut world = World::new();
+    signed_in(world.register(1));
+    let hidden = Register {
+        id: user(9),
+        email: email(1),
+        first_name: None,
+        last_name: None,
+        metadata: "{}".into(),
+        password: "$argon2id$".into(),
+        start: None,
+    };
+    let hidden = Command::Users(users::Command::Register(Box::new(hidden)));
+    let answered = world.keyed([9; 32], |world| world.propose(hidden.clone()));
+    assert!(matches!(answered, Ok(Reply::Registered(_))), "{answered:?}");
+    assert_eq!(world.propose(leaves(1)), Ok(Reply::Done));
+    let again = recorded(world.keyed([9; 32], |world| world.propose(hidden.clone())));
+    assert_eq!(again, (Err(Rejection::NotFound), None));
+    assert!(!world.tells(&email(1)));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::capability::mfa::{self, Answer, Enable, Enroll, Proof};
 use crate::capability::oauth::{self, Account, Arrive, LinkByCode, Redeem, Then, Unlink};
 use crate::capability::passkeys::{self, Passkey};
 use crate::capability::passwords::{self, Set};
-use crate::capability::sessions::{self, Revoke, RevokeOthers, Within};
+use crate::capability::sessions::{self, HandedOver, Revoke, RevokeOthers, Within};
 use crate::capability::users::{Action, Actor, Amend, Changes, Manage, Update};
 use crate::capability::{email_verification, magic_links, password_reset, phones, users};
 use crate::command::{Command, Rejection, Reply};
@@ -42,7 +42,7 @@ pub(super) fn reset() -> Command {
     Command::PasswordReset(password_reset::Command::Complete(Box::new(complete)))
 }
 
-fn amend(change: impl FnOnce(&mut Amend)) -> Command {
+pub fn amend(change: impl FnOnce(&mut Amend)) -> Command {
     let mut amend = Amend {
         user: user(1),
         changes: Changes::default(),
@@ -216,6 +216,18 @@ fn a_session_whose_code_is_shown_in_vain_is_nobody_s_and_ends() {
     assert_eq!(world.propose(take_over()), Err(Rejection::TokenUsed));
     let events = world.events();
     assert!(["session.revoked", "auth.login_failed"].iter().all(|kind| events.contains(kind)));
+}
+
+#[test]
+fn a_session_is_taken_over_by_one_code_alone() {
+    let mut world = World::unverified();
+    let left = HandedOver { user: user(1), session: session() };
+    world.issue(secret(1, 41), Content::HandedOver(left));
+    world.does(take_over());
+    let proof = pkce::Proof::Verifier(Challenge([1; 32]));
+    let prove = oauth::Command::Prove(Box::new(oauth::Prove { redeem: redeem(41), proof }));
+    assert_eq!(world.propose(Command::Oauth(prove)), Err(Rejection::InvalidToken));
+    assert_eq!(world.count(Kind::Session), 1, "whoever has it keeps it");
 }
 
 #[test]
