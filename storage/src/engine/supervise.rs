@@ -131,6 +131,8 @@ pub async fn supervise(shard: Arc<Shard>, start: Start, mut asked: mpsc::Receive
                 let reason = shard.core.stopped.lock().clone().unwrap_or(reason);
                 *shard.phase.lock() = Phase::Stopped(reason);
                 shard.running.write().take();
+                // One that still runs would go on to lead.
+                drop(running.raft.shutdown().await);
                 running.end();
             }
         }
@@ -177,6 +179,11 @@ async fn follow(shard: &Shard, running: &Running, asked: &mut mpsc::Receiver<Let
             biased;
             // First: an instance that met damage while it applied has ended as well.
             () = tree.damaged() => Happened::Damage,
+            // A node that acknowledges nothing any more leads nothing, also where nothing is written.
+            () = shard.core.poison.stopped() => {
+                let reason = shard.core.poison.reason().unwrap_or("storage has stopped");
+                return Ended::Fatal(reason.into());
+            }
             changed = standing.changed() => match changed {
                 Ok(()) => Happened::Metrics,
                 Err(_) => return Ended::Fatal(why_it_ended(&metrics.borrow_and_update())),
