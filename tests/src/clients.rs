@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use crate::chance::Chance;
 use crate::node::{Api, Node, send};
 use crate::people::{Session, User};
+use crate::response::Response;
 
 /// How long anybody waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -99,7 +100,10 @@ impl Client {
                 1 => {
                     let body = json!({ "email": email, "password": password });
                     let log_in = |api: &Api| api.request(Method::POST, "/auth/login").json(&body);
-                    self.asks("log in", log_in).await;
+                    // A user has at most 200 sessions: the oldest of more ends, so it moves to the new one.
+                    if let Some(answer) = self.asks("log in", log_in).await {
+                        self.user.session = Session::of(&self.user.api, answer.data());
+                    }
                 }
                 _ => {
                     let read = |api: &Api| {
@@ -112,8 +116,12 @@ impl Client {
         }
     }
 
-    /// Makes a request, if need be a second time at another node.
-    async fn asks(&mut self, what: &str, request: impl Fn(&Api) -> RequestBuilder) {
+    /// The answer to a request, which is made a second time at another node if need be.
+    async fn asks(
+        &mut self,
+        what: &str,
+        request: impl Fn(&Api) -> RequestBuilder,
+    ) -> Option<Response> {
         let nodes = self.office.nodes.lock().expect("no holder panics").clone();
         let first = self.chance.below(nodes.len() as u64) as usize;
         let second = (first + 1 + self.chance.below(nodes.len() as u64 - 1) as usize) % nodes.len();
@@ -122,7 +130,7 @@ impl Client {
             match send(request(&nodes[node]).timeout(PATIENCE)).await {
                 Ok(answer) if answer.status == 200 => {
                     self.office.answers.fetch_add(1, Ordering::Relaxed);
-                    return;
+                    return Some(answer);
                 }
                 Ok(answer) => told.push(format!("{}: {}", answer.status, answer.text)),
                 Err(error) => told.push(format!("{error:?}")),
@@ -130,5 +138,6 @@ impl Client {
         }
         let failure = format!("{what}: {}", told.join(" / "));
         self.office.failures.lock().expect("no holder panics").push(failure);
+        None
     }
 }
