@@ -63,7 +63,7 @@ impl Start {
         let core = &shard.core;
         // One that was asked for of an earlier instance may never have been begun.
         core.snapshot_pending.store(false, Ordering::SeqCst);
-        let (log, machine) = (core.log.clone(), Machine::new(core.clone())?);
+        let (log, machine) = (core.log.clone(), Machine::new(core.clone(), self.link.clone())?);
         let network = Network { shard: shard.id(), link: self.link.clone() };
         shard.pulse.started();
         let raft = match Raft::new(self.node, self.config.clone(), network, log, machine).await {

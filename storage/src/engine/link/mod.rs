@@ -205,6 +205,11 @@ impl Link {
         self.clocks.go_by(clock);
     }
 
+    /// What time it is by it; `None` before it is known.
+    pub fn now(&self) -> Option<Moment> {
+        self.clocks.now()
+    }
+
     /// Whether this node's clock does not go with the others': then it must not lead.
     pub fn is_astray(&self) -> bool {
         self.clocks.are_apart()
@@ -321,7 +326,7 @@ impl Link {
 
     fn ping(&self) -> Outgoing {
         let leaving = self.is_leaving.load(Ordering::Relaxed) || self.is_astray();
-        Outgoing::Ping { leaving, leads: self.leads(), time: self.clocks.now() }
+        Outgoing::Ping { leaving, leads: self.leads(), time: self.now() }
     }
 
     fn heed(&self, node: u64, leaving: bool, leads: &[(u16, u64)]) {

@@ -8,6 +8,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use openraft::alias::SnapshotOf;
@@ -18,6 +19,8 @@ use parking_lot::{Mutex, RwLock};
 use super::{Entry, LogId, Membership, Proposed, SnapshotMeta, Types};
 use crate::command::Outcome;
 use crate::effect::Effect;
+use crate::engine::backup::proposed;
+use crate::engine::link::Link;
 use crate::engine::log::store::ShardLog;
 use crate::engine::log::writer::panic_text;
 use crate::engine::poison::Poison;
@@ -31,6 +34,8 @@ use crate::transaction::Transaction;
 
 /// Entries that go into one batch at most.
 const RUN: usize = 512;
+/// How old entries are that a node without them has missed.
+const MISSED: Duration = Duration::from_secs(10);
 
 /// What the state machine of a shard works on; it outlives the Raft instance.
 pub struct Core {
@@ -219,17 +224,39 @@ fn answer(replies: Vec<(Option<ApplyResponder<Types>>, Option<Outcome>)>) {
 pub struct Machine {
     core: Arc<Core>,
     tree: Arc<RwLock<Arc<Tree>>>,
+    link: Option<Arc<Link>>,
 }
 
 impl Machine {
-    /// On the present tree of the shard.
-    pub fn new(core: Arc<Core>) -> Result<Self, Fault> {
+    /// On the present tree of the shard, in a node with such links.
+    pub fn new(core: Arc<Core>, link: Option<Arc<Link>>) -> Result<Self, Fault> {
         let tree = Arc::new(RwLock::new(core.tree()?));
-        Ok(Self { core, tree })
+        Ok(Self { core, tree, link })
     }
 
     fn tree(&self) -> Arc<Tree> {
         self.tree.read().clone()
+    }
+
+    /// Applies a run of entries. A node that has been away, or is new, may miss so many that those
+    /// who are answered meanwhile would wait for it: such a run gives way to them.
+    ///
+    /// Decision: by age, not by number. A node that is merely busy has long runs as well, and one that
+    /// gave way with them would fall back further.
+    async fn apply_in_turn(&self, run: Vec<EntryResponder<Types>>) -> io::Result<()> {
+        if self.was_missed(&run) {
+            let own = self.clone();
+            return blocking::run(move || own.apply_guarded(run)).await?;
+        }
+        self.apply_guarded(run)
+    }
+
+    /// Whether nobody waits for a run, and all of it is old.
+    fn was_missed(&self, run: &[EntryResponder<Types>]) -> bool {
+        let Some(now) = self.link.as_ref().and_then(|link| link.now()) else { return false };
+        let proposed = run.iter().rev().find_map(|(entry, _)| proposed(entry));
+        proposed.is_some_and(|proposed| now.since(proposed) > MISSED)
+            && run.iter().all(|(_, responder)| responder.is_none())
     }
 
     fn apply_guarded(&self, run: Vec<EntryResponder<Types>>) -> io::Result<()> {
@@ -262,12 +289,12 @@ impl RaftStateMachine<Types> for Machine {
         while let Some(entry) = entries.next().await {
             run.push(entry?);
             if run.len() == RUN {
-                self.apply_guarded(std::mem::take(&mut run))?;
+                self.apply_in_turn(std::mem::take(&mut run)).await?;
             }
         }
         match run.is_empty() {
             true => Ok(()),
-            false => self.apply_guarded(run),
+            false => self.apply_in_turn(run).await,
         }
     }
 

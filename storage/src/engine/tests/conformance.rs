@@ -127,7 +127,7 @@ impl StoreBuilder<Types, ShardLog, Filled, ()> for Builder {
         };
         core.exchange(core.fresh_tree().expect("a tree"));
         let core = Arc::new(core);
-        let machine = Machine::new(core.clone()).expect("a tree");
+        let machine = Machine::new(core.clone(), None).expect("a tree");
         Ok(((), core.log.clone(), Filled { core, machine }))
     }
 }

@@ -68,10 +68,11 @@ pub enum Haste {
 }
 
 impl Haste {
-    fn threads(self) -> usize {
+    /// Those that fill while another reads; none if the one that reads fills as well.
+    fn fillers(self) -> usize {
         match self {
             Self::AllCores => 3,
-            Self::Beside => 1,
+            Self::Beside => 0,
         }
     }
 }
@@ -262,15 +263,20 @@ impl Tree {
     ) -> Result<(), Fault> {
         thread::scope(|scope| {
             let mut fillers = Vec::new();
-            let mut run = next()?;
-            while !run.is_empty() {
-                let records = run;
+            loop {
+                let records = next()?;
+                if records.is_empty() {
+                    break;
+                }
+                if haste.fillers() == 0 {
+                    self.fill(records)?;
+                    continue;
+                }
                 fillers.push(scope.spawn(|| self.fill(records)));
                 // The first to begin has most likely ended first.
-                if fillers.len() == haste.threads() {
+                if fillers.len() == haste.fillers() {
                     join(fillers.remove(0))?;
                 }
-                run = next()?;
             }
             fillers.into_iter().try_for_each(join)
         })?;
