@@ -242,6 +242,9 @@ async fn a_body_must_be_json() {
         ask(&app, request, NOTE).await.refuses(415, "unsupported_media_type");
     }
     ask(&app, Request::post("/notes"), NOTE).await.refuses(415, "unsupported_media_type");
+    let two = Request::post("/notes").header("content-type", "application/json");
+    let two = two.header("content-type", "text/plain");
+    ask(&app, two, NOTE).await.refuses(415, "unsupported_media_type");
     let with_charset =
         Request::post("/notes").header("content-type", "Application/JSON; charset=utf-8");
     assert_eq!(ask(&app, with_charset, NOTE).await.status, 200);
