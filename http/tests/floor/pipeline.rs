@@ -310,7 +310,9 @@ async fn the_documents_describe_what_is_declared() {
         let operation = &openapi["paths"][endpoint.path][&method];
         assert_eq!(operation["summary"], endpoint.summary, "{} {}", method, endpoint.path);
         for code in endpoint.codes() {
-            let described = &operation["responses"][code.status().as_str()]["description"];
+            let response = &operation["responses"][code.status().as_str()];
+            let shared = response["$ref"].as_str().and_then(|name| openapi.pointer(&name[1..]));
+            let described = &shared.unwrap_or(response)["description"];
             assert!(described.as_str().unwrap().contains(code.as_str()), "{operation}");
         }
     }
