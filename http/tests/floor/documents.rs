@@ -221,4 +221,12 @@ async fn a_tenants_settings_are_what_the_document_says() {
         assert_eq!(patched(&at, array).await, 400, "an array is no object: {at:?}");
     }
     assert_eq!(patched(&["oauth", "acme", "clientId"], json!("id")).await, 200);
+    for name in ["", "a/b", "a b", "ä", &"a".repeat(65)] {
+        let at = ["oauth", name];
+        assert_eq!(patched(&at, json!({})).await, 400, "{name} stands in no address");
+        assert_eq!(patched(&at, Value::Null).await, 200, "{name} may go");
+    }
+    for page in ["https://*.example.com/back", "https://app.example.com/*"] {
+        assert_eq!(patched(&["redirectUrls"], json!([page])).await, 400, "{page} fits nothing");
+    }
 }
