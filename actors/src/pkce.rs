@@ -15,19 +15,35 @@ pub const METHOD: &str = "S256";
 
 /// The challenge that a login is asked for with, if it is (RFC 7636 §4.3).
 pub fn challenge(text: Option<&str>, method: Option<&str>) -> Result<Option<Challenge>, Refusal> {
+    read(text, method, ["code_challenge", "code_challenge_method"])
+}
+
+/// The same, where a body of JSON holds the two.
+pub fn challenge_in_body(
+    text: Option<&str>,
+    method: Option<&str>,
+) -> Result<Option<Challenge>, Refusal> {
+    read(text, method, ["codeChallenge", "codeChallengeMethod"])
+}
+
+fn read(
+    text: Option<&str>,
+    method: Option<&str>,
+    [text_field, method_field]: [&str; 2],
+) -> Result<Option<Challenge>, Refusal> {
     let Some(text) = text else {
         return match method {
-            Some(_) => Err(Refusal::field("code_challenge", "is required with its method")),
+            Some(_) => Err(Refusal::field(text_field, "is required with its method")),
             None => Ok(None),
         };
     };
     if method != Some(METHOD) {
-        return Err(Refusal::field("code_challenge_method", "must be S256"));
+        return Err(Refusal::field(method_field, "must be S256"));
     }
     let bytes = URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
     let challenge = bytes.map(Challenge).filter(|challenge| written(challenge) == text);
     let rule = "must be the SHA-256 of a verifier, base64url without padding";
-    challenge.map(Some).ok_or_else(|| Refusal::field("code_challenge", rule))
+    challenge.map(Some).ok_or_else(|| Refusal::field(text_field, rule))
 }
 
 impl TenantRef {

@@ -282,10 +282,12 @@ fn lines_only(headers: &HeaderMap) -> Result<(), Error> {
     Err(Error::new(Code::UnsupportedMediaType, message))
 }
 
-/// Whether a body is of one of these types, and nothing has been done to it.
+/// Whether a body is of one of these types, and of no other, and nothing has been done to it.
 fn is_plain(headers: &HeaderMap, types: &[&str]) -> bool {
-    let encoded = headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity");
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let encoded = headers.get_all(CONTENT_ENCODING).iter().any(|coding| coding != "identity");
+    let mut named = headers.get_all(CONTENT_TYPE).iter();
+    let only = named.next().filter(|_| named.next().is_none());
+    let content_type = only.and_then(|value| value.to_str().ok());
     let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
     !encoded && types.iter().any(|known| essence.eq_ignore_ascii_case(known))
 }

@@ -4,12 +4,12 @@
 //! configuration. Sources that disagree are an error: whichever of them a proxy or a log believes,
 //! it must be the one that we believe.
 
+mod claims;
+
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName};
 use janua_actors::capability::api_keys::ApiKeyCaller;
 use janua_actors::directory;
 use janua_actors::refusal::Vouched;
@@ -17,23 +17,14 @@ use janua_actors::settings::Settings;
 use janua_actors::tenant::TenantRef;
 use janua_storage::ids::{TenantId, TenantNumber};
 use janua_storage::secret::Secret;
-use serde::Deserialize;
 
+use self::claims::{API_KEY, Claims, TENANT_ID};
 use crate::app::{App, Door};
 use crate::endpoint::Access;
-use crate::error::{Detail, Error};
+use crate::error::{Code, Error};
 use crate::forwarding::Route;
 use crate::limits::Who;
 use crate::limits::key::{Key, Network};
-
-const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-const TENANT_ID: HeaderName = HeaderName::from_static("x-tenant-id");
-
-/// What the reference's examples send in place of a key.
-///
-/// Decision: it counts as no key, so that those lines work as pasted wherever requests without a
-/// key do. It grants nothing: no key can be this text.
-const PLACEHOLDER_KEY: &str = "your-api-key";
 
 /// The caller of a request.
 pub struct Caller {
@@ -115,6 +106,26 @@ pub struct Claimed<'a> {
 /// `vouched` for it. If one has `admitted` the request, what it sends for is another tenant than the
 /// default one, which is then of no concern.
 pub async fn resolve(
+    app: &App,
+    access: Access,
+    claimed: Claimed<'_>,
+    vouched: Vouched,
+    admitted: bool,
+) -> Result<Caller, Error> {
+    match confirm(app, access, claimed, vouched, admitted).await {
+        // Whoever must show something hears that first, not whether the tenant that they name exists.
+        Err(error) if is_telling(access, &error, claimed.headers) => Ok(Caller::nobody()),
+        resolved => resolved,
+    }
+}
+
+/// Whether this tells which tenants there are to somebody who shows nothing where something is wanted.
+fn is_telling(access: Access, error: &Error, headers: &HeaderMap) -> bool {
+    let wants_more = !matches!(access, Access::Public | Access::Service);
+    wants_more && error.code() == Code::ResourceNotFound && claims::show_nothing(headers)
+}
+
+async fn confirm(
     app: &App,
     access: Access,
     claimed: Claimed<'_>,
@@ -270,110 +281,4 @@ fn agree(sources: [Option<&TenantId>; 3]) -> Result<(), Error> {
     let mut named = sources.into_iter().flatten();
     let Some(first) = named.next() else { return Ok(()) };
     if named.all(|other| other == first) { Ok(()) } else { Err(Error::tenant_mismatch()) }
-}
-
-/// What the headers claim, unconfirmed.
-struct Claims<'a> {
-    bearer: Option<&'a str>,
-    api_key: Option<&'a str>,
-    tenant: Option<TenantId>,
-}
-
-impl<'a> Claims<'a> {
-    fn read(headers: &'a HeaderMap) -> Result<Self, Error> {
-        let bearer = single(headers, &AUTHORIZATION)?.and_then(bearer);
-        let api_key = single(headers, &API_KEY)?.filter(|key| *key != PLACEHOLDER_KEY);
-        let tenant = match single(headers, &TENANT_ID)? {
-            Some(id) => Some(id.parse().map_err(|_| Error::not_found())?),
-            None => None,
-        };
-        Ok(Self { bearer, api_key, tenant })
-    }
-
-    fn operator_token(&self) -> Option<&'a str> {
-        self.bearer.filter(|token| token.starts_with("jop_"))
-    }
-
-    fn access_token(&self) -> Option<&'a str> {
-        self.bearer.filter(|token| !token.starts_with("jop_"))
-    }
-
-    fn tenant_of_token(&self) -> Option<TenantId> {
-        self.access_token().and_then(tenant_of)
-    }
-}
-
-/// The one value of a header; two would be a chance for two readers to disagree.
-fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Error> {
-    let mut values = headers.get_all(name).iter();
-    let Some(value) = values.next() else { return Ok(None) };
-    let text = value.to_str().ok().filter(|_| values.next().is_none());
-    let invalid =
-        || Error::invalid(vec![Detail::new(name.as_str(), "must be sent once, as plain text")]);
-    text.map(|text| Some(text.trim())).ok_or_else(invalid)
-}
-
-/// The token of an `Authorization` header, if that is what it holds (RFC 6750 §2.1).
-fn bearer(value: &str) -> Option<&str> {
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
-}
-
-/// The tenant that an access token names. Nothing is trusted here: the token routes itself to the
-/// tenant, whose keys then prove it or not.
-fn tenant_of(access_token: &str) -> Option<TenantId> {
-    #[derive(Deserialize)]
-    struct Payload {
-        tid: String,
-    }
-    let payload = access_token.split('.').nth(1)?;
-    let payload = URL_SAFE_NO_PAD.decode(payload).ok()?;
-    serde_json::from_slice::<Payload>(&payload).ok()?.tid.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use http::HeaderValue;
-
-    use super::*;
-
-    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in lines {
-            headers.append(*name, HeaderValue::from_str(value).unwrap());
-        }
-        headers
-    }
-
-    #[test]
-    fn tokens_are_told_apart() {
-        let operator = headers(&[("authorization", "bearer jop_0_x")]);
-        let claims = Claims::read(&operator).unwrap();
-        assert_eq!((claims.operator_token(), claims.access_token()), (Some("jop_0_x"), None));
-        let session = headers(&[("authorization", "Bearer a.b.c")]);
-        let claims = Claims::read(&session).unwrap();
-        assert_eq!((claims.operator_token(), claims.access_token()), (None, Some("a.b.c")));
-        let foreign = headers(&[("authorization", "Basic YTpi")]);
-        assert!(Claims::read(&foreign).unwrap().bearer.is_none());
-    }
-
-    #[test]
-    fn a_header_that_says_two_things_is_refused() {
-        let twice = headers(&[("x-api-key", "jpk_1"), ("x-api-key", "jpk_2")]);
-        assert!(Claims::read(&twice).is_err());
-    }
-
-    #[test]
-    fn the_reference_s_placeholder_is_no_key() {
-        let pasted = headers(&[("x-api-key", "your-api-key")]);
-        assert!(Claims::read(&pasted).unwrap().api_key.is_none());
-    }
-
-    #[test]
-    fn a_token_names_its_tenant() {
-        let payload = URL_SAFE_NO_PAD.encode(r#"{"tid":"ten_1","sub":"usr_1"}"#);
-        assert_eq!(tenant_of(&format!("x.{payload}.x")), "ten_1".parse().ok());
-        assert_eq!(tenant_of("x.nonsense.x"), None);
-        assert_eq!(tenant_of("nonsense"), None);
-    }
 }

@@ -86,6 +86,12 @@ pub fn slug(text: &str, _: &()) -> Verdict {
     if formed { Ok(()) } else { no("must be at most 63 lower-case letters, digits and dashes") }
 }
 
+/// Whether it may be the name of a provider, which stands in addresses.
+pub fn is_provider_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    (1..=64).contains(&name.len()) && name.bytes().all(plain)
+}
+
 /// A phone number (ITU-T E.164) of a country that there is.
 pub fn phone_number(text: &str, _: &()) -> Verdict {
     text.parse::<PhoneNumber>().map(drop).map_err(garde::Error::new)

@@ -15,7 +15,13 @@ const PHONE_NUMBER: &str = "^\\+((1|7)[0-9]{6,14}|\
 const PICTURE: &str = "^https://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,4})?\
     (/[A-Za-z0-9/._~%?&=+-]*)?$";
 
+const BINARY: &str = "^([A-Za-z0-9+/_-]{4})*\
+    ([A-Za-z0-9+/_-]{4}|[A-Za-z0-9+/_-]{3}=?|[A-Za-z0-9+/_-]{2}(==)?)$";
+
 const RATE: &str = "^(0|[0-9]{1,9}/(s|sec|second|m|min|minute|h|hour|day))$";
+
+/// The id of a tenant, as a pattern.
+pub const TENANT_ID: &str = "^[a-z0-9_-]{1,64}$";
 
 /// A phone number.
 pub fn phone_number() -> Object {
@@ -41,6 +47,35 @@ pub fn scopes() -> Array {
     let all = all.chain(CATALOGUE.iter().map(|known| (*known).to_owned()));
     let scope = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(all));
     ArrayBuilder::new().items(scope).max_items(Some(100)).build()
+}
+
+/// What a code's exchange must answer: a SHA-256, base64url (RFC 7636 §4.2).
+pub fn challenge() -> Object {
+    text("^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$")
+        .description(Some("What the exchange of the code must answer (RFC 7636)"))
+        .examples(["E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"])
+        .build()
+}
+
+/// How a challenge is made of what answers it.
+pub fn challenge_method() -> Object {
+    text("^S256$").description(Some("`S256`, with a challenge and not without")).build()
+}
+
+/// Bytes as passkeys are written down: base64url, or as people write it.
+pub fn binary() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some(BINARY))
+        .description(Some("base64url"))
+        .build()
+}
+
+/// How many replicas a shard can have.
+pub fn replicas() -> Object {
+    let kind: SchemaType = [Type::Integer, Type::Null].into_iter().collect();
+    let replicas = ObjectBuilder::new().schema_type(kind).enum_values(Some([1, 3, 5]));
+    replicas.description(Some("How many replicas each shard wants")).examples([3]).build()
 }
 
 /// The same, or `null`.

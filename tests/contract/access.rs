@@ -39,6 +39,11 @@ async fn nobody_gets_in_without_a_credential() {
         match endpoint.access {
             Access::Session | Access::Operator | Access::Permission(_) => {
                 answer.is_no(401, "authentication_required");
+                // Nor does it tell which tenants there are.
+                for tenant in ["ten_other", "No Id!"] {
+                    let named = request(&node, &endpoint).header("X-Tenant-ID", tenant);
+                    janua_tests::node::answer(named).await.is_no(401, "authentication_required");
+                }
             }
             _ => assert_ne!(answer.code(), "authentication_required", "{}", endpoint.path),
         }

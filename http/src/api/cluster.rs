@@ -17,7 +17,7 @@ use crate::endpoint::{Access, Endpoint, Limit, delete, get, patch, post};
 use crate::error::{Code, Detail, Error};
 use crate::input::{Empty, Json};
 use crate::output::{Data, Done};
-use crate::rules;
+use crate::{rules, shapes};
 
 /// When to ask again for what could not be decided.
 const ONE_SECOND: Duration = Duration::from_secs(1);
@@ -61,7 +61,7 @@ pub struct Cluster {
 pub struct ChangeClusterRequest {
     /// How many replicas each shard wants: 1, 3 or 5.
     #[garde(custom(rules::when_present(is_possible)))]
-    #[schema(minimum = 1, maximum = 5, example = 3)]
+    #[schema(schema_with = shapes::replicas)]
     replicas: Option<u8>,
 }
 

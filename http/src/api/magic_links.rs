@@ -27,7 +27,7 @@ use crate::input::{Json, Schemas};
 use crate::limits::counted::Counted;
 use crate::output::{Data, Output, Redirect, Response};
 use crate::query::Query;
-use crate::{rules, text};
+use crate::{rules, shapes, text};
 
 /// The endpoints for magic links.
 pub fn endpoints() -> Vec<Endpoint> {
@@ -81,11 +81,12 @@ pub struct VerifyLinkRequest {
     /// What the exchange of the `code` must answer (RFC 7636), where the login goes on at a page.
     #[serde(alias = "code_challenge")]
     #[garde(skip)]
+    #[schema(schema_with = shapes::challenge)]
     code_challenge: Option<String>,
     /// `S256`, with a challenge.
     #[serde(alias = "code_challenge_method")]
     #[garde(skip)]
-    #[schema(example = "S256")]
+    #[schema(schema_with = shapes::challenge_method)]
     code_challenge_method: Option<String>,
 }
 
@@ -102,9 +103,11 @@ pub struct VerifyLinkQuery {
     redirect_uri: Option<String>,
     /// What the exchange of the `code` must answer (RFC 7636).
     #[garde(skip)]
+    #[schema(schema_with = shapes::challenge)]
     code_challenge: Option<String>,
     /// `S256`, with a challenge.
     #[garde(skip)]
+    #[schema(schema_with = shapes::challenge_method)]
     code_challenge_method: Option<String>,
 }
 
@@ -150,7 +153,7 @@ async fn follow(call: Call, Query(query): Query<VerifyLinkQuery>) -> Result<Veri
 
 async fn open(call: Call, Json(body): Json<VerifyLinkRequest>) -> Result<Data<LinkLogIn>, Error> {
     let (challenge, method) = (body.code_challenge, body.code_challenge_method);
-    let challenge = pkce::challenge(challenge.as_deref(), method.as_deref())?;
+    let challenge = pkce::challenge_in_body(challenge.as_deref(), method.as_deref())?;
     let token = Secret::given(&body.token);
     let tenant = call.tenant_of(&token, Purpose::MagicLink).await?;
     let url = body.redirect_uri.as_deref();

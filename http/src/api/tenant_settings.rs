@@ -8,6 +8,7 @@ use utoipa::openapi::schema::{AdditionalProperties, SchemaType, Type};
 use utoipa::openapi::{ArrayBuilder, ObjectBuilder, Schema};
 
 use crate::error::{Detail, Error};
+use crate::rules;
 
 /// As an operator is shown them: complete.
 pub fn complete() -> Schema {
@@ -19,9 +20,26 @@ pub fn patch() -> Schema {
     Shape { is_patch: true }.object("", &fields(&Settings::default()))
 }
 
-/// Refuses a patch with anything but an object in the place of one: an array would be read as its
-/// fields, in the order in which they happen to stand.
+/// Refuses a patch with anything but an object in the place of one (an array would be read as its
+/// fields, in the order in which they happen to stand), and with what could be kept but never used.
 pub fn check(patch: &Map<String, Value>) -> Result<(), Error> {
+    check_objects(patch)?;
+    let given = |name: &str| patch.get(name).into_iter();
+    let mut providers = given("oauth").filter_map(Value::as_object).flatten();
+    let is_lost = |name: &str, value: &Value| !value.is_null() && !rules::is_provider_name(name);
+    if let Some((name, _)) = providers.find(|(name, value)| is_lost(name, value)) {
+        let rule = "the name must be at most 64 letters, digits, dashes and underscores";
+        return Err(Error::invalid(vec![Detail::new(format!("settings.oauth.{name}"), rule)]));
+    }
+    let mut pages = given("redirectUrls").filter_map(Value::as_array).flatten();
+    if pages.any(|page| page.as_str().is_some_and(|page| page.contains('*'))) {
+        let rule = "must be whole addresses: they are compared, and no sign stands for others";
+        return Err(Error::invalid(vec![Detail::new("settings.redirectUrls", rule)]));
+    }
+    Ok(())
+}
+
+fn check_objects(patch: &Map<String, Value>) -> Result<(), Error> {
     let settings = fields(&Settings::default());
     let is_section = |name: &str| settings.get(name).is_some_and(Value::is_object);
     let sections = patch.iter().filter(|(name, _)| is_section(name));

@@ -45,7 +45,8 @@ fn without_null_defaults(value: &mut Value) {
     }
 }
 
-fn for_each_operation(document: &mut Value, mut visit: impl FnMut(&mut Map<String, Value>)) {
+/// Visits every operation of a document.
+pub fn for_each_operation(document: &mut Value, mut visit: impl FnMut(&mut Map<String, Value>)) {
     let paths = document["paths"].as_object_mut().into_iter().flatten();
     let operations = paths.filter_map(|(_, path)| path.as_object_mut()).flatten();
     operations.filter_map(|(_, operation)| operation.as_object_mut()).for_each(&mut visit);

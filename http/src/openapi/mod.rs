@@ -2,6 +2,7 @@
 
 mod common;
 mod postman;
+mod shared;
 mod version_3_0;
 mod yaml;
 
@@ -15,13 +16,33 @@ use utoipa::openapi::schema::{ArrayBuilder, Object, ObjectBuilder, OneOfBuilder,
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
+use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
-    ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, ResponseBuilder,
-    Schema, ServerBuilder,
+    ComponentsBuilder, ContactBuilder, Info, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder,
+    Ref, RefOr, Required, ResponseBuilder, Schema, ServerBuilder,
 };
 
-use crate::endpoint::{Access, Endpoint};
+use crate::endpoint::{Access, Endpoint, Limit};
 use crate::input::Schemas;
+use crate::shapes::TENANT_ID;
+
+/// Where the project lives.
+const REPOSITORY: &str = "https://github.com/madfam-io/janua";
+
+/// The text of the license.
+const LICENSE: &str = "https://www.apache.org/licenses/LICENSE-2.0";
+
+/// What the endpoints are sorted by.
+const TAGS: [(&str, &str); 8] = [
+    ("auth", "Ways in, and back in"),
+    ("users", "The current user, and the users of a tenant"),
+    ("sessions", "Where the current user is signed in"),
+    ("api-keys", "What an application shows"),
+    ("keys", "What verifies access tokens"),
+    ("admin", "For operators of the cluster"),
+    ("pages", "For people"),
+    ("service", "Health, metrics, documents"),
+];
 
 /// The document in all of its forms.
 pub struct Published {
@@ -37,7 +58,7 @@ pub struct Published {
 pub fn publish<'a>(endpoints: impl Iterator<Item = &'a Endpoint>, public_url: &str) -> Published {
     // It can be written by construction; a test reads it back.
     let document = serde_json::to_value(document(endpoints, public_url)).unwrap_or_default();
-    let document = version_3_0::of(common::of(document));
+    let document = version_3_0::of(shared::of(common::of(document)));
     Published {
         json: document.to_string(),
         yaml: yaml::of(&document),
@@ -58,13 +79,12 @@ fn document<'a>(endpoints: impl Iterator<Item = &'a Endpoint>, public_url: &str)
         .security_scheme("operatorToken", bearer("The operator token, jop_…", None))
         .security_scheme("apiKey", api_key("A publishable or secret key, jpk_… or jsk_…"))
         .security_scheme("secretKey", api_key("A secret key, jsk_…, whose scopes cover it"));
+    let described = |(name, description): (&str, &str)| {
+        TagBuilder::new().name(name).description(Some(description)).build()
+    };
     OpenApiBuilder::new()
-        .info(
-            InfoBuilder::new()
-                .title("Janua API")
-                .version(env!("CARGO_PKG_VERSION"))
-                .description(Some("Authentication and authorization for many tenants")),
-        )
+        .info(info())
+        .tags(Some(TAGS.map(described)))
         // The relative server first: the interactive documents call where they came from.
         .servers(Some([
             ServerBuilder::new().url("/").build(),
@@ -72,6 +92,18 @@ fn document<'a>(endpoints: impl Iterator<Item = &'a Endpoint>, public_url: &str)
         ]))
         .paths(paths)
         .components(Some(components.build()))
+        .build()
+}
+
+fn info() -> Info {
+    let contact = ContactBuilder::new().name(Some("Janua")).url(Some(REPOSITORY)).build();
+    let license = LicenseBuilder::new().name(env!("CARGO_PKG_LICENSE")).url(Some(LICENSE)).build();
+    InfoBuilder::new()
+        .title("Janua API")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some("Authentication and authorization for many tenants"))
+        .contact(Some(contact))
+        .license(Some(license))
         .build()
 }
 
@@ -86,7 +118,7 @@ fn operation(endpoint: &Endpoint, schemas: &mut Schemas) -> Operation {
         .operation_id(Some(operation_id(endpoint)))
         .tag(tag(endpoint.path))
         .summary(Some(endpoint.summary))
-        .description(needed(endpoint.access))
+        .description(Some(conditions(endpoint)))
         .request_body((endpoint.input)(schemas))
         .response(status.as_str(), answer);
     for name in path_parameters(endpoint.path) {
@@ -98,16 +130,14 @@ fn operation(endpoint: &Endpoint, schemas: &mut Schemas) -> Operation {
         }
     }
     if endpoint.access != Access::Service && endpoint.access != Access::Operator {
-        let id = text().pattern(Some("^[a-z0-9_-]{1,64}$"));
+        let id = text().pattern(Some(TENANT_ID));
         operation = operation.parameter(parameter("X-Tenant-ID", ParameterIn::Header, id));
     }
     if endpoint.method == Method::POST {
         let key = text().pattern(Some("^[!-~]([ -~]{0,253}[!-~])?$"));
         operation = operation.parameter(parameter("Idempotency-Key", ParameterIn::Header, key));
     }
-    for requirement in securities(endpoint.access) {
-        operation = operation.security(requirement);
-    }
+    operation = operation.securities(Some(securities(endpoint.access)));
     for status in &endpoint.wordless {
         let reason = status.canonical_reason().unwrap_or_default();
         let response = ResponseBuilder::new().description(reason);
@@ -116,11 +146,21 @@ fn operation(endpoint: &Endpoint, schemas: &mut Schemas) -> Operation {
     refusals(endpoint, operation, schemas).build()
 }
 
-fn needed(access: Access) -> Option<String> {
-    match access {
-        Access::Permission(permission) => Some(format!("Needs the permission `{permission}`.")),
-        _ => None,
-    }
+/// Who may call it, and which bucket that takes from.
+fn conditions(endpoint: &Endpoint) -> String {
+    let needed = match endpoint.access {
+        Access::Public => "Needs no key where there is a default tenant.".into(),
+        Access::Service => "Needs nothing.".into(),
+        Access::Session => "Needs the access token of a session.".into(),
+        Access::Operator => "Needs the operator token.".into(),
+        Access::Permission(permission) => format!("Needs the permission `{permission}`."),
+    };
+    let counted = match endpoint.limit {
+        Limit::Authentication => "Counts in the bucket `auth`.",
+        Limit::Api => "Counts in the bucket `api`.",
+        Limit::Free => "Counts in no bucket.",
+    };
+    format!("{needed} {counted}")
 }
 
 /// One response for each status, its codes listed in the description.
@@ -210,6 +250,7 @@ fn operation_id(endpoint: &Endpoint) -> String {
 fn tag(path: &str) -> &str {
     match path.split('/').nth(1).unwrap_or_default() {
         known @ ("auth" | "users" | "sessions" | "admin") => known,
+        "passkeys" => "auth",
         "tenants" | ".well-known" => "keys",
         "api-keys" => "api-keys",
         "ui" => "pages",

@@ -48,6 +48,7 @@ use crate::endpoint::{Access, Endpoint};
 use crate::error::Error;
 use crate::input::Schemas;
 use crate::output::Response;
+use crate::shapes;
 
 /// Where the pages are.
 pub const PREFIX: &str = "/ui/";
@@ -76,16 +77,15 @@ fn page(mut endpoint: Endpoint) -> Endpoint {
         let parameter = |description: &str| {
             ObjectBuilder::new().schema_type(Type::String).description(Some(description))
         };
+        let tenant = parameter("The id of the tenant whose page it is");
+        let tenant = tenant.pattern(Some(shapes::TENANT_ID));
         let parameters = ObjectBuilder::new()
-            .property("tenant", parameter("The id of the tenant whose page it is"))
+            .property("tenant", tenant)
             .property("redirect_uri", parameter("Where it ends: one of the tenant's redirectUrls"))
             .property("application", parameter("Where to go on by oneself: one of those as well"))
             .property("state", parameter("Handed to redirect_uri beside the code"))
-            .property(
-                "code_challenge",
-                parameter("What the code's exchange must answer (RFC 7636)"),
-            )
-            .property("code_challenge_method", parameter("`S256`"))
+            .property("code_challenge", shapes::challenge())
+            .property("code_challenge_method", shapes::challenge_method())
             .property("lang", parameter("`en` or `es`"));
         Some(parameters.build())
     };

@@ -13,6 +13,7 @@ use url::{Url, form_urlencoded};
 
 use super::language::Language;
 use crate::error::{Detail, Error};
+use crate::rules;
 
 /// The longest state that an application may have handed back to it.
 const LONGEST_STATE: usize = 512;
@@ -63,7 +64,7 @@ impl Visit {
             state,
             challenge: challenge(query)?,
             language: parameter(query, "lang").and_then(|tag| Language::of_tag(&tag)),
-            provider: parameter(query, "provider").filter(|name| is_provider_name(name)),
+            provider: parameter(query, "provider").filter(|name| rules::is_provider_name(name)),
         })
     }
 
@@ -177,12 +178,6 @@ fn challenge(query: &str) -> Result<Option<Challenge>, Error> {
     };
     let (text, method) = (one("code_challenge")?, one("code_challenge_method")?);
     Ok(pkce::challenge(text.as_deref(), method.as_deref())?)
-}
-
-/// Whether it may be the name of a provider.
-fn is_provider_name(name: &str) -> bool {
-    name.len() <= 64
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
 #[cfg(test)]

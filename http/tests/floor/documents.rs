@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use http::{Method, Request};
+use janua_http::endpoint::Access;
 use serde_json::{Map, Value, json};
 
 use crate::house::{House, bearing, token};
@@ -76,6 +77,59 @@ async fn every_answer_that_is_a_yes_has_a_described_content() {
         assert!(!schemas.is_empty(), "{} {}", endpoint.method, endpoint.path);
         assert!(schemas.iter().all(|schema| schema.is_object()), "{operation}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_document_is_short_enough_for_every_reader() {
+    let house = House::new().await;
+    let document = openapi(&house).await;
+    let yaml = ask(&house.app, Request::get("/openapi.yaml"), "").await;
+    let each = yaml.body.len() / house.app.endpoints().count();
+    assert!(each < 5120, "an endpoint takes {each} bytes");
+    assert!(document["components"]["responses"].as_object().unwrap().len() > 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_says_who_may_call_and_stands_under_a_described_tag() {
+    let house = House::new().await;
+    let document = openapi(&house).await;
+    let tags = document["tags"].as_array().unwrap();
+    let described: BTreeSet<_> = tags.iter().map(|tag| tag["name"].as_str().unwrap()).collect();
+    for word in ["contact", "license"] {
+        assert!(document["info"][word]["url"].is_string(), "{}", document["info"]);
+    }
+    let mut used = BTreeSet::new();
+    for endpoint in house.app.endpoints() {
+        let operation = &document["paths"][endpoint.path][endpoint.method.as_str().to_lowercase()];
+        let securities = operation["security"].as_array().expect("a list, be it empty");
+        assert_eq!(securities.is_empty(), endpoint.access == Access::Service, "{operation}");
+        assert!(operation["description"].as_str().is_some_and(|text| text.starts_with("Needs ")));
+        used.insert(operation["tags"][0].as_str().unwrap());
+    }
+    assert_eq!(used, described);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_challenge_may_be_is_documented() {
+    let house = House::new().await;
+    let document = openapi(&house).await;
+    let body = &document["components"]["schemas"]["VerifyLinkRequest"]["properties"];
+    for name in ["codeChallenge", "codeChallengeMethod"] {
+        assert!(body[name]["pattern"].is_string(), "{name}: {body}");
+    }
+    let sent = |challenge: Value, method: Value| json!({ "token": "ml_x", "codeChallenge": challenge, "codeChallengeMethod": method });
+    let challenge = body["codeChallenge"]["example"].clone();
+    for (body, field) in [
+        (sent(Value::Null, "S256".into()), "codeChallenge"),
+        (sent("short".into(), "S256".into()), "codeChallenge"),
+        (sent(challenge.clone(), "plain".into()), "codeChallengeMethod"),
+    ] {
+        let refused = house.post("/auth/magic-link/verify", body).await;
+        refused.refuses(400, "validation_error");
+        assert_eq!(refused.json()["error"]["details"][0]["field"], field);
+    }
+    let right = sent(challenge, "S256".into());
+    house.post("/auth/magic-link/verify", right).await.refuses(401, "invalid_token");
 }
 
 /// A text of so many characters that `field` may hold, as far as its other rules go.
@@ -167,4 +221,12 @@ async fn a_tenants_settings_are_what_the_document_says() {
         assert_eq!(patched(&at, array).await, 400, "an array is no object: {at:?}");
     }
     assert_eq!(patched(&["oauth", "acme", "clientId"], json!("id")).await, 200);
+    for name in ["", "a/b", "a b", "ä", &"a".repeat(65)] {
+        let at = ["oauth", name];
+        assert_eq!(patched(&at, json!({})).await, 400, "{name} stands in no address");
+        assert_eq!(patched(&at, Value::Null).await, 200, "{name} may go");
+    }
+    for page in ["https://*.example.com/back", "https://app.example.com/*"] {
+        assert_eq!(patched(&["redirectUrls"], json!([page])).await, 400, "{page} fits nothing");
+    }
 }

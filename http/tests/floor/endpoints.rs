@@ -193,6 +193,10 @@ async fn keys_and_tokens_must_name_one_tenant() {
     ask(&house.app, unknown, "").await.refuses(401, "invalid_token");
     house.get("/users/me", "nonsense").await.refuses(401, "invalid_token");
     house.get("/users/me", &house.operator).await.refuses(401, "authentication_required");
+    let nowhere = || Request::get("/users/me").header("x-tenant-id", "ten_other");
+    ask(&house.app, nowhere(), "").await.refuses(401, "authentication_required");
+    let server = nowhere().header("x-api-key", &house.secret);
+    ask(&house.app, server, "").await.refuses(403, "tenant_mismatch");
     let key_alone = Request::get("/users/me").header("x-api-key", &house.secret);
     ask(&house.app, key_alone, "").await.refuses(401, "authentication_required");
 }

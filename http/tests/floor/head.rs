@@ -86,8 +86,11 @@ async fn what_is_asked_of_no_path_is_answered_for_the_server() {
     let tunnel = ask("CONNECT a:443 HTTP/1.1").await;
     assert!(tunnel.starts_with("HTTP/1.1 405"), "{tunnel}");
     assert!(tunnel.contains("\r\nallow: GET, "), "{tunnel}");
-    let coded = "POST /notes HTTP/1.1\r\ncontent-type: application/json\r\ntransfer-encoding: ";
-    let coded = ask(&format!("{coded}gzip, chunked")).await;
-    assert!(coded.starts_with("HTTP/1.1 415"), "{coded}");
-    assert!(coded.contains("\"unsupported_media_type\""), "{coded}");
+    let head = "POST /notes HTTP/1.1\r\ncontent-type: application/json\r\ntransfer-encoding: ";
+    for codings in ["gzip, chunked", "chunked, chunked", "chunked\r\ntransfer-encoding: chunked"] {
+        let coded = ask(&format!("{head}{codings}")).await;
+        assert!(coded.starts_with("HTTP/1.1 415"), "{codings}: {coded}");
+        assert!(coded.contains("\"unsupported_media_type\""), "{codings}: {coded}");
+        assert!(coded.contains("\r\nconnection: close\r\n"), "{codings}: {coded}");
+    }
 }

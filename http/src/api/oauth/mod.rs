@@ -23,7 +23,7 @@ use crate::error::{Code, Detail, Error};
 use crate::input::{Empty, Json};
 use crate::output::{Data, Redirect};
 use crate::query::Query;
-use crate::rules;
+use crate::{rules, shapes};
 
 /// What can come of somebody for whom a provider vouches.
 const ARRIVALS: &[Code] = &[
@@ -79,10 +79,11 @@ pub struct StartQuery {
     scope: Option<String>,
     /// What the page answers when it exchanges the code that it is led back with (RFC 7636).
     #[garde(skip)]
-    #[schema(min_length = 43, max_length = 43)]
+    #[schema(schema_with = shapes::challenge)]
     code_challenge: Option<String>,
     /// `S256`
     #[garde(skip)]
+    #[schema(schema_with = shapes::challenge_method)]
     code_challenge_method: Option<String>,
     /// The tenant, for browsers that cannot send `X-Tenant-ID`.
     #[garde(skip)]
@@ -116,7 +117,7 @@ pub struct CallbackRequest {
 pub struct CallbackQuery {
     #[serde(default)]
     #[garde(custom(rules::present))]
-    #[schema(required = true)]
+    #[schema(required = true, min_length = 1)]
     state: String,
     #[garde(skip)]
     code: Option<String>,

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::error::{Detail, Error};
-use crate::{json, rules};
+use crate::{json, rules, shapes};
 
 /// The longest that an authenticator may call a credential (WebAuthn §5.8.3).
 const LONGEST_ID: usize = 1023;
@@ -58,7 +58,7 @@ pub struct AttestedCredential {
     /// The same as `id`, base64url.
     #[serde(default)]
     #[garde(custom(binary))]
-    #[schema(required = true, min_length = 1)]
+    #[schema(required = true, schema_with = shapes::binary)]
     raw_id: String,
     #[serde(default, deserialize_with = "json::object")]
     #[garde(custom(rules::there), dive)]
@@ -82,12 +82,12 @@ pub struct Attestation {
     /// CBOR, base64url.
     #[serde(default)]
     #[garde(custom(binary))]
-    #[schema(required = true, min_length = 1)]
+    #[schema(required = true, schema_with = shapes::binary)]
     attestation_object: String,
     /// JSON, base64url.
     #[serde(default, rename = "clientDataJSON")]
     #[garde(custom(binary))]
-    #[schema(required = true, min_length = 1)]
+    #[schema(required = true, schema_with = shapes::binary)]
     client_data_json: String,
     /// How the authenticator is reached.
     #[garde(inner(inner(length(chars, max = 32))))]
@@ -105,7 +105,7 @@ pub struct SignedCredential {
     /// The same as `id`, base64url.
     #[serde(default)]
     #[garde(custom(binary))]
-    #[schema(required = true, min_length = 1)]
+    #[schema(required = true, schema_with = shapes::binary)]
     raw_id: String,
     #[serde(default, deserialize_with = "json::object")]
     #[garde(custom(rules::there), dive)]
@@ -125,17 +125,17 @@ pub struct SignedResponse {
     /// base64url
     #[serde(default)]
     #[garde(custom(binary))]
-    #[schema(required = true, min_length = 1)]
+    #[schema(required = true, schema_with = shapes::binary)]
     authenticator_data: String,
     /// JSON, base64url.
     #[serde(default, rename = "clientDataJSON")]
     #[garde(custom(binary))]
-    #[schema(required = true, min_length = 1)]
+    #[schema(required = true, schema_with = shapes::binary)]
     client_data_json: String,
     /// base64url
     #[serde(default)]
     #[garde(custom(binary))]
-    #[schema(required = true, min_length = 1)]
+    #[schema(required = true, schema_with = shapes::binary)]
     signature: String,
     /// Whose the passkey is, base64url; must be there where no address was given.
     #[garde(custom(rules::when_present(binary)))]
