@@ -5,7 +5,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use janua_storage::pkce::{Challenge, Proof};
-use janua_storage::version::CHALLENGES;
+use janua_storage::version::{CHALLENGES, TooNew};
 
 use crate::refusal::Refusal;
 use crate::tenant::TenantRef;
@@ -54,8 +54,17 @@ impl TenantRef {
         if challenge.is_none() {
             return Ok(());
         }
-        let speech = self.0.node.shards.shards().speech();
-        speech.require(CHALLENGES).map_err(|problem| Refusal::unavailable(problem.to_string()))
+        self.challenges().map_err(|problem| Refusal::unavailable(problem.to_string()))
+    }
+
+    /// Whether codes can be bound to a challenge.
+    pub fn binds_codes(&self) -> bool {
+        self.challenges().is_ok()
+    }
+
+    /// Whether every node of the cluster can read what is bound to a challenge.
+    fn challenges(&self) -> Result<(), TooNew> {
+        self.0.node.shards.shards().speech().require(CHALLENGES)
     }
 }
 

@@ -43,6 +43,7 @@ async fn the_login_is_the_reader_s_whoever_has_asked_for_the_link() {
     // The application sends them back with what it waits for itself.
     owner.goes_to(&at("/ui/sign-in", "own", CHALLENGE)).await;
     owner.reads("Continue as alice@example.com");
+    let mut other_tab = owner.clone();
     owner.posts("/ui/continue", &[]).await;
     let end = owner.leaves_for();
     let code = end.strip_prefix(&format!("{BACK}?code=")).and_then(|end| end.split_once('&'));
@@ -50,8 +51,12 @@ async fn the_login_is_the_reader_s_whoever_has_asked_for_the_link() {
     assert_eq!(rest, "state=own");
     let body = json!({ "code": code, "codeVerifier": VERIFIER });
     let exchanged = node.api.post("/auth/oauth/exchange", body).await.is_yes(200);
-    Session::of(&node.api, exchanged.data()).is_alive().await;
+    let session = Session::of(&node.api, exchanged.data());
     assert_eq!(owner.cookie("janua-session"), None, "it is the application's now");
+    other_tab.submits("/ui/continue", &[]).await;
+    other_tab.reads_heading("Sign in");
+    assert_eq!(other_tab.cookie("janua-session"), None, "what it knew is worth nothing");
+    session.is_alive().await;
 }
 
 #[tokio::test]

@@ -56,6 +56,17 @@ async fn an_account_is_opened_used_and_left() {
 }
 
 #[tokio::test]
+async fn of_a_password_that_is_too_long_it_is_said_that_it_is() {
+    let node = Node::start().await;
+    let mut visitor = Visitor::opens(&node, "/ui/sign-up").await;
+    for length in [257, 4097] {
+        let fields = [("email", "alice@example.com"), ("password", &"x".repeat(length))];
+        visitor.posts("/ui/sign-up", &fields).await;
+        visitor.reads("Use at most 256 characters.");
+    }
+}
+
+#[tokio::test]
 async fn other_sessions_are_ended_from_the_account_page() {
     let node = Node::start().await;
     let alice = node.register("alice").await;

@@ -58,6 +58,8 @@ struct Habits {
     signature: Signature,
     twist: Option<Twist>,
     is_down: bool,
+    is_busy: bool,
+    has_another_key: bool,
     only_userinfo: bool,
     userinfo_subject: Option<String>,
 }
@@ -69,8 +71,16 @@ pub struct Issuer {
 }
 
 struct Keys {
-    own: KeyPair,
+    first: KeyPair,
+    second: KeyPair,
     stranger: KeyPair,
+}
+
+impl Keys {
+    /// The issuer's own key and its name.
+    fn own(&self, habits: &Habits) -> (&'static str, &KeyPair) {
+        if habits.has_another_key { ("second", &self.second) } else { ("own", &self.first) }
+    }
 }
 
 impl Issuer {
@@ -78,7 +88,7 @@ impl Issuer {
     pub async fn start() -> Self {
         let habits = Arc::new(Mutex::new(Habits::default()));
         let key = || KeyPair::generate().expect("a key");
-        let keys = Keys { own: key(), stranger: key() };
+        let keys = Keys { first: key(), second: key(), stranger: key() };
         let kept = habits.clone();
         let server = Server::start(move |base, asked| {
             answer(base, &asked, &mut kept.lock().expect("no holder panics"), &keys)
@@ -118,6 +128,16 @@ impl Issuer {
     /// Answers nothing but errors, or does again.
     pub fn is_down(&self, is_down: bool) {
         self.habits().is_down = is_down;
+    }
+
+    /// Tells whoever brings a code to come later, or takes codes again.
+    pub fn is_busy(&self, is_busy: bool) {
+        self.habits().is_busy = is_busy;
+    }
+
+    /// Publishes another key in the place of its own, and signs with that.
+    pub fn changes_its_key(&self) {
+        self.habits().has_another_key = true;
     }
 
     /// Keeps who somebody is out of ID tokens; whoever asks is told of `subject`, or of the right one.
@@ -180,7 +200,8 @@ fn answer(base: &str, asked: &Asked, habits: &mut Habits, keys: &Keys) -> Answer
             discovery["authorization_response_iss_parameter_supported"] = false.into();
             (200, discovery)
         }
-        "GET /jwks" => (200, jwks(&keys.own)),
+        "GET /jwks" => (200, jwks(keys.own(habits))),
+        "POST /token" if habits.is_busy => (429, json!({ "error": "slow_down" })),
         "POST /token" => match spend(asked, habits) {
             Ok(grant) => {
                 let id_token = id_token(base, &grant, habits, keys);
@@ -219,12 +240,12 @@ fn discovery(base: &str) -> Value {
     })
 }
 
-fn jwks(key: &KeyPair) -> Value {
+fn jwks((name, key): (&str, &KeyPair)) -> Value {
     let point = key.public_key_raw();
     let (x, y) = point[1..].split_at(32);
     let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
     json!({ "keys": [{
-        "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": "own",
+        "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": name,
         "x": text(x), "y": text(y),
     }] })
 }
@@ -266,18 +287,19 @@ fn id_token(base: &str, grant: &Grant, habits: &Habits, keys: &Keys) -> String {
     if let Some(twist) = &habits.twist {
         twist(&mut claims);
     }
-    let named = |algorithm| Header { kid: Some("own".into()), ..Header::new(algorithm) };
+    let (name, own) = keys.own(habits);
+    let named = |algorithm| Header { kid: Some(name.into()), ..Header::new(algorithm) };
     let signed = |header: &Header, key: &EncodingKey| encode(header, &claims, key).expect("a JWT");
     let of = |key: &KeyPair| EncodingKey::from_ec_pem(key.serialize_pem().as_bytes()).expect("PEM");
     match habits.signature {
-        Signature::Own => signed(&named(Algorithm::ES256), &of(&keys.own)),
+        Signature::Own => signed(&named(Algorithm::ES256), &of(own)),
         Signature::Stranger => signed(&named(Algorithm::ES256), &of(&keys.stranger)),
         Signature::Secret => {
             let key = EncodingKey::from_secret(SECRET.as_bytes());
             signed(&Header::new(Algorithm::HS256), &key)
         }
         Signature::Cut => {
-            let whole = signed(&named(Algorithm::ES256), &of(&keys.own));
+            let whole = signed(&named(Algorithm::ES256), &of(own));
             format!("{}.", whole.rsplit_once('.').expect("a JWT").0)
         }
         Signature::None => {

@@ -8,7 +8,8 @@ use reqwest::header::{ACCEPT, ACCEPT_LANGUAGE, COOKIE, SET_COOKIE};
 use crate::node::{Api, Node, answer};
 use crate::response::Response;
 
-/// A visitor without scripts.
+/// A visitor without scripts; a clone is another tab of their browser.
+#[derive(Clone)]
 pub struct Visitor {
     api: Api,
     cookies: BTreeMap<String, String>,

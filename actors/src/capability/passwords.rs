@@ -19,7 +19,7 @@ use crate::settings::Passwords;
 use crate::tenant::{Gate, TenantRef, Turn};
 
 /// The longest password, in characters (NIST SP 800-63B-4 §3.1.1.2 asks for 64 or more).
-const LONGEST: usize = 256;
+pub const LONGEST: usize = 256;
 
 /// A name or local part shorter than this may stand in a password.
 const TELLING: usize = 6;
@@ -236,9 +236,11 @@ impl Rules {
     pub fn check(&self, password: &Plaintext) -> Result<(), Refusal> {
         let text = password.expose();
         let length = text.chars().count();
-        if length < self.shortest || length > LONGEST {
-            let (shortest, longest) = (self.shortest, LONGEST);
-            return Err(weak(format!("must have from {shortest} to {longest} characters")));
+        if length < self.shortest {
+            return Err(weak(format!("must have at least {} characters", self.shortest)));
+        }
+        if length > LONGEST {
+            return Err(weak(format!("must have at most {LONGEST} characters")));
         }
         let lower = normal(text);
         let telling = |word: &str| word.chars().count() >= TELLING && lower.contains(word);

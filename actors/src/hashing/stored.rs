@@ -28,7 +28,7 @@ use super::{HashingError, Memory, Plaintext, fill};
 /// The most that verifying an imported hash may cost: about a second of one core.
 mod limits {
     pub const BCRYPT_COST: u32 = 14;
-    pub const PBKDF2_ITERATIONS: u32 = 2_000_000;
+    pub const PBKDF2_WORK: u64 = 2_000_000;
     pub const ARGON2_MEMORY_KIB: u32 = 256 * 1024;
     pub const ARGON2_WORK_KIB: u64 = 1024 * 1024;
     pub const ARGON2_LANES: u32 = 16;
@@ -38,6 +38,9 @@ mod limits {
 
 /// Salt and output stay within these.
 const LONGEST_PART: usize = 128;
+
+/// As many rounds of scrypt as PBKDF2 takes at both its ends.
+const SCRYPT_ENDS: u64 = 16;
 
 /// Fewer bytes of output would match too much.
 const SHORTEST_OUTPUT: usize = 16;
@@ -76,6 +79,7 @@ pub(super) enum Stored {
     Pbkdf2 {
         digest: pbkdf2::Algorithm,
         iterations: NonZeroU32,
+        work: u64,
         salt: Vec<u8>,
         output: Vec<u8>,
     },
@@ -130,7 +134,7 @@ impl Stored {
             Self::Scrypt { work, memory, .. } => {
                 *memory <= limits::SCRYPT_MEMORY && *work <= limits::SCRYPT_WORK
             }
-            Self::Pbkdf2 { iterations, .. } => iterations.get() <= limits::PBKDF2_ITERATIONS,
+            Self::Pbkdf2 { work, .. } => *work <= limits::PBKDF2_WORK,
         }
     }
 
@@ -185,7 +189,23 @@ fn bcrypt(text: &str, digested: bool) -> Option<Stored> {
     let known = ["$2a$", "$2b$", "$2y$"].iter().any(|form| text.starts_with(form));
     let crypt64 = |byte: u8| byte.is_ascii_alphanumeric() || b"./".contains(&byte);
     let formed = text.len() == 60 && text.bytes().skip(7).all(crypt64) && (4..=31).contains(&cost);
-    (known && formed).then(|| Stored::Bcrypt { text: text.into(), digested })
+    if !(known && formed) {
+        return None;
+    }
+    let (head, hash) = text.split_at_checked(29)?;
+    let text =
+        format!("{}{}", without_padding(head, 0b11_0000)?, without_padding(hash, 0b11_1100)?);
+    Some(Stored::Bcrypt { text, digested })
+}
+
+/// The same with no more of its last letter than counts: some programs have left bits in the rest, which
+/// crypt passes over.
+fn without_padding(text: &str, counts: u8) -> Option<String> {
+    const LETTERS: &[u8; 64] = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    let (start, last) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let value = LETTERS.iter().position(|known| last.as_bytes() == [*known])?;
+    let letter = LETTERS[value & usize::from(counts)];
+    Some(format!("{start}{}", char::from(letter)))
 }
 
 fn cost_of(bcrypt: &str) -> Option<u32> {
@@ -243,8 +263,10 @@ fn scrypt_django(text: &str) -> Option<Stored> {
 fn scrypt_of(n: u64, r: u32, p: u32, salt: Vec<u8>, output: Vec<u8>) -> Option<Stored> {
     let log_n = u8::try_from(n.trailing_zeros()).ok().filter(|_| n.is_power_of_two() && n > 1)?;
     let params = scrypt::Params::new(log_n, r, p).ok()?;
-    let memory = n.checked_mul(128)?.checked_mul(r.into())?;
-    let work = memory.checked_mul(p.into())?;
+    let block = u64::from(r).checked_mul(128)?;
+    let memory = block.checked_mul(n)?;
+    // What is mixed is drawn before and digested after, which costs as much as some rounds.
+    let work = block.checked_mul(p.into())?.checked_mul(n.checked_add(SCRYPT_ENDS)?)?;
     usable(&salt, &output).then_some(Stored::Scrypt { params, work, memory, salt, output })
 }
 
@@ -270,14 +292,17 @@ fn pbkdf2_other(of: &str, rest: &str) -> Option<Stored> {
 }
 
 fn pbkdf2_of(digest: &str, iterations: &str, salt: Vec<u8>, output: Vec<u8>) -> Option<Stored> {
-    let digest = match digest {
-        "sha1" => pbkdf2::PBKDF2_HMAC_SHA1,
-        "sha256" => pbkdf2::PBKDF2_HMAC_SHA256,
-        "sha512" => pbkdf2::PBKDF2_HMAC_SHA512,
+    let (digest, length) = match digest {
+        "sha1" => (pbkdf2::PBKDF2_HMAC_SHA1, 20),
+        "sha256" => (pbkdf2::PBKDF2_HMAC_SHA256, 32),
+        "sha512" => (pbkdf2::PBKDF2_HMAC_SHA512, 64),
         _ => return None,
     };
-    let iterations = iterations.parse().ok()?;
-    usable(&salt, &output).then_some(Stored::Pbkdf2 { digest, iterations, salt, output })
+    let iterations: NonZeroU32 = iterations.parse().ok()?;
+    // Each part of the output takes all of them.
+    let parts = u64::try_from(output.len().div_ceil(length)).ok()?;
+    let work = u64::from(iterations.get()) * parts;
+    usable(&salt, &output).then_some(Stored::Pbkdf2 { digest, iterations, work, salt, output })
 }
 
 fn usable(salt: &[u8], output: &[u8]) -> bool {

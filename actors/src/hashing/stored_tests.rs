@@ -8,10 +8,13 @@ use super::*;
 
 const RIGHT: &str = "Seven-quiet-rivers-82!";
 
-const FOREIGN: [&str; 17] = [
+const FOREIGN: [&str; 19] = [
     "$2a$04$abcdefghijklmnopqrstuuIGHIID3xjCsL2tON37VNPB.blmVc1KC",
     "$2b$04$abcdefghijklmnopqrstuuIGHIID3xjCsL2tON37VNPB.blmVc1KC",
     "$2y$04$abcdefghijklmnopqrstuuIGHIID3xjCsL2tON37VNPB.blmVc1KC",
+    // Bits that do not count, in salt and output, as some programs left them.
+    "$2b$04$abcdefghijklmnopqrstuvIGHIID3xjCsL2tON37VNPB.blmVc1KC",
+    "$2b$04$abcdefghijklmnopqrstuuIGHIID3xjCsL2tON37VNPB.blmVc1KD",
     "bcrypt$$2b$04$abcdefghijklmnopqrstuuIGHIID3xjCsL2tON37VNPB.blmVc1KC",
     "bcrypt_sha256$$2b$04$abcdefghijklmnopqrstuuty1HFZRYtqNbYWummsGw2lRHZbFYYs6",
     "$argon2i$v=19$m=64,t=2,p=1$AAECAwQFBgcICQoLDA0ODw$eoW5M77MaoZhTOpBRSprFBfYtZ3S1RrW",
@@ -70,7 +73,9 @@ fn what_would_cost_too_much_is_refused() {
         "$2b$15$abcdefghijklmnopqrstuuIGHIID3xjCsL2tON37VNPB.blmVc1KC".to_owned(),
         format!("$scrypt$ln=20,r=8,p=1${hash}${hash}"),
         format!("$scrypt$ln=14,r=8,p=64${hash}${hash}"),
+        format!("$scrypt$ln=1,r=1,p=1000000${hash}${hash}"),
         format!("$pbkdf2-sha256$4000000000${hash}${hash}"),
+        format!("$pbkdf2$1000000${hash}${}", "A".repeat(168)),
         format!("$argon2id$v=19$m=1048576,t=1,p=1${hash}${hash}"),
         format!("$argon2id$v=19$m=65536,t=1000,p=1${hash}${hash}"),
     ] {

@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{BoxFuture, FutureExt, TryFutureExt};
+use futures::future::{BoxFuture, FutureExt};
 use janua_storage::capability::oauth::Account;
 use janua_storage::secret::Secret;
+use oauth2::http::StatusCode;
 use oauth2::{AsyncHttpClient, PkceCodeVerifier};
 use tokio::time::timeout;
 use url::Url;
@@ -140,9 +141,17 @@ impl<'c> AsyncHttpClient<'c> for Line<'_> {
     type Future = BoxFuture<'c, Result<Response, NoAnswer>>;
 
     fn call(&'c self, request: Request) -> Self::Future {
+        let (place, read) = (request.uri().host().unwrap_or_default().to_owned(), self.read);
         let answer = self.outbound.send(request, self.provider.host.as_deref());
-        answer.map_ok(self.read).boxed()
+        answer.map(move |answer| judged(answer?, place).map(read)).boxed()
     }
+}
+
+/// Who is busy or broken has judged nothing, whatever the body says: it can be asked again.
+fn judged(answer: Response, place: String) -> Result<Response, NoAnswer> {
+    let status = answer.status();
+    let is_none = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+    if is_none { Err(NoAnswer::Status(place, status.as_u16())) } else { Ok(answer) }
 }
 
 async fn in_time<T>(talk: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {

@@ -1,5 +1,6 @@
 //! What was wrong with a form, in the visitor's language, beside the fields that it concerns.
 
+use janua_actors::capability::passwords::LONGEST;
 use janua_actors::settings::Settings;
 
 use super::texts::{Texts, fill};
@@ -63,6 +64,7 @@ impl Faults {
 
     fn of_fields(error: Error, t: &Texts, settings: &Settings) -> Result<Self, Error> {
         let missing = |message: &str| message == "is required";
+        let is_long = |message: &str| message == "is too long" || message.contains("at most");
         let shortest = settings.passwords.min_length.to_string();
         let fields: Vec<_> = error
             .details()
@@ -75,8 +77,11 @@ impl Faults {
                     "password" | "newPassword" if is_missing => {
                         ("password", t.password_missing.into())
                     }
-                    "password" | "newPassword" if detail.message.contains("characters") => {
+                    "password" | "newPassword" if detail.message.contains("at least") => {
                         ("password", fill(t.password_short, "number", &shortest))
+                    }
+                    "password" | "newPassword" if is_long(&detail.message) => {
+                        ("password", fill(t.password_long, "number", &LONGEST.to_string()))
                     }
                     "password" | "newPassword" => ("password", t.password_guessable.into()),
                     "firstName" => ("firstName", t.name_invalid.into()),

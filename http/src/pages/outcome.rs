@@ -15,7 +15,7 @@ use super::notice::{Link, Notice};
 use super::page::Page;
 use super::texts::fill;
 use crate::call::Call;
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::output::Raw;
 
 impl Page {
@@ -68,7 +68,8 @@ impl Page {
         self.leave(t.leaving_title, t.leaving_lead, redirect.as_str(), end)
     }
 
-    /// The same with the session that the browser has kept until now.
+    /// The same with the session that the browser has kept until now. One that an application has taken
+    /// over already is not the browser's to give away: its visitor signs in anew.
     pub async fn hand_over_own(
         &self,
         call: &Call,
@@ -76,7 +77,11 @@ impl Page {
         caller: &directory::Caller,
     ) -> Result<Raw, Error> {
         let handed = self.hand_over(call, redirect, caller.user(), caller.session()).await;
-        let Raw(mut response) = handed?;
+        let mut response = match handed {
+            Ok(Raw(response)) => response,
+            Err(error) if error.code() == Code::InvalidToken => self.go_to("/ui/sign-in")?,
+            Err(error) => return Err(error),
+        };
         Cookie::Session.clear(&call.app, &mut response);
         Ok(Raw(response))
     }

@@ -66,6 +66,21 @@ async fn an_unverified_provider_address_links_nothing_and_verifies_nothing() {
 }
 
 #[tokio::test]
+async fn an_issuer_may_say_by_a_text_whether_an_address_is_verified() {
+    let (node, issuer) = scene().await;
+    for (name, text, verified) in [("ann", "true", true), ("ben", "false", false)] {
+        let email = format!("{name}@example.com");
+        let claims = json!({ "sub": name, "email": email, "email_verified": text });
+        let session = session_of(&node, &issuer, &claims).await;
+        assert_eq!(session.me().await.data()["emailVerified"], verified, "{text}");
+    }
+    issuer.tells_only_who_asks(None);
+    let claims = json!({ "sub": "eve", "email": "eve@example.com", "email_verified": "true" });
+    let session = session_of(&node, &issuer, &claims).await;
+    assert_eq!(session.me().await.data()["emailVerified"], true);
+}
+
+#[tokio::test]
 async fn registering_a_stranger_s_address_gains_nothing() {
     let (node, issuer) = scene().await;
     let mallory = node.register("alice").await;

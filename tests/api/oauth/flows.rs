@@ -1,6 +1,9 @@
 //! The flows as the documents have them.
 
+use std::time::Duration;
+
 use janua_tests::browser::{location, parameter};
+use janua_tests::issuer::Issuer;
 use janua_tests::oidc_provider::OidcProvider;
 use janua_tests::response::has_exactly;
 use janua_tests::{Browser, Node, Session};
@@ -149,7 +152,23 @@ async fn a_provider_that_does_not_answer_can_be_asked_again() {
     let answer = posts(&node, &back).await.is_no(503, "service_unavailable");
     assert!(!answer.header("retry-after").is_empty());
     issuer.is_down(false);
+    issuer.is_busy(true);
+    posts(&node, &back).await.is_no(503, "service_unavailable");
+    issuer.is_busy(false);
     posts(&node, &back).await.is_yes(200);
+}
+
+#[tokio::test]
+async fn a_key_that_an_issuer_has_published_since_is_found_after_a_while() {
+    let issuer = Issuer::start().await;
+    let node = issuer.known_as("acme", Node::prepare().meddled()).start().await;
+    configures(&node, json!({ "redirectUrls": [PAGE] })).await;
+    signs_in(&node, &issuer, &alice()).await.is_yes(200);
+    issuer.changes_its_key();
+    // Whoever brings tokens of unknown keys does not have it asked for them each time.
+    signs_in(&node, &issuer, &alice()).await.is_no(401, "invalid_credentials");
+    node.meddling().puts_ahead(Duration::from_secs(31));
+    signs_in(&node, &issuer, &alice()).await.is_yes(200);
 }
 
 #[tokio::test]

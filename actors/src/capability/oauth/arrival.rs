@@ -9,7 +9,6 @@ use janua_storage::ids::UserId;
 use janua_storage::one_time::Content;
 use janua_storage::pkce::{Challenge, Proof};
 use janua_storage::secret::Secret;
-use janua_storage::version::OLDEST;
 
 use crate::capability::mfa::{Entered, EntrySecrets};
 use crate::capability::sessions::unexpected;
@@ -86,11 +85,6 @@ impl TenantRef {
         let is_bound = content.is_some_and(|content| content.challenge().is_some());
         let proof = if is_bound { Proof::Verifier(shown) } else { Proof::None };
         self.redeem(context, code, proof, caller).await
-    }
-
-    /// Whether codes can be bound to a challenge: only once no node reads such a record in vain.
-    pub fn binds_codes(&self) -> bool {
-        self.0.node.shards.shards().speech().agreed() > OLDEST
     }
 
     async fn stands_for_a_link(&self, code: &Secret) -> Result<bool, Refusal> {

@@ -153,7 +153,6 @@ impl RelyingParty {
         });
         let credential: PublicKeyCredential = serde_json::from_value(credential).map_err(broken)?;
         match self.0.finish_discoverable_authentication_v2(&credential, state, &verifier) {
-            Ok(result) if !result.user_verified() => Ok(Err("user_not_verified")),
             Ok(result) => {
                 verifier.update_credential(&result);
                 Kept::of(&verifier).map(Ok)

@@ -127,6 +127,7 @@ pub(super) static TEXTS: Texts = Texts {
     email_taken: "An account with this address exists already. Sign in, or reset the password.",
     password_missing: "Enter a password.",
     password_short: "Use at least {number} characters.",
+    password_long: "Use at most {number} characters.",
     password_guessable: "This password is too easy to guess. Make it longer or less regular, without your name or address.",
     password_breached: "This password is known from a breach of another service. Choose another one.",
     name_invalid: "Use at most 100 characters of plain text.",

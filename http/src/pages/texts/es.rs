@@ -127,6 +127,7 @@ pub(super) static TEXTS: Texts = Texts {
     email_taken: "Ya existe una cuenta con esta dirección. Inicia sesión o restablece la contraseña.",
     password_missing: "Escribe una contraseña.",
     password_short: "Usa al menos {number} caracteres.",
+    password_long: "Usa como máximo {number} caracteres.",
     password_guessable: "Esta contraseña es demasiado fácil de adivinar. Hazla más larga o menos regular, sin tu nombre ni tu dirección.",
     password_breached: "Esta contraseña se conoce por una filtración de otro servicio. Elige otra.",
     name_invalid: "Usa como máximo 100 caracteres de texto sencillo.",

@@ -60,7 +60,7 @@ texts! {
     token_missing_title token_missing_lead
     problem_title stale_form not_found too_many unavailable broken bad_request
     fault_summary email_invalid email_missing email_taken password_missing password_short
-    password_guessable password_breached name_invalid credentials_wrong locked suspended
+    password_long password_guessable password_breached name_invalid credentials_wrong locked suspended
     code_missing code_wrong
     token_invalid token_used not_allowed start_again
 }

@@ -47,14 +47,20 @@ pub struct HandedOver {
 }
 
 impl HandOver {
+    /// Invariant: a session is given away by a page that holds it alone. Once its refresh token has
+    /// changed, an application has it, and what the page knew of it gives nobody a share in that; a page
+    /// itself never renews one.
     pub(super) fn apply(
         self,
         step: &mut Step<'_, '_>,
         challenge: Option<Challenge>,
     ) -> Result<Reply, Stop> {
         let HandOver { user, session, code } = self;
-        if Session::load(step, user, session)?.is_none() {
+        let Some(held) = Session::load(step, user, session)? else {
             return Err(end::why_ended(step, session)?.into());
+        };
+        if held.generation > 0 {
+            return Err(Rejection::InvalidToken.into());
         }
         let content = Content::HandedOver(HandedOver { user, session });
         OneTime::issue(step, &code, content.proven_by(challenge), CODE_TTL_MS)?;

@@ -23,6 +23,8 @@ use crate::sweep;
 /// The token of the mail that a registration sends, and that of one that is asked for later.
 const FIRST: u8 = 20;
 const LATER: u8 = 21;
+/// That of another one.
+const NEXT: u8 = 23;
 
 fn confirm(number: u8, own: Option<UserId>) -> Command {
     let confirm = Confirm { token: secret(1, number), user: own };
@@ -238,16 +240,22 @@ fn an_administrator_who_vouches_for_an_address_settles_whose_the_account_is() {
 
 #[test]
 fn who_reads_the_address_that_an_account_is_given_gets_no_way_in_of_the_former_ones() {
-    let mut world = left_behind();
-    world.does(reset());
-    world.does(amend(|amend| amend.email = Some(email(7))));
-    let verification = Verification { user: user(1), email: email(7) };
-    world.issue(secret(1, LATER), Content::Verification(verification));
-    world.does(disown_later());
-    let account = world.user_1();
-    assert_eq!((account.password, account.profile.mfa_enabled), (None, false));
-    assert!(account.profile.email_verified);
-    assert_eq!(world.contest(), None);
+    for comes in [vec![disown_later()], vec![confirm(NEXT, None), disown_later()]] {
+        let mut world = left_behind();
+        world.does(reset());
+        world.does(amend(|amend| amend.email = Some(email(7))));
+        assert_eq!(world.contest(), None, "what was open was about the former address");
+        for token in [NEXT, LATER] {
+            let verification = Verification { user: user(1), email: email(7) };
+            world.issue(secret(1, token), Content::Verification(verification));
+        }
+        let came = format!("{comes:?}");
+        comes.into_iter().for_each(|command| world.does(command));
+        let account = world.user_1();
+        assert_eq!((account.password, account.profile.mfa_enabled), (None, false), "{came}");
+        assert!(account.profile.email_verified, "{came}");
+        assert_eq!(world.contest(), None, "{came}");
+    }
 }
 
 #[test]

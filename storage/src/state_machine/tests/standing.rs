@@ -7,7 +7,9 @@ use crate::capability::mfa::{self, Answer, Enable, Enroll, Proof};
 use crate::capability::oauth::{self, Account, Arrive, LinkByCode, Redeem, Then, Unlink};
 use crate::capability::passkeys::{self, Passkey};
 use crate::capability::passwords::{self, Set};
-use crate::capability::sessions::{self, HandedOver, Revoke, RevokeOthers, Within};
+use crate::capability::sessions::{
+    self, HandOver, HandOverTo, HandedOver, Revoke, RevokeOthers, Within,
+};
 use crate::capability::users::{Action, Actor, Amend, Changes, Manage, Update};
 use crate::capability::{email_verification, magic_links, password_reset, phones, users};
 use crate::command::{Command, Rejection, Reply};
@@ -228,6 +230,20 @@ fn a_session_is_taken_over_by_one_code_alone() {
     let prove = oauth::Command::Prove(Box::new(oauth::Prove { redeem: redeem(41), proof }));
     assert_eq!(world.propose(Command::Oauth(prove)), Err(Rejection::InvalidToken));
     assert_eq!(world.count(Kind::Session), 1, "whoever has it keeps it");
+}
+
+#[test]
+fn a_session_that_was_taken_over_is_not_its_page_s_to_give_away_again() {
+    let mut world = World::unverified();
+    let left = |code| HandOver { user: user(1), session: session(), code: secret(1, code) };
+    let again = |code| Command::Sessions(sessions::Command::HandOver(left(code)));
+    world.does(again(41));
+    world.does(take_over());
+    let bound = HandOverTo { hand_over: left(43), challenge: Challenge([1; 32]) };
+    let bound = Command::Sessions(sessions::Command::HandOverTo(bound));
+    for command in [again(42), bound] {
+        assert_eq!(world.propose(command), Err(Rejection::InvalidToken));
+    }
 }
 
 #[test]
