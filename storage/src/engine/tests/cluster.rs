@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, UNIX_EPOCH};
 
 use futures::FutureExt;
@@ -13,6 +14,7 @@ use super::*;
 use crate::engine::link::Lost;
 use crate::engine::link::wire::{Answer, Request};
 use crate::engine::raft::{LogId, Vote};
+use crate::ids::ShardId;
 use crate::secret::Secret;
 
 /// How long anything may take on a busy machine.
@@ -27,6 +29,10 @@ struct Linked {
 
 /// Opens a node that knows these others.
 async fn linked(id: u64, others: &[&Linked]) -> Linked {
+    linked_on(&(Arc::new(RealDisk) as Arc<dyn Disk>), id, others).await
+}
+
+async fn linked_on(disk: &Arc<dyn Disk>, id: u64, others: &[&Linked]) -> Linked {
     let folder = tempfile::tempdir().expect("a folder");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
@@ -42,9 +48,8 @@ async fn linked(id: u64, others: &[&Linked]) -> Linked {
         cluster: Some([1; 16]),
         peers,
     };
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let options = Options { node: id, founds: id == 1, ..options(folder.path(), 2) };
-    let parts = Parts { door: Some(door), ..parts(&disk) };
+    let parts = Parts { door: Some(door), ..parts(disk) };
     let shards = Shards::open(options, parts).await.expect("an open data folder");
     for other in others {
         other.shards.link().expect("links").learn(id, &address);
@@ -54,16 +59,23 @@ async fn linked(id: u64, others: &[&Linked]) -> Linked {
 
 /// Three nodes that vote in the shard of the tests, and the first of which leads it.
 async fn three() -> [Linked; 3] {
-    let first = linked(1, &[]).await;
+    joined_by_two(linked(1, &[]).await).await
+}
+
+/// Two more vote in the shard of the tests.
+async fn joined_by_two(first: Linked) -> [Linked; 3] {
     let second = linked(2, &[&first]).await;
     let third = linked(3, &[&first, &second]).await;
-    let leader = shard(&first.shards);
+    all_vote(shard(&first.shards)).await;
+    [first, second, third]
+}
+
+async fn all_vote(leader: &Shard) {
     for id in [2, 3] {
         leader.add_learner(id).await.expect("a learner");
     }
     has_caught_up(leader, &[2, 3]).await;
     leader.set_voters([1, 2, 3].into()).await.expect("voters");
-    [first, second, third]
 }
 
 async fn until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -158,6 +170,26 @@ async fn without_a_quorum_nothing_is_read_or_written() {
     refused.expect_err("no quorum");
     alone.read().await.err().expect("no quorum");
     until("it says so", || !first.shards.health().is_ready()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whose_disk_has_failed_leads_nothing_more_not_even_what_nobody_writes_to() {
+    let disk = MemoryDisk::default();
+    let first = linked_on(&(Arc::new(disk.clone()) as Arc<dyn Disk>), 1, &[]).await;
+    let [first, second, third] = joined_by_two(first).await;
+    let quiet = |node: &Linked| node.shards.shard(ShardId(0)).clone();
+    all_vote(&quiet(&first)).await;
+    quiet(&first).read().await.expect("a leader");
+    disk.faults().full.store(true, Ordering::SeqCst);
+    shard(&first.shards).write(proposal(0)).await.expect_err("a full disk");
+    let next = || [&second, &third].into_iter().find(|node| quiet(node).is_leader());
+    until("another one leads", || next().is_some()).await;
+    let next = quiet(next().expect("it did a moment ago"));
+    next.write(proposal(1)).await.expect("a write").expect("a reply");
+    next.read().await.expect("a leader");
+    until("it has ended", || quiet(&first).leadership().borrow().stopped).await;
+    assert!(!quiet(&first).is_leader());
+    quiet(&first).read().await.err().expect("a full disk");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
