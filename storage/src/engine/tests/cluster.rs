@@ -13,7 +13,7 @@ use tokio::time::sleep;
 use super::*;
 use crate::engine::link::Lost;
 use crate::engine::link::wire::{Answer, Request};
-use crate::engine::raft::{LogId, Vote};
+use crate::engine::raft::{LogId, Types, Vote};
 use crate::ids::ShardId;
 use crate::secret::Secret;
 
@@ -235,11 +235,39 @@ async fn a_replica_that_was_let_go_is_given_up_and_may_come_back() {
 
 /// What node 3 answers when it is asked through another one whether it would vote.
 async fn would_vote(asker: &Linked, last: Option<LogId>) -> Result<Answer, Lost> {
+    asks_for_a_vote(asker, last, Request::PreVote).await
+}
+
+async fn asks_for_a_vote(
+    asker: &Linked,
+    last: Option<LogId>,
+    how: impl FnOnce(VoteRequest<Types>) -> Request,
+) -> Result<Answer, Lost> {
     let peer = asker.shards.link().expect("links").peer(3);
     assert!(peer.up_within(PATIENCE).await);
     let request = VoteRequest::new(Vote::new(99, asker.shards.node_id()), last);
-    let asked = peer.ask(shard(&asker.shards).id(), Request::PreVote(request));
+    let asked = peer.ask(shard(&asker.shards).id(), how(request));
     peer.answer(asked.expect("a connection"), PATIENCE).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_just_started_gives_no_vote() {
+    let [first, _second, third] = three().await;
+    let started = shard(&third.shards);
+    has_caught_up(shard(&first.shards), &[2, 3]).await;
+    let last = shard(&first.shards).core.log.last();
+    let says_so = |answer: Result<Answer, Lost>| {
+        answer.err().is_some_and(|problem| problem.to_string().contains("has just started"))
+    };
+    let refused = async {
+        // On a busy machine a question may come too late.
+        for how in [Request::PreVote, Request::Vote] {
+            while !says_so(asks_for_a_vote(&first, last, how).await) {
+                started.let_go(async { false }.boxed()).await;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, refused).await.expect("an answer to one who asks at once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
