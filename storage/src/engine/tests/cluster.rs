@@ -14,6 +14,7 @@ use super::*;
 use crate::engine::link::Lost;
 use crate::engine::link::wire::{Answer, Request};
 use crate::engine::raft::{LogId, Types, Vote};
+use crate::engine::revival::{Survived, Survivor};
 use crate::ids::ShardId;
 use crate::secret::Secret;
 
@@ -299,6 +300,29 @@ async fn who_gave_up_what_it_held_votes_for_nobody_who_has_less() {
     assert!(!stray.core.log.lacks_what_it_held());
 }
 
+/// What a node that has stopped has of the shard of the tests.
+async fn survived(node: &Linked) -> Option<Survived> {
+    node.shards.close().await;
+    let survivor = Survivor::open(&options(node.folder.path(), 2)).expect("a data folder");
+    survivor.survived(shard(&node.shards).id()).await.expect("a sound folder")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_survives_says_how_far_they_have_come_and_whether_they_had_a_vote() {
+    let [first, second, third] = three().await;
+    write(&first.shards, 0..20).await;
+    let leader = shard(&first.shards);
+    leader.set_voters([1, 2].into()).await.expect("voters");
+    has_caught_up(leader, &[2, 3]).await;
+    let last = leader.core.log.last().map(|last| last.index);
+    for node in [&third, &second] {
+        let survived = survived(node).await.expect("a replica");
+        assert_eq!(Some(survived.last.index), last);
+        assert_eq!((survived.time, survived.held), (Moment(19), None));
+        assert!(survived.has_voter(1) && !survived.has_voter(3));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_given_up_stays_so_after_a_start() {
     let [first, second, third] = three().await;
@@ -308,7 +332,7 @@ async fn what_was_given_up_stays_so_after_a_start() {
     leader.set_voters([1, 2].into()).await.expect("voters");
     leader.remove_learners([3].into()).await.expect("no learner");
     shard(&third.shards).let_go(async { true }.boxed()).await;
-    third.shards.close().await;
+    assert_eq!(survived(&third).await, None);
     drop((second, third.shards));
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let options = Options { node: 3, founds: false, ..options(third.folder.path(), 2) };
