@@ -98,6 +98,18 @@ fn sled_gets_whole_runs_with_the_position_after_them() {
 }
 
 #[test]
+fn a_large_run_does_not_wait_for_another_one() {
+    let (_dir, store) = store();
+    let tree = store.fresh(ShardId(0)).expect("a tree");
+    let large = "x".repeat(64 * 1024);
+    let keys: Vec<String> = (0..64).map(|number| format!("{number:02}")).collect();
+    let run: Vec<_> = keys.iter().map(|key| (key.as_str(), Some(large.as_str()))).collect();
+    commit(&tree, 0, &run);
+    let found = Tree::open(ShardId(0), tree.sled()).expect("what sled has is whole");
+    assert_eq!(texts(&found, "", None).len(), run.len());
+}
+
+#[test]
 fn a_snapshot_stands_for_nothing_that_sled_has_not() {
     let (_dir, store) = store();
     let tree = store.fresh(ShardId(0)).expect("a tree");
