@@ -18,6 +18,7 @@ use janua_storage::engine::{Options, shards_of};
 use janua_storage::ids::ShardId;
 use janua_storage::membership::alive::{self, Living};
 use janua_storage::membership::home::Home;
+use janua_storage::moment::Moment;
 use serde_json::{Value, json};
 
 use crate::cli::Settings;
@@ -203,12 +204,17 @@ fn unconfirmed(one: &Survived) -> u64 {
     one.last.index.saturating_sub(committed)
 }
 
+/// The time of the last entry, if anything was ever written.
+fn time_of(one: &Survived) -> Option<Moment> {
+    (one.time > Moment::default()).then_some(one.time)
+}
+
 fn shard_as_json(one: &Survived, me: u64) -> Value {
     json!({
         "shard": one.shard.0,
         "term": one.last.term,
         "last": one.last.index,
-        "lastTime": one.time.to_string(),
+        "lastTime": time_of(one).map(|time| time.to_string()),
         "acknowledged": one.committed.map(|committed| committed.index),
         "unconfirmed": unconfirmed(one),
         "voters": one.voters.iter().flatten().collect::<BTreeSet<_>>(),
@@ -218,10 +224,11 @@ fn shard_as_json(one: &Survived, me: u64) -> Value {
 }
 
 fn shard_as_text(one: &Survived, me: u64) -> String {
-    let (shard, last, time) = (one.shard, one.last, one.time);
-    let (position, term) = (last.index, last.term);
-    let mut text =
-        format!("  shard {shard}: up to position {position} of term {term}, until {time}");
+    let (shard, position, term) = (one.shard, one.last.index, one.last.term);
+    let mut text = format!("  shard {shard}: up to position {position} of term {term}");
+    if let Some(time) = time_of(one) {
+        text.push_str(&format!(", until {time}"));
+    }
     match unconfirmed(one) {
         0 => {}
         tail => text.push_str(&format!(
