@@ -4,6 +4,7 @@
 //! Decision: what a survivor has may be older than what its peers have acknowledged, as a backup is.
 //! So sessions end, keys change and audit chains open a new epoch, as after a restore.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -12,11 +13,12 @@ use janua_actors::capability::tenants::Anew;
 use janua_actors::clock::{Clock, SystemClock};
 use janua_storage::capability::cluster::FOUNDER;
 use janua_storage::capability::tenants::Cause;
-use janua_storage::engine::revival::{Revival, Survived, Survivor};
+use janua_storage::engine::revival::{Reached, Revival, Survived, Survivor};
 use janua_storage::engine::{Options, shards_of};
 use janua_storage::ids::ShardId;
 use janua_storage::membership::alive::{self, Living};
 use janua_storage::membership::home::Home;
+use janua_storage::moment::Moment;
 use serde_json::{Value, json};
 
 use crate::cli::Settings;
@@ -24,7 +26,7 @@ use crate::config::{self, Config};
 use crate::failure::Failure;
 use crate::offline::{block_on, failed};
 use crate::output::print;
-use crate::restore::{UNFINISHED, begin_anew, hex, put_in_place};
+use crate::restore::{UNFINISHED, begin_anew, halves, hex, put_in_place};
 use crate::serve::membership::known_secret;
 use crate::serve::{self, floors};
 
@@ -73,16 +75,18 @@ pub fn run(command: &Recover) -> Result<(), Failure> {
     block_on(async {
         let survivor = Survivor::open(&options).map_err(failed)?;
         let survived = look(&survivor, options.shards).await?;
-        let living = living(&config).await?;
-        print(&said(&survived, &living, command))?;
+        let home = Home::read(folder).map_err(failed)?;
+        let living = living(&config, home.as_ref()).await;
+        let me = home.map_or(FOUNDER, |home| home.node);
+        print(&said(&survived, me, &living, command))?;
         if !command.yes {
             return Err(Failure::Reported);
         }
         if !command.although_others_live {
-            is_lost(&config, &survived, &living)?;
+            is_lost(me, &survived, &living)?;
         }
-        let anew = recover(&config, &options, survivor).await?;
-        print(&done(folder, Some(&anew), command.json))
+        let made = recover(&config, &options, survivor).await?;
+        print(&done(folder, Some(&made), command.json))
     })
 }
 
@@ -102,17 +106,14 @@ async fn look(survivor: &Survivor, shards: u16) -> Result<Vec<Survived>, Failure
 }
 
 /// The other nodes of the cluster that answer.
-async fn living(config: &Config) -> Result<Vec<Living>, Failure> {
-    let home = Home::read(&config.node.data_dir).map_err(failed)?;
-    let Some(home) = home else { return Ok(Vec::new()) };
+async fn living(config: &Config, home: Option<&Home>) -> Vec<Living> {
+    let Some(home) = home else { return Vec::new() };
     let secret = known_secret(config);
-    Ok(alive::living(&home, secret.as_ref(), SystemClock::default().now()).await)
+    alive::living(home, secret.as_ref(), SystemClock::default().now()).await
 }
 
 /// Whether no group could decide any more, if this node ran again.
-fn is_lost(config: &Config, survived: &[Survived], living: &[Living]) -> Result<(), Failure> {
-    let home = Home::read(&config.node.data_dir).map_err(failed)?;
-    let me = home.map_or(FOUNDER, |home| home.node);
+fn is_lost(me: u64, survived: &[Survived], living: &[Living]) -> Result<(), Failure> {
     match survived.iter().any(|one| alive::could_decide(&one.voters, me, living)) {
         false => Ok(()),
         true => Err(failed(format!(
@@ -127,15 +128,22 @@ fn named(living: &[Living]) -> String {
     living.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-async fn recover(config: &Config, options: &Options, survivor: Survivor) -> Result<Anew, Failure> {
+/// What was made: how far each shard has come, and what has become of the rest.
+struct Made {
+    reached: Vec<Reached>,
+    anew: Anew,
+}
+
+async fn recover(config: &Config, options: &Options, survivor: Survivor) -> Result<Made, Failure> {
     let folder = &options.data_dir;
     let unfinished = folder.join(UNFINISHED);
     serve::make_private(&unfinished)?;
     let revived = Options { data_dir: unfinished.clone(), ..options.clone() };
     let revival = Revival::begin(&revived).map_err(failed)?;
+    let mut reached = Vec::new();
     for shard in (0..options.shards).map(ShardId) {
         let shard = survivor.revive(shard, &revival).map_err(failed)?;
-        revival.finish(shard).await.map_err(failed)?;
+        reached.push(revival.finish(shard).await.map_err(failed)?);
     }
     revival.close().map_err(failed)?;
     drop(survivor);
@@ -144,7 +152,7 @@ async fn recover(config: &Config, options: &Options, survivor: Survivor) -> Resu
     let anew = begin_anew(config, &unfinished, Cause::Recovered).await?;
     serve::make_private(&folder.join(BEFORE))?;
     exchange(folder)?;
-    Ok(anew)
+    Ok(Made { reached, anew })
 }
 
 /// Puts what was made in the place of what was there before. Interrupted, it can be done again.
@@ -158,42 +166,18 @@ fn exchange(folder: &Path) -> Result<(), Failure> {
     put_in_place(&folder.join(UNFINISHED), folder)
 }
 
-fn said(survived: &[Survived], living: &[Living], command: &Recover) -> String {
-    let tail = |one: &Survived| {
-        let committed = one.committed.map_or(0, |committed| committed.index);
-        one.last.index.saturating_sub(committed)
-    };
+fn said(survived: &[Survived], me: u64, living: &[Living], command: &Recover) -> String {
     if command.json {
-        let shards: Vec<Value> = survived
-            .iter()
-            .map(|one| {
-                json!({
-                    "shard": one.shard.0,
-                    "term": one.last.term,
-                    "last": one.last.index,
-                    "acknowledged": one.committed.map(|committed| committed.index),
-                    "unconfirmed": tail(one),
-                })
-            })
-            .collect();
+        let shards: Vec<Value> = survived.iter().map(|one| shard_as_json(one, me)).collect();
         let living: Vec<Value> = living
             .iter()
             .map(|one| json!({ "node": one.node, "address": one.address, "shown": one.shown }))
             .collect();
-        let all = json!({ "event": "survived", "shards": shards, "living": living });
+        let all = json!({ "event": "survived", "node": me, "shards": shards, "living": living });
         return format!("{all}\n");
     }
     let mut text = String::from("What this node has:\n");
-    for one in survived {
-        let (shard, last, term) = (one.shard, one.last.index, one.last.term);
-        text.push_str(&format!("  shard {shard}: up to position {last} of term {term}"));
-        text.push_str(&match tail(one) {
-            0 => "\n".to_owned(),
-            tail => {
-                format!(", of which it does not know whether the last {tail} were acknowledged\n")
-            }
-        });
-    }
+    survived.iter().for_each(|one| text.push_str(&shard_as_text(one, me)));
     text.push_str(
         "Lost is whatever the other nodes have acknowledged beyond these positions. Kept is everything \
          up to them, also what no client was told of.\n",
@@ -206,21 +190,79 @@ fn said(survived: &[Survived], living: &[Living], command: &Recover) -> String {
     }
     if !command.yes {
         text.push_str(
-            "Nothing was changed. Make sure that no other node of the cluster runs, nor will, and give \
-             --yes.\n",
+            "Nothing was changed. Where folders of other nodes are left, ask this of each: the one with \
+             the latest term, and in it the highest position, has lost least. Make sure that no other \
+             node of the cluster runs, nor will, and give --yes.\n",
         );
     }
     text
 }
 
-fn done(folder: &Path, anew: Option<&Anew>, as_json: bool) -> String {
+/// Entries of which this node does not know whether anybody was told.
+fn unconfirmed(one: &Survived) -> u64 {
+    let committed = one.committed.map_or(0, |committed| committed.index);
+    one.last.index.saturating_sub(committed)
+}
+
+/// The time of the last entry, if anything was ever written.
+fn time_of(one: &Survived) -> Option<Moment> {
+    (one.time > Moment::default()).then_some(one.time)
+}
+
+fn shard_as_json(one: &Survived, me: u64) -> Value {
+    json!({
+        "shard": one.shard.0,
+        "term": one.last.term,
+        "last": one.last.index,
+        "lastTime": time_of(one).map(|time| time.to_string()),
+        "acknowledged": one.committed.map(|committed| committed.index),
+        "unconfirmed": unconfirmed(one),
+        "voters": one.voters.iter().flatten().collect::<BTreeSet<_>>(),
+        "votes": one.has_voter(me),
+        "held": one.held.map(|held| held.index),
+    })
+}
+
+fn shard_as_text(one: &Survived, me: u64) -> String {
+    let (shard, position, term) = (one.shard, one.last.index, one.last.term);
+    let mut text = format!("  shard {shard}: up to position {position} of term {term}");
+    if let Some(time) = time_of(one) {
+        text.push_str(&format!(", until {time}"));
+    }
+    match unconfirmed(one) {
+        0 => {}
+        tail => text.push_str(&format!(
+            ", of which it does not know whether the last {tail} were acknowledged"
+        )),
+    }
+    if !one.has_voter(me) {
+        text.push_str("; it has no vote there, and may lack much of what was acknowledged");
+    }
+    if let Some(held) = one.held {
+        let (position, term) = (held.index, held.term);
+        text.push_str(&format!(
+            "; it lacks what it had before it was let go, up to position {position} of term {term}"
+        ));
+    }
+    text + "\n"
+}
+
+fn done(folder: &Path, made: Option<&Made>, as_json: bool) -> String {
     let before = folder.join(BEFORE);
+    let anew = made.map(|made| &made.anew);
     if as_json {
+        let positions = made.map(|made| {
+            let positions = made.reached.iter().map(|one| (one.shard.to_string(), one.last.index));
+            positions.collect::<BTreeMap<_, _>>()
+        });
         let all = json!({
             "event": "recovered",
+            "dataDir": folder,
             "cluster": anew.map(|anew| hex(&anew.cluster)),
+            "positions": positions,
             "tenants": anew.map(|anew| anew.tenants),
             "ended": anew.map(|anew| anew.ended),
+            "removed": anew.map(|anew| anew.removed),
             "before": before,
         });
         return format!("{all}\n");
@@ -229,11 +271,15 @@ fn done(folder: &Path, anew: Option<&Anew>, as_json: bool) -> String {
         Some(anew) => format!("{} with {} tenants", hex(&anew.cluster), anew.tenants),
         None => "as the run before has made it".into(),
     };
+    let ended = anew.map(|anew| format!(" ({} sessions and one-time tokens)", anew.ended));
     format!(
         "{}: a new cluster {what}\n\
-         Every session has ended, every tenant signs with a new key, and audit chains go on in a new \
-         epoch. What was there before is in {}.\n",
+         Every session has ended{}, every tenant signs with a new key, and audit chains go on in a new \
+         epoch. API keys and the operator token are those that this node knew.\n{}\
+         What was there before is in {}.\n",
         folder.display(),
+        ended.unwrap_or_default(),
+        anew.map(halves).unwrap_or_default(),
         before.display()
     )
 }

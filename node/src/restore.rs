@@ -230,16 +230,26 @@ fn told(
         "{folder}: a new cluster {} with {} tenants\n\
          Every session has ended ({} sessions and one-time tokens), every tenant signs with a new \
          key, and audit chains go on in a new epoch. API keys and the operator token are those of \
-         the backup.\n",
+         the backup.\n{}",
         hex(&anew.cluster),
         anew.tenants,
-        anew.ended
+        anew.ended,
+        halves(anew)
     );
     if u64::from(contents.cluster.shards) != config.cluster.shards.0 {
         let shards = contents.cluster.shards;
         text.push_str(&format!("Serve it with cluster.shards = {shards}.\n"));
     }
     text
+}
+
+/// What has become of tenants that one of their two shards alone knew.
+pub fn halves(anew: &Anew) -> String {
+    match anew.removed {
+        0 => String::new(),
+        1 => "1 tenant was there in part, and is gone.\n".into(),
+        removed => format!("{removed} tenants were there in part, and are gone.\n"),
+    }
 }
 
 /// Bytes as people read them.

@@ -165,6 +165,12 @@ impl Speech {
         drop(self.agreed.subscribe().wait_for(|agreed| *agreed >= self.speaks).await);
     }
 
+    /// Returns once the cluster has agreed on more than this.
+    pub async fn outgrows(&self, speaks: u16) {
+        // The sender lives as long as this.
+        drop(self.agreed.subscribe().wait_for(|agreed| *agreed > speaks).await);
+    }
+
     /// A command as every node understands it, if there is a way to say it.
     pub fn worded(&self, command: Command) -> Command {
         if self.agreed() > OLDEST { command } else { of_the_first_version(command) }

@@ -267,12 +267,27 @@ async fn a_lone_survivor_becomes_a_cluster_of_its_own() {
     let asked = recover().run().await;
     assert_eq!(asked.code, Some(2));
     assert!(asked.stdout.contains("--yes") && asked.stdout.contains("shard 0"), "{}", asked.stdout);
+    assert!(
+        asked.stdout.contains(", until 20") && !asked.stdout.contains("1970"),
+        "{}",
+        asked.stdout
+    );
+    assert!(!asked.stdout.contains("no vote"), "{}", asked.stdout);
     node.restart().await;
     alice.session.is_alive().await;
     assert_eq!(node.stops().await, Some(0));
     let recovered = recover().and("--yes").and("--json").run().await.succeeds();
-    assert_eq!(recovered.event("recovered")["tenants"], 1);
-    assert_eq!(recovered.event("survived")["shards"].as_array().unwrap().len(), 16);
+    let (done, survived) = (recovered.event("recovered"), recovered.event("survived"));
+    assert_eq!((&done["tenants"], &done["removed"]), (&1.into(), &0.into()));
+    assert!(done["ended"].as_u64() > Some(0), "{done}");
+    let shards = survived["shards"].as_array().unwrap();
+    assert_eq!(shards.len(), 16);
+    for shard in shards {
+        assert_eq!((&shard["votes"], &shard["held"]), (&true.into(), &Value::Null));
+        assert_eq!(done["positions"][shard["shard"].to_string()], shard["last"]);
+    }
+    // Nothing was ever written to most of them.
+    assert!(shards[0]["lastTime"].is_string() && shards[15]["lastTime"].is_null(), "{survived}");
     node.restart().await;
     assert_eq!(alice.session.me().await.status, 401);
     alice.session.refresh().await.is_no(401, "session_revoked");

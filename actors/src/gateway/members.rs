@@ -12,6 +12,7 @@ use janua_storage::membership::Known;
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::AbortHandle;
 
+use super::lasting::Lasting;
 use super::{Links, Peer, Stream};
 
 /// The other nodes, as this node's replica of the cluster's records knows them.
@@ -55,6 +56,12 @@ async fn follow(mut known: watch::Receiver<Known>, node: u64, peers: watch::Send
     }
 }
 
+/// A connection with a node that lasts until more is agreed on than the node understands.
+fn lasting(link: Arc<Link>, peer: u64, connection: Connection) -> Stream {
+    let end = async move { io::Error::other(link.outgrows(peer).await) };
+    Box::new(Lasting::until(connection, end))
+}
+
 /// The nodes that the records name, but this one and those that have left.
 fn others(known: &Known, node: u64) -> Vec<Peer> {
     let nodes = known.iter().flat_map(|nodes| nodes.iter());
@@ -87,14 +94,14 @@ impl Links for MemberLinks {
         let link = self.link.clone();
         Box::pin(async move {
             let connection = link.connect(peer, Channel::Actors).await?;
-            Ok(Box::new(connection) as Stream)
+            Ok(lasting(link, peer, connection))
         })
     }
 
     fn accept(&self) -> BoxFuture<'_, Option<(u64, Stream)>> {
         Box::pin(async {
             let (peer, connection) = self.accepted.lock().await.recv().await?;
-            Some((peer, Box::new(connection) as Stream))
+            Some((peer, lasting(self.link.clone(), peer, connection)))
         })
     }
 }

@@ -9,6 +9,7 @@ mod backup;
 mod frame;
 mod hashing;
 mod inbound;
+mod lasting;
 mod link;
 mod members;
 mod origin;

@@ -22,7 +22,7 @@ use crate::backup::recovery_key::RecoveryPublicKey;
 use crate::backup::stream::Sealer;
 use crate::codec;
 use crate::fault::Fault;
-use crate::ids::TenantNumber;
+use crate::ids::{ShardId, TenantNumber};
 use crate::keys::{self, Kind};
 use crate::moment::Moment;
 use crate::seal::Key;
@@ -231,7 +231,7 @@ where
     let base = snapshot.as_ref().map(|snapshot| snapshot.meta(shard.id())).transpose()?;
     let base = base.and_then(|meta| meta.last_log_id);
     let mut time = match &snapshot {
-        Some(snapshot) => time_of(shard, snapshot)?,
+        Some(snapshot) => time_of(shard.id(), snapshot)?,
         None => Moment::default(),
     };
     archive.item(&Item::Shard(ShardHead {
@@ -282,9 +282,9 @@ fn sound_snapshot(shard: &Shard) -> Result<Option<SnapshotFile>, Fault> {
 }
 
 /// The shard's time at a snapshot.
-fn time_of(shard: &Shard, snapshot: &SnapshotFile) -> Result<Moment, Fault> {
+pub(super) fn time_of(shard: ShardId, snapshot: &SnapshotFile) -> Result<Moment, Fault> {
     let clock = keys::single(TenantNumber::CLUSTER, Kind::Clock);
-    let time = snapshot.first_record_under(shard.id(), &clock)?;
+    let time = snapshot.first_record_under(shard, &clock)?;
     time.map(|bytes| codec::decode(&bytes)).transpose().map(Option::unwrap_or_default)
 }
 

@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicBool;
 use openraft::EntryPayload;
 use openraft::storage::RaftLogStorage;
 
-use super::backup::{position, proposed};
+use super::backup::{position, proposed, time_of};
 use super::error::OpenError;
 use super::files::{Disk, RealDisk};
 use super::folder::Folder;
@@ -182,8 +182,19 @@ pub struct Survived {
     pub committed: Option<Position>,
     /// The last entry that it has.
     pub last: Position,
+    /// The time of the shard by then.
+    pub time: Moment,
+    /// The last entry that it had before the group let it go, unless it has come as far again.
+    pub held: Option<Position>,
     /// Who votes, as this node knows it; in the middle of a change, those before it and after it.
     pub voters: Vec<BTreeSet<u64>>,
+}
+
+impl Survived {
+    /// Whether a node votes.
+    pub fn has_voter(&self, node: u64) -> bool {
+        self.voters.iter().any(|voters| voters.contains(&node))
+    }
 }
 
 /// The data folder of a node that does not run, read only.
@@ -208,17 +219,24 @@ impl Survivor {
     /// What there is of a shard; none if this node has no part in it.
     pub async fn survived(&self, shard: ShardId) -> Result<Option<Survived>, Fault> {
         let mut log = ShardLog::open(&self.log, shard)?;
-        let snapshot = self.snapshots.current(shard)?.map(|snapshot| snapshot.meta(shard));
-        let snapshot = snapshot.transpose()?;
-        let covered = snapshot.as_ref().and_then(|meta| meta.last_log_id);
+        // Giving it up was begun, and any start would go on with that.
+        if log.is_forgotten() {
+            return Ok(None);
+        }
+        let (mut covered, mut told) = (None, Told::default());
+        if let Some(snapshot) = self.snapshots.current(shard)? {
+            let meta = snapshot.meta(shard)?;
+            covered = meta.last_log_id;
+            told.time = time_of(shard, &snapshot)?;
+            told.voters = meta.last_membership.membership().get_joint_config().clone();
+        }
         let committed = log.read_committed().await?.max(covered);
         let Some(last) = log.last().max(covered) else { return Ok(None) };
-        let known =
-            snapshot.map(|meta| meta.last_membership.membership().get_joint_config().clone());
-        let since = covered.map_or(0, |covered| covered.index() + 1);
-        let voters = last_voters(&log, since)?.or(known).unwrap_or_default();
-        let (committed, last) = (committed.as_ref().map(position), position(&last));
-        Ok(Some(Survived { shard, committed, last, voters }))
+        told.listen(&log, covered.map_or(0, |covered| covered.index() + 1))?;
+        let Told { time, voters } = told;
+        let held = log.held().filter(|held| *held > last);
+        let (committed, held) = (committed.as_ref().map(position), held.as_ref().map(position));
+        Ok(Some(Survived { shard, committed, last: position(&last), time, held, voters }))
     }
 
     /// Revives a shard with everything that this node has of it: its last entries may not have been
@@ -243,23 +261,33 @@ impl Survivor {
     }
 }
 
-/// Who votes by the last word of a log on it, from an entry on.
-fn last_voters(log: &ShardLog, from: u64) -> Result<Option<Vec<BTreeSet<u64>>>, Fault> {
-    let (mut next, mut voters) = (from, None);
-    let last = log.last().map_or(0, |last: LogId| last.index());
-    while next <= last {
-        let entries = log.entries(next, next + RUN as u64)?;
-        if entries.is_empty() {
-            break;
-        }
-        next += entries.len() as u64;
-        for entry in entries {
-            if let EntryPayload::Membership(members) = entry.payload {
-                voters = Some(members.get_joint_config().clone());
+/// What snapshot and log tell of a shard.
+#[derive(Default)]
+struct Told {
+    time: Moment,
+    voters: Vec<BTreeSet<u64>>,
+}
+
+impl Told {
+    /// Goes by what a log says from an entry on.
+    fn listen(&mut self, log: &ShardLog, from: u64) -> Result<(), Fault> {
+        let mut next = from;
+        let last = log.last().map_or(0, |last: LogId| last.index());
+        while next <= last {
+            let entries = log.entries(next, next + RUN as u64)?;
+            if entries.is_empty() {
+                break;
+            }
+            next += entries.len() as u64;
+            for entry in entries {
+                self.time = proposed(&entry).map_or(self.time, |time| time.max(self.time));
+                if let EntryPayload::Membership(members) = entry.payload {
+                    self.voters = members.get_joint_config().clone();
+                }
             }
         }
+        Ok(())
     }
-    Ok(voters)
 }
 
 fn open_log(

@@ -122,6 +122,7 @@ enum Happened {
 
 /// Runs until the shard is stopped.
 pub async fn supervise(shard: Arc<Shard>, start: Start, mut asked: mpsc::Receiver<LetGo>) {
+    let stopped = Leadership { stopped: true, ..Leadership::default() };
     while let Some(running) = shard.running() {
         match follow(&shard, &running, &mut asked).await {
             Ended::Stop => break,
@@ -131,13 +132,15 @@ pub async fn supervise(shard: Arc<Shard>, start: Start, mut asked: mpsc::Receive
                 let reason = shard.core.stopped.lock().clone().unwrap_or(reason);
                 *shard.phase.lock() = Phase::Stopped(reason);
                 shard.running.write().take();
+                // What works for the leader ends now: the instance may wait for the disk for long.
+                publish(&shard, &stopped);
                 // One that still runs would go on to lead.
                 drop(running.raft.shutdown().await);
                 running.end();
             }
         }
     }
-    publish(&shard, &Leadership { stopped: true, ..Leadership::default() });
+    publish(&shard, &stopped);
 }
 
 enum Ended {

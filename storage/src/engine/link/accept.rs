@@ -148,11 +148,19 @@ async fn meet(link: Arc<Link>, stream: TcpStream, place: Place) -> io::Result<()
     serve(&link, (stream, channel, from)).await
 }
 
-/// Serves whoever is there, until the connection ends.
+/// Serves whoever is there, until the connection ends, or is to go on no longer.
 pub(super) async fn serve(
     link: &Arc<Link>,
     (stream, channel, from): (Stream, Channel, u64),
 ) -> io::Result<()> {
+    tokio::select! {
+        biased;
+        served = attend(link, stream, channel, from) => served,
+        too_old = link.outgrows(from) => Err(io::Error::other(too_old)),
+    }
+}
+
+async fn attend(link: &Arc<Link>, stream: Stream, channel: Channel, from: u64) -> io::Result<()> {
     match channel {
         Channel::Raft => {
             // Whoever reaches this node can be reached again.

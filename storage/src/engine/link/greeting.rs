@@ -1,7 +1,8 @@
 //! What two nodes say first: who they are, and what they speak.
 //!
 //! Invariant: members that are older than what the cluster has agreed on are not spoken to, since they
-//! could not read what they would be sent. Who has no number yet is told so when it asks to join.
+//! could not read what they would be sent; a connection that stands when more is agreed on ends. Who has
+//! no number yet is told so when it asks to join.
 
 use super::Link;
 use super::wire::{Hello, Welcome};
@@ -47,6 +48,20 @@ impl Link {
             self.spoken.write().insert(hello.from, hello.data);
         }
         Ok(())
+    }
+
+    /// Returns once the cluster has agreed on more than a node has last said that it speaks: then no
+    /// connection with it may go on.
+    pub async fn outgrows(&self, node: u64) -> TooOld {
+        loop {
+            let Some(speaks) = self.spoken_by(node) else { return std::future::pending().await };
+            self.speech.outgrows(speaks).await;
+            // It may have been started anew meanwhile, and speak more.
+            let now = self.spoken_by(node).unwrap_or(speaks);
+            if let Err(too_old) = self.speech.admits(now) {
+                return too_old;
+            }
+        }
     }
 
     /// What a node has last said that it speaks; nothing if it was not heard yet.

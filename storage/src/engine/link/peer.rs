@@ -183,6 +183,7 @@ impl Keeper {
                     let ended = tokio::select! {
                         biased;
                         ended = self.serve(stream, &mut waiting) => ended,
+                        too_old = self.link.outgrows(self.peer.node) => io::Error::other(too_old),
                         () = self.peer.ended.cancelled() => return self.set_up(false),
                     };
                     self.set_up(false);

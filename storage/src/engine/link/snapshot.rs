@@ -39,9 +39,22 @@ pub async fn send(
 ) -> io::Result<SnapshotResponse<Types>> {
     let _turn = peer.snapshot.acquire().await.map_err(io::Error::other)?;
     let _place = link.snapshots.acquire().await.map_err(io::Error::other)?;
-    let mut stream = link.connect(peer.node(), Channel::Snapshot).await?;
-    let bytes = snapshot.bytes();
-    wire::write(&mut stream, &SnapshotHead { shard: shard.0, vote, meta, bytes }).await?;
+    let stream = link.connect(peer.node(), Channel::Snapshot).await?;
+    let head = SnapshotHead { shard: shard.0, vote, meta, bytes: snapshot.bytes() };
+    tokio::select! {
+        biased;
+        sent = send_by(stream, head, snapshot) => sent,
+        too_old = link.outgrows(peer.node()) => Err(io::Error::other(too_old)),
+    }
+}
+
+async fn send_by(
+    mut stream: Stream,
+    head: SnapshotHead,
+    snapshot: SnapshotFile,
+) -> io::Result<SnapshotResponse<Types>> {
+    let bytes = head.bytes;
+    wire::write(&mut stream, &head).await?;
     let mut at = 0;
     while at < bytes {
         let source = snapshot.clone();

@@ -29,11 +29,15 @@ fn now() -> Moment {
 
 /// A node that answers on the control channel what it was asked.
 async fn echo(node: u64) -> (Arc<Link>, String) {
+    echo_that_speaks(node, NEWEST).await
+}
+
+async fn echo_that_speaks(node: u64, version: u16) -> (Arc<Link>, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
     let changed = Arc::new(Notify::new());
     let runtime = Handle::current();
-    let speech = Arc::new(Speech::up_to(NEWEST));
+    let speech = Arc::new(Speech::up_to(version));
     let link = Link::new(node, address.clone(), identity(SECRET, node), runtime, changed, speech);
     link.belong_to([1; 16]);
     link.answer_control(Arc::new(|_, request| async move { request }.boxed()));
@@ -215,6 +219,38 @@ async fn a_member_that_is_older_than_the_cluster_is_refused() {
     // Who has no number yet is told what it will have to speak.
     let (_, theirs) = connects(0, 1).await.expect("a connection");
     assert_eq!(theirs.data, 2);
+}
+
+#[tokio::test]
+async fn connections_with_a_member_end_when_more_is_agreed_on_than_it_speaks() {
+    let (one, address) = echo(1).await;
+    let (two, back) = echo_that_speaks(2, 1).await;
+    let (three, _) = echo(3).await;
+    one.learn(2, &back);
+    for other in [&two, &three] {
+        other.learn(1, &address);
+    }
+    let peers = [one.peer(2), two.peer(1), three.peer(1)];
+    for peer in &peers {
+        assert!(peer.up_within(PATIENCE).await);
+    }
+    let old = Hello { data: 1, ..hello(2, 1) };
+    let mut open = Vec::new();
+    for channel in [Channel::Control, Channel::Snapshot] {
+        let connected = connect(&identity(SECRET, 2), &address, channel, old.clone()).await;
+        open.push(connected.expect("a connection").0);
+    }
+    one.speech.learn(2);
+    for peer in &peers[..2] {
+        timeout(PATIENCE, peer.down()).await.expect("an end");
+        assert!(!peer.up_within(Duration::from_millis(200)).await, "nor is there another one");
+    }
+    for mut stream in open {
+        // The end comes as an end or as a reset.
+        drop(timeout(PATIENCE, stream.read(&mut [0; 16])).await.expect("an end"));
+    }
+    assert!(peers[2].is_up());
+    three.ask(1, b"are you there", PATIENCE).await.expect("an answer");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, UNIX_EPOCH};
 
 use futures::FutureExt;
@@ -12,7 +13,9 @@ use tokio::time::sleep;
 use super::*;
 use crate::engine::link::Lost;
 use crate::engine::link::wire::{Answer, Request};
-use crate::engine::raft::{LogId, Vote};
+use crate::engine::raft::{LogId, Types, Vote};
+use crate::engine::revival::{Survived, Survivor};
+use crate::ids::ShardId;
 use crate::secret::Secret;
 
 /// How long anything may take on a busy machine.
@@ -27,6 +30,10 @@ struct Linked {
 
 /// Opens a node that knows these others.
 async fn linked(id: u64, others: &[&Linked]) -> Linked {
+    linked_on(&(Arc::new(RealDisk) as Arc<dyn Disk>), id, others).await
+}
+
+async fn linked_on(disk: &Arc<dyn Disk>, id: u64, others: &[&Linked]) -> Linked {
     let folder = tempfile::tempdir().expect("a folder");
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
@@ -42,9 +49,8 @@ async fn linked(id: u64, others: &[&Linked]) -> Linked {
         cluster: Some([1; 16]),
         peers,
     };
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let options = Options { node: id, founds: id == 1, ..options(folder.path(), 2) };
-    let parts = Parts { door: Some(door), ..parts(&disk) };
+    let parts = Parts { door: Some(door), ..parts(disk) };
     let shards = Shards::open(options, parts).await.expect("an open data folder");
     for other in others {
         other.shards.link().expect("links").learn(id, &address);
@@ -54,16 +60,23 @@ async fn linked(id: u64, others: &[&Linked]) -> Linked {
 
 /// Three nodes that vote in the shard of the tests, and the first of which leads it.
 async fn three() -> [Linked; 3] {
-    let first = linked(1, &[]).await;
+    joined_by_two(linked(1, &[]).await).await
+}
+
+/// Two more vote in the shard of the tests.
+async fn joined_by_two(first: Linked) -> [Linked; 3] {
     let second = linked(2, &[&first]).await;
     let third = linked(3, &[&first, &second]).await;
-    let leader = shard(&first.shards);
+    all_vote(shard(&first.shards)).await;
+    [first, second, third]
+}
+
+async fn all_vote(leader: &Shard) {
     for id in [2, 3] {
         leader.add_learner(id).await.expect("a learner");
     }
     has_caught_up(leader, &[2, 3]).await;
     leader.set_voters([1, 2, 3].into()).await.expect("voters");
-    [first, second, third]
 }
 
 async fn until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -161,6 +174,26 @@ async fn without_a_quorum_nothing_is_read_or_written() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whose_disk_has_failed_leads_nothing_more_not_even_what_nobody_writes_to() {
+    let disk = MemoryDisk::default();
+    let first = linked_on(&(Arc::new(disk.clone()) as Arc<dyn Disk>), 1, &[]).await;
+    let [first, second, third] = joined_by_two(first).await;
+    let quiet = |node: &Linked| node.shards.shard(ShardId(0)).clone();
+    all_vote(&quiet(&first)).await;
+    quiet(&first).read().await.expect("a leader");
+    disk.faults().full.store(true, Ordering::SeqCst);
+    shard(&first.shards).write(proposal(0)).await.expect_err("a full disk");
+    let next = || [&second, &third].into_iter().find(|node| quiet(node).is_leader());
+    until("another one leads", || next().is_some()).await;
+    let next = quiet(next().expect("it did a moment ago"));
+    next.write(proposal(1)).await.expect("a write").expect("a reply");
+    next.read().await.expect("a leader");
+    until("it has ended", || quiet(&first).leadership().borrow().stopped).await;
+    assert!(!quiet(&first).is_leader());
+    quiet(&first).read().await.err().expect("a full disk");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_is_no_member_votes_for_nobody_and_leads_nothing() {
     let first = linked(1, &[]).await;
     let second = linked(2, &[&first]).await;
@@ -203,11 +236,39 @@ async fn a_replica_that_was_let_go_is_given_up_and_may_come_back() {
 
 /// What node 3 answers when it is asked through another one whether it would vote.
 async fn would_vote(asker: &Linked, last: Option<LogId>) -> Result<Answer, Lost> {
+    asks_for_a_vote(asker, last, Request::PreVote).await
+}
+
+async fn asks_for_a_vote(
+    asker: &Linked,
+    last: Option<LogId>,
+    how: impl FnOnce(VoteRequest<Types>) -> Request,
+) -> Result<Answer, Lost> {
     let peer = asker.shards.link().expect("links").peer(3);
     assert!(peer.up_within(PATIENCE).await);
     let request = VoteRequest::new(Vote::new(99, asker.shards.node_id()), last);
-    let asked = peer.ask(shard(&asker.shards).id(), Request::PreVote(request));
+    let asked = peer.ask(shard(&asker.shards).id(), how(request));
     peer.answer(asked.expect("a connection"), PATIENCE).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_just_started_gives_no_vote() {
+    let [first, _second, third] = three().await;
+    let started = shard(&third.shards);
+    has_caught_up(shard(&first.shards), &[2, 3]).await;
+    let last = shard(&first.shards).core.log.last();
+    let says_so = |answer: Result<Answer, Lost>| {
+        answer.err().is_some_and(|problem| problem.to_string().contains("has just started"))
+    };
+    let refused = async {
+        // On a busy machine a question may come too late.
+        for how in [Request::PreVote, Request::Vote] {
+            while !says_so(asks_for_a_vote(&first, last, how).await) {
+                started.let_go(async { false }.boxed()).await;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, refused).await.expect("an answer to one who asks at once");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -239,6 +300,29 @@ async fn who_gave_up_what_it_held_votes_for_nobody_who_has_less() {
     assert!(!stray.core.log.lacks_what_it_held());
 }
 
+/// What a node that has stopped has of the shard of the tests.
+async fn survived(node: &Linked) -> Option<Survived> {
+    node.shards.close().await;
+    let survivor = Survivor::open(&options(node.folder.path(), 2)).expect("a data folder");
+    survivor.survived(shard(&node.shards).id()).await.expect("a sound folder")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_survives_says_how_far_they_have_come_and_whether_they_had_a_vote() {
+    let [first, second, third] = three().await;
+    write(&first.shards, 0..20).await;
+    let leader = shard(&first.shards);
+    leader.set_voters([1, 2].into()).await.expect("voters");
+    has_caught_up(leader, &[2, 3]).await;
+    let last = leader.core.log.last().map(|last| last.index);
+    for node in [&third, &second] {
+        let survived = survived(node).await.expect("a replica");
+        assert_eq!(Some(survived.last.index), last);
+        assert_eq!((survived.time, survived.held), (Moment(19), None));
+        assert!(survived.has_voter(1) && !survived.has_voter(3));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_given_up_stays_so_after_a_start() {
     let [first, second, third] = three().await;
@@ -248,7 +332,7 @@ async fn what_was_given_up_stays_so_after_a_start() {
     leader.set_voters([1, 2].into()).await.expect("voters");
     leader.remove_learners([3].into()).await.expect("no learner");
     shard(&third.shards).let_go(async { true }.boxed()).await;
-    third.shards.close().await;
+    assert_eq!(survived(&third).await, None);
     drop((second, third.shards));
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let options = Options { node: 3, founds: false, ..options(third.folder.path(), 2) };

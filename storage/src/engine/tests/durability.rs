@@ -16,6 +16,44 @@ async fn a_write_is_there_after_a_restart() {
     shards.close().await;
 }
 
+/// What a node leaves that is killed now, which writes nothing more to its log: of sled's files whatever is
+/// there.
+async fn killed(shards: Shards, dir: &Path, left: &Path) {
+    for shard in shards.iter() {
+        let running = shard.running().expect("an instance");
+        running.raft.shutdown().await.expect("an end");
+        shard.core.log.settle().await.expect("the log is written");
+    }
+    for part in ["log", "snapshots"] {
+        copy(&dir.join(part), &left.join(part));
+    }
+    for part in ["format", "state/conf", "state/db"] {
+        fs::create_dir_all(left.join("state")).expect("a folder");
+        fs::copy(dir.join(part), left.join(part)).expect("a copy");
+    }
+    shards.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_node_leaves_is_whole_whatever_sled_had_by_then() {
+    let mut dir = tempfile::tempdir().expect("a folder");
+    let mut written = 0;
+    for more in 0..4 {
+        let shards = open(dir.path(), 2).await;
+        assert_eq!(numbers(&view(&shards).await), (0..written).collect());
+        let purged = shard(&shards).core.log.purged();
+        while shard(&shards).core.log.purged() == purged {
+            write(&shards, written..written + 50).await;
+            written += 50;
+        }
+        write(&shards, written..written + more).await;
+        written += more;
+        let left = tempfile::tempdir().expect("a folder");
+        killed(shards, dir.path(), left.path()).await;
+        dir = left;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_without_a_lease_asks_the_quorum() {
     let dir = tempfile::tempdir().expect("a folder");

@@ -212,7 +212,10 @@ impl Tree {
         if let Some(audit) = &mut progress.audit {
             audit.sum = audited;
         }
-        Ok(())
+        match self.pending.is_overfull() {
+            true => self.write_down(&mut progress),
+            false => Ok(()),
+        }
     }
 
     /// Gives sled what it has not got yet.

@@ -13,6 +13,8 @@ use sled::{Batch, IVec};
 const RECORDS: usize = 512;
 /// Bytes after which it is.
 const BYTES: usize = 256 * 1024;
+/// Bytes that do not wait for another run: a shard that is quiet then would keep them for ever.
+const TOO_MANY_BYTES: usize = 4 * 1024 * 1024;
 
 /// Key, and the value as it is stored; `None` removes it.
 pub type Write = (IVec, Option<IVec>);
@@ -48,6 +50,11 @@ impl Pending {
     /// Whether there is enough for a batch.
     pub fn is_full(&self) -> bool {
         self.bytes.load(Ordering::Relaxed) >= BYTES || self.writes.read().len() >= RECORDS
+    }
+
+    /// Whether it is too much to wait.
+    pub fn is_overfull(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) >= TOO_MANY_BYTES
     }
 
     /// All of it as a batch.
