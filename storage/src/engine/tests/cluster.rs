@@ -6,6 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use futures::FutureExt;
 use openraft::raft::{TransferLeaderRequest, VoteRequest};
+use openraft::storage::RaftLogStorage;
 use tempfile::TempDir;
 use tokio::time::sleep;
 
@@ -116,6 +117,44 @@ async fn a_new_replica_catches_up_by_a_snapshot_and_the_log_behind_it() {
     until("all is applied", || followed(&second).len() == all).await;
     assert!(second.folder.path().join("snapshots").join("shard-1.snapshot").exists());
     assert!(shard(&second.shards).read().await.err().expect("a follower").is_not_leader());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_whose_installation_was_cut_short_is_no_damage() {
+    let first = linked(1, &[]).await;
+    let written = write_until_purged(&first.shards, 0).await;
+    let sent = shard(&first.shards).core.snapshots.path(shard(&first.shards).id());
+    let vote = Vote::new_committed(shard(&first.shards).core.log.voted_term(), 1);
+    for heard in [true, false] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let open = || {
+            let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+            let options = Options { node: 2, founds: false, ..options(folder.path(), 2) };
+            Shards::open(options, parts(&disk))
+        };
+        let shards = open().await.expect("an open data folder");
+        if heard {
+            shard(&shards).core.log.clone().save_vote(&vote).await.expect("a vote");
+        }
+        crash(shards, folder.path()).await;
+        let to = folder.path().join("snapshots").join(sent.file_name().expect("a name"));
+        fs::copy(&sent, to).expect("a snapshot in its place");
+        match (open().await, heard) {
+            (Ok(shards), true) => {
+                let replica = shard(&shards).follow().expect("a replica");
+                assert!(numbers(&replica).into_iter().eq(0..numbers(&replica).len() as u64));
+                assert!(numbers(&replica).len() as u64 <= written);
+                let applied = shard(&shards).core.tree().expect("a tree").meta().last_applied;
+                assert_eq!(shard(&shards).core.log.last(), applied);
+                shards.close().await;
+            }
+            (Err(problem), false) => {
+                assert!(problem.to_string().contains("it is gone"), "{problem}")
+            }
+            (Ok(_), false) => panic!("a log that was lost with its vote"),
+            (Err(problem), true) => panic!("{problem}"),
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
