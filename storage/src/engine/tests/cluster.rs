@@ -6,14 +6,16 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use futures::FutureExt;
 use openraft::raft::{TransferLeaderRequest, VoteRequest};
-use openraft::storage::RaftLogStorage;
+use openraft::storage::{RaftLogStorage, RaftSnapshotBuilder, RaftStateMachine};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
 use super::*;
 use crate::engine::link::Lost;
 use crate::engine::link::wire::{Answer, Request};
+use crate::engine::raft::machine::Machine;
 use crate::engine::raft::{LogId, Vote};
+use crate::engine::snapshot::SnapshotFile;
 use crate::secret::Secret;
 
 /// How long anything may take on a busy machine.
@@ -238,6 +240,27 @@ async fn a_replica_that_was_let_go_is_given_up_and_may_come_back() {
     write(&first.shards, 20..30).await;
     leader.add_learner(3).await.expect("a learner");
     until("it has everything again", || followed(&third).len() == 30).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_that_was_under_way_to_a_replica_that_was_let_go_comes_to_nothing() {
+    let [first, _second, third] = three().await;
+    write_until_purged(&first.shards, 0).await;
+    let (leader, stray) = (shard(&first.shards), shard(&third.shards));
+    has_caught_up(leader, &[3]).await;
+    // What an instance has that is shut down and still at work.
+    let mut old = Machine::new(stray.core.clone(), None).expect("a tree");
+    let copied = third.folder.path().join("snapshots").join("shard-1-from-1.tmp");
+    fs::copy(leader.core.snapshots.path(leader.id()), &copied).expect("a snapshot");
+    let sent = SnapshotFile::open(&RealDisk, &copied).expect("a snapshot");
+    let meta = sent.meta(stray.id()).expect("a head");
+    leader.set_voters([1, 2].into()).await.expect("voters");
+    leader.remove_learners([3].into()).await.expect("no learner");
+    stray.let_go(async { true }.boxed()).await;
+    assert!(old.install_snapshot(&meta, sent).await.is_err());
+    assert!(old.build_snapshot().await.is_err());
+    let left = stray.core.snapshots.current(stray.id()).expect("a folder");
+    assert!(left.is_none(), "a replica that was given up has a snapshot");
 }
 
 /// What node 3 answers when it is asked through another one whether it would vote.
