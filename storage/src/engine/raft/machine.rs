@@ -258,12 +258,14 @@ impl Machine {
         self.apply_guarded(run)
     }
 
-    /// Whether nobody waits for a run, and all of it is old.
-    fn was_missed(&self, run: &[EntryResponder<Types>]) -> bool {
+    /// Whether nobody waits for a run, and all of it is old. Where this node is alone, everybody waits
+    /// until it has rebuilt the shard.
+    pub fn was_missed(&self, run: &[EntryResponder<Types>]) -> bool {
         let Some(now) = self.link.as_ref().and_then(|link| link.now()) else { return false };
         let proposed = run.iter().rev().find_map(|(entry, _)| proposed(entry));
         proposed.is_some_and(|proposed| now.since(proposed) > MISSED)
             && run.iter().all(|(_, responder)| responder.is_none())
+            && !self.tree().meta().membership.voter_ids().eq([self.core.node])
     }
 
     fn apply_guarded(&self, run: Vec<EntryResponder<Types>>) -> io::Result<()> {

@@ -16,6 +16,7 @@ use crate::engine::link::wire::{Answer, Request};
 use crate::engine::raft::machine::Machine;
 use crate::engine::raft::{LogId, Vote};
 use crate::engine::snapshot::SnapshotFile;
+use crate::ids::ShardId;
 use crate::secret::Secret;
 
 /// How long anything may take on a busy machine.
@@ -330,6 +331,23 @@ async fn a_node_that_was_let_go_is_ready_without_the_shard() {
     until("nothing was heard for long", || stray.is_stray()).await;
     assert!(stray.heard_leader().is_none());
     assert!(stray.quorum_problem().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_missed_gives_way_unless_the_node_is_alone() {
+    let [first, _second, _third] = three().await;
+    write(&first.shards, 0..3).await;
+    let link = first.shards.link().expect("links").clone();
+    link.go_by(Arc::new(|| Moment(20_000)));
+    let machine = Machine::new(shard(&first.shards).core.clone(), Some(link.clone()));
+    let run = || {
+        let entries = shard(&first.shards).core.log.entries(0, u64::MAX).expect("the log");
+        entries.into_iter().map(|entry| (entry, None)).collect::<Vec<_>>()
+    };
+    assert!(machine.expect("a tree").was_missed(&run()));
+    // The other shard has nobody else.
+    let alone = first.shards.shard(ShardId(0)).core.clone();
+    assert!(!Machine::new(alone, Some(link)).expect("a tree").was_missed(&run()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
