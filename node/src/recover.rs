@@ -24,7 +24,7 @@ use crate::config::{self, Config};
 use crate::failure::Failure;
 use crate::offline::{block_on, failed};
 use crate::output::print;
-use crate::restore::{UNFINISHED, begin_anew, hex, put_in_place};
+use crate::restore::{UNFINISHED, begin_anew, gone, hex, put_in_place};
 use crate::serve::membership::known_secret;
 use crate::serve::{self, floors};
 
@@ -221,6 +221,7 @@ fn done(folder: &Path, anew: Option<&Anew>, as_json: bool) -> String {
             "cluster": anew.map(|anew| hex(&anew.cluster)),
             "tenants": anew.map(|anew| anew.tenants),
             "ended": anew.map(|anew| anew.ended),
+            "removed": anew.map(|anew| anew.removed),
             "before": before,
         });
         return format!("{all}\n");
@@ -232,8 +233,25 @@ fn done(folder: &Path, anew: Option<&Anew>, as_json: bool) -> String {
     format!(
         "{}: a new cluster {what}\n\
          Every session has ended, every tenant signs with a new key, and audit chains go on in a new \
-         epoch. What was there before is in {}.\n",
+         epoch. {}What was there before is in {}.\n",
         folder.display(),
+        anew.map(|anew| gone(anew.removed).replace('\n', " ")).unwrap_or_default(),
         before.display()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_recovers_hears_of_tenants_that_are_gone() {
+        let said = |removed, as_json| {
+            let anew = Anew { removed, ..Anew::default() };
+            done(Path::new("data"), Some(&anew), as_json)
+        };
+        assert!(!said(0, false).contains("Gone"), "{}", said(0, false));
+        assert!(said(1, false).contains("Gone are 1 tenants"), "{}", said(1, false));
+        assert!(said(1, true).contains(r#""removed":1"#), "{}", said(1, true));
+    }
 }
