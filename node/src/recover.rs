@@ -76,7 +76,8 @@ pub fn run(command: &Recover) -> Result<(), Failure> {
         let living = living(&config).await?;
         print(&said(&survived, &living, command))?;
         if !command.yes {
-            return Err(Failure::Reported);
+            let unsaid = || Failure::Usage("nothing was changed: --yes is missing".into());
+            return Err(if command.json { unsaid() } else { Failure::Reported });
         }
         if !command.although_others_live {
             is_lost(&config, &survived, &living)?;
