@@ -10,6 +10,7 @@ use crate::backup::Backup;
 use crate::cluster::ClusterCommand;
 use crate::config::Flags;
 use crate::demo::Demo;
+use crate::failure::Failure;
 use crate::operator_token::OperatorTokenCommand;
 use crate::restore::Restore;
 use crate::tenant::{KeyCommand, TenantCommand};
@@ -147,7 +148,36 @@ impl Settings {
     }
 }
 
+/// Why a command line cannot be obeyed, on one line: what `clap` says before it turns to how it is used.
+pub fn refusal(error: &clap::Error) -> Failure {
+    let text = error.to_string();
+    let reason = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+    Failure::Usage(reason.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
 fn key_and_value(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("must be SECTION.KEY=VALUE")?;
     Ok((key.trim().into(), value.trim().into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_command_line_is_told_on_one_line() {
+        let said = |arguments: &[&str]| {
+            let refused = Cli::try_parse_from(["janua"].iter().chain(arguments));
+            match refusal(&refused.expect_err("a refusal")) {
+                Failure::Usage(line) => line,
+                failure => panic!("{failure:?}"),
+            }
+        };
+        assert_eq!(
+            said(&["cluster", "replicas", "2", "--json"]),
+            "invalid value '2' for '<REPLICAS>' [possible values: 1, 3, 5]"
+        );
+        let missing = "the following required arguments were not provided: <NODE>";
+        assert_eq!(said(&["cluster", "remove", "--json"]), missing);
+    }
 }

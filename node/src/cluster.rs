@@ -1,7 +1,5 @@
 //! `janua cluster …`: what an operator sees and decides of a running cluster.
 
-use std::fmt::Write;
-
 use clap::Subcommand;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -135,37 +133,24 @@ fn table(status: &Value) -> String {
         value => value.to_string(),
     };
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let mut out = format!(
-        "cluster {}, version {}, {} replicas\n\n",
+    let head = format!(
+        "cluster {}, version {}, {} replicas\n",
         text(&status["clusterId"]),
         text(&status["agreedVersion"]),
         text(&status["replicas"])
     );
-    // Writing to a text cannot fail.
-    let _ = writeln!(
-        out,
-        "{:<5}{:<16}{:<10}{:<9}{:<24}{:<24}leads",
-        "node", "name", "state", "version", "http", "cluster"
-    );
+    let titles = |titles: &[&str]| titles.iter().map(|title| (*title).to_owned()).collect();
+    let mut nodes: Vec<Vec<String>> =
+        vec![titles(&["node", "name", "state", "version", "http", "cluster", "leads"])];
     for node in list(&status["nodes"]) {
         let leads: Vec<_> = list(&node["leads"]).iter().map(text).collect();
-        let _ = writeln!(
-            out,
-            "{:<5}{:<16}{:<10}{:<9}{:<24}{:<24}{}",
-            text(&node["id"]),
-            text(&node["name"]),
-            text(&node["state"]),
-            text(&node["version"]["data"]),
-            text(&node["httpAddress"]),
-            text(&node["clusterAddress"]),
-            leads.join(" ")
-        );
+        let version = &node["version"]["data"];
+        let shown = ["id", "name", "state"].map(|field| text(&node[field])).into_iter();
+        let reached = ["httpAddress", "clusterAddress"].map(|field| text(&node[field]));
+        nodes.push(shown.chain([text(version)]).chain(reached).chain([leads.join(" ")]).collect());
     }
-    let _ = writeln!(
-        out,
-        "\n{:<7}{:<8}{:<7}{:<9}replicas (entries behind)",
-        "shard", "leader", "term", "tenants"
-    );
+    let mut shards: Vec<Vec<String>> =
+        vec![titles(&["shard", "leader", "term", "tenants", "replicas (entries behind)"])];
     for shard in list(&status["shards"]) {
         let replicas: Vec<_> = list(&shard["replicas"])
             .iter()
@@ -174,17 +159,24 @@ fn table(status: &Value) -> String {
                 format!("{}{learner} ({})", text(&replica["node"]), text(&replica["lagEntries"]))
             })
             .collect();
-        let _ = writeln!(
-            out,
-            "{:<7}{:<8}{:<7}{:<9}{}",
-            text(&shard["id"]),
-            text(&shard["leader"]),
-            text(&shard["term"]),
-            text(&shard["tenants"]),
-            replicas.join(", ")
-        );
+        let shown = ["id", "leader", "term", "tenants"].map(|field| text(&shard[field]));
+        shards.push(shown.into_iter().chain([replicas.join(", ")]).collect());
     }
-    out
+    format!("{head}\n{}\n{}", aligned(&nodes), aligned(&shards))
+}
+
+/// Rows below each other, each column as wide as its widest cell.
+fn aligned(rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
+    };
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().enumerate();
+        let cells = cells.map(|(column, cell)| format!("{cell:<width$}", width = width(column)));
+        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
 }
 
 #[cfg(test)]
@@ -203,7 +195,23 @@ mod tests {
         });
         let table = table(&status);
         assert!(table.contains("cluster c0ffee, version 2, 3 replicas"), "{table}");
-        assert!(table.contains("member    4 "), "{table}");
+        assert!(table.contains("member  4 "), "{table}");
         assert!(table.contains("1 (0), 2 learner (7)"), "{table}");
+    }
+
+    #[test]
+    fn a_long_name_runs_into_nothing() {
+        let (name, address) = ("identity-node-01", "node-01.identity.example.com:3000");
+        let status = json!({ "nodes": [
+            { "id": 1, "name": name, "state": "member", "httpAddress": address,
+                "clusterAddress": address, "version": { "data": 2 }, "leads": [0, 3] },
+            { "id": 2, "name": "b", "state": "draining", "httpAddress": "h",
+                "clusterAddress": "c", "version": { "data": 2 }, "leads": [] }] });
+        let table = table(&status);
+        let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let line = table.lines().find(|line| line.contains(name)).expect("its line");
+        assert_eq!(words(line), ["1", name, "member", "2", address, address, "0", "3"], "{table}");
+        let other = table.lines().find(|line| line.contains("draining")).expect("its line");
+        assert_eq!(line.find("member"), other.find("draining"), "{table}");
     }
 }

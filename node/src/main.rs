@@ -32,7 +32,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let as_json = std::env::args_os().skip(1).any(|argument| argument == "--json");
-    let done = match Cli::parse().command {
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(error) if as_json && error.use_stderr() => return cli::refusal(&error).report(true),
+        Err(error) => error.exit(),
+    };
+    let done = match command {
         Command::Serve(serve) => serve::run(&serve),
         Command::Demo(demo) => demo::run(&demo),
         Command::Backup(backup) => backup::run(&backup),

@@ -80,7 +80,8 @@ pub fn run(command: &Recover) -> Result<(), Failure> {
         let me = home.map_or(FOUNDER, |home| home.node);
         print(&said(&survived, me, &living, command))?;
         if !command.yes {
-            return Err(Failure::Reported);
+            let unsaid = || Failure::Usage("nothing was changed: --yes is missing".into());
+            return Err(if command.json { unsaid() } else { Failure::Reported });
         }
         if !command.although_others_live {
             is_lost(me, &survived, &living)?;
@@ -282,4 +283,25 @@ fn done(folder: &Path, made: Option<&Made>, as_json: bool) -> String {
         anew.map(halves).unwrap_or_default(),
         before.display()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_recovers_hears_of_tenants_that_are_gone() {
+        let said = |removed, as_json| {
+            let anew = Anew { removed, ..Anew::default() };
+            let made = Made { anew, reached: Vec::new() };
+            done(Path::new("data"), Some(&made), as_json)
+        };
+        assert!(!said(0, false).contains("gone"), "{}", said(0, false));
+        assert!(
+            said(1, false).contains("1 tenant was there in part, and is gone"),
+            "{}",
+            said(1, false)
+        );
+        assert!(said(1, true).contains(r#""removed":1"#), "{}", said(1, true));
+    }
 }

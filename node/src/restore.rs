@@ -14,6 +14,7 @@ use janua_storage::cluster_key;
 use janua_storage::engine::Options;
 use janua_storage::engine::revival::Reached;
 use janua_storage::ids::ShardId;
+use janua_storage::moment::Moment;
 use janua_storage::seal::Key;
 use serde_json::{Value, json};
 
@@ -198,7 +199,11 @@ fn held(contents: &Contents, command: &Restore) -> String {
     for extent in &contents.shards {
         let first = extent.first.map_or(0, |first| first.index);
         let (shard, last, time) = (extent.shard, extent.last.index, extent.last_time);
-        text.push_str(&format!("  shard {shard}: positions {first} to {last}, until {time}\n"));
+        text.push_str(&format!("  shard {shard}: positions {first} to {last}"));
+        text.push_str(&match time == Moment::default() {
+            true => ", nothing written yet\n".to_owned(),
+            false => format!(", until {time}\n"),
+        });
     }
     text
 }
@@ -259,8 +264,29 @@ pub fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use janua_storage::backup::archive::ClusterHead;
+
     use super::*;
-    use janua_storage::moment::Moment;
+
+    #[test]
+    fn who_restores_hears_of_tenants_that_are_gone() {
+        let config = config::load(None, &config::Flags::default()).expect("a configuration");
+        let cluster = ClusterHead {
+            cluster: [1; 16],
+            data_version: 1,
+            program: "0.1.0".into(),
+            shards: 16,
+            key: [2; 32],
+            begun: Moment(0),
+        };
+        let contents = Contents { cluster, shards: Vec::new(), bytes: 1 };
+        let said = |removed| {
+            let anew = Anew { removed, ..Anew::default() };
+            told(&config, &contents, &[], &anew, false)
+        };
+        assert!(!said(0).contains("gone"), "{}", said(0));
+        assert!(said(2).contains("2 tenants were there in part, and are gone"), "{}", said(2));
+    }
 
     #[test]
     fn an_earlier_state_is_a_time_or_positions() {

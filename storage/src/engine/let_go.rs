@@ -98,8 +98,10 @@ pub(super) async fn give_up(shard: &Arc<Shard>, start: &Start, running: &Running
     asked.done.send(()).ok();
 }
 
-/// Removes log and snapshot; the tree is replaced when the shard starts.
+/// Removes the records, log and snapshot. The records first: what the instance that has stopped has
+/// under way, be it a snapshot, comes to nothing from then on.
 async fn empty(core: &Core) -> io::Result<()> {
+    core.exchange(core.fresh_tree().map_err(io::Error::other)?);
     core.log.forget().await?;
     core.snapshots.forget(core.shard)?;
     core.log.has_forgotten().await

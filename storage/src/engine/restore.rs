@@ -141,7 +141,11 @@ fn check_log(core: &Core) -> Result<(), Trouble> {
     let last = core.log.last();
     let snapshot = core.snapshots.current(core.shard).ok().flatten();
     let covered = snapshot.and_then(|snapshot| snapshot.meta(core.shard).ok()?.last_log_id);
-    if last.is_none() && covered.is_some() {
+    let is_alone = core.tree()?.meta().membership.voter_ids().eq([core.node]);
+    // A node without a log that installs a snapshot gives it its name a moment before it notes in the
+    // log that this begins behind it. It has accepted the leader's vote, durably, before both.
+    let installs = |covered: LogId| !is_alone && core.log.voted_term() >= covered.leader_id.term;
+    if last.is_none() && covered.is_some_and(|covered| !installs(covered)) {
         return Err(damaged("it is gone".into()));
     }
     if applied < core.log.purged() {
@@ -149,7 +153,6 @@ fn check_log(core: &Core) -> Result<(), Trouble> {
     }
     // A lone voter applies what it has synced to its log; where there are others, what they have
     // synced is enough, and a tree that is ahead of the own log is filled again from theirs.
-    let is_alone = core.tree()?.meta().membership.voter_ids().eq([core.node]);
     if applied > last.max(covered) && !is_alone {
         return Err(Fault::Damaged("the state is ahead of the log".into()).into());
     }

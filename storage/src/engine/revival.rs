@@ -95,7 +95,7 @@ impl Revival {
         let voters = vec![BTreeSet::from([self.node])];
         let alone = openraft::Membership::new_with_defaults(voters, []);
         tree.commit(&BTreeMap::new(), None, Some(Membership::new(Some(last), alone)))?;
-        self.snapshots.take(shard, &tree, None, &AtomicBool::new(false))?;
+        self.snapshots.take(shard, &tree, None, &AtomicBool::new(false), || true)?;
         let mut log = ShardLog::open(&self.log, shard)?;
         log.save_vote(&Vote::new(last.leader_id.term + 1, self.node)).await?;
         log.purge(last).await?;

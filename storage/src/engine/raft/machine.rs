@@ -83,6 +83,11 @@ impl Core {
         }
     }
 
+    /// Whether a tree is the present one.
+    fn is_present(&self, tree: &Tree) -> bool {
+        self.tree.read().as_ref().is_some_and(|present| std::ptr::eq(&**present, tree))
+    }
+
     /// The same, if the present tree is still this one, which is left to the caller to drop.
     fn exchange_from(&self, own: &Arc<Tree>, tree: &Arc<Tree>) -> Result<(), Fault> {
         let mut present = self.tree.write();
@@ -120,7 +125,8 @@ impl Core {
     pub fn take_snapshot(&self, tree: &Tree) -> Result<(SnapshotMeta, SnapshotFile), Fault> {
         let _one_at_a_time = self.snapshotting.lock();
         let grown = self.log.grown();
-        let taken = self.snapshots.take(self.shard, tree, self.log.purged(), &self.closing);
+        let (purged, wanted) = (self.log.purged(), || self.is_present(tree));
+        let taken = self.snapshots.take(self.shard, tree, purged, &self.closing, wanted);
         match &taken {
             Ok((_, snapshot)) => {
                 self.snapshot_bytes.store(snapshot.bytes(), Ordering::Relaxed);
@@ -219,7 +225,8 @@ fn answer(replies: Vec<(Option<ApplyResponder<Types>>, Option<Outcome>)>) {
 ///
 /// Invariant: it works on the tree that its instance was started on, or has filled from a snapshot
 /// since, and on no other. openraft's shutdown waits neither for entries that are queued to be
-/// applied nor for snapshots under way: they come to nothing once another tree is in place.
+/// applied nor for snapshots under way: they come to nothing once another tree is in place, and no
+/// snapshot takes its name any more.
 #[derive(Clone)]
 pub struct Machine {
     core: Arc<Core>,
@@ -251,12 +258,14 @@ impl Machine {
         self.apply_guarded(run)
     }
 
-    /// Whether nobody waits for a run, and all of it is old.
-    fn was_missed(&self, run: &[EntryResponder<Types>]) -> bool {
+    /// Whether nobody waits for a run, and all of it is old. Where this node is alone, everybody waits
+    /// until it has rebuilt the shard.
+    pub fn was_missed(&self, run: &[EntryResponder<Types>]) -> bool {
         let Some(now) = self.link.as_ref().and_then(|link| link.now()) else { return false };
         let proposed = run.iter().rev().find_map(|(entry, _)| proposed(entry));
         proposed.is_some_and(|proposed| now.since(proposed) > MISSED)
             && run.iter().all(|(_, responder)| responder.is_none())
+            && !self.tree().meta().membership.voter_ids().eq([self.core.node])
     }
 
     fn apply_guarded(&self, run: Vec<EntryResponder<Types>>) -> io::Result<()> {
@@ -322,7 +331,11 @@ impl RaftStateMachine<Types> for Machine {
         let (filling, source) = (core.clone(), snapshot.clone());
         let filled = blocking::run(move || filling.loaded_tree(&source, Haste::Beside)).await;
         let tree = filled?.map_err(io::Error::other)?;
-        core.snapshots.adopt(core.shard, &snapshot).map_err(io::Error::other)?;
+        let adopted = core.snapshots.adopt(core.shard, &snapshot, || core.is_present(&own));
+        if let Err(fault) = adopted {
+            core.store.drop_tree(&tree);
+            return Err(io::Error::other(fault));
+        }
         core.exchange_from(&own, &tree).map_err(io::Error::other)?;
         *self.tree.write() = tree;
         core.store.drop_tree(&own);

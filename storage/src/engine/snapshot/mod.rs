@@ -149,14 +149,15 @@ impl Snapshots {
     }
 
     /// Writes a snapshot of a tree while others write to the tree. It is durable, and has taken
-    /// the place of the one before, when this returns. Refused if the tree is damaged, or does not
-    /// hold at least what was `purged` from the log.
+    /// the place of the one before, when this returns. Refused if the tree is damaged, does not hold at
+    /// least what was `purged` from the log, or is not `wanted` any more at last.
     pub fn take(
         &self,
         shard: ShardId,
         tree: &Tree,
         purged: Option<LogId>,
         closing: &AtomicBool,
+        wanted: impl Fn() -> bool,
     ) -> Result<(SnapshotMeta, SnapshotFile), Fault> {
         let temporary = self.path(shard).with_extension("tmp");
         let file = self.disk.create(&temporary)?;
@@ -176,7 +177,7 @@ impl Snapshots {
         file.sync()?;
         let meta =
             SnapshotMeta { last_log_id: meta.last_applied, last_membership: meta.membership };
-        self.place(shard, &temporary, meta.last_log_id)?;
+        self.place(shard, &temporary, meta.last_log_id, wanted)?;
         Ok((meta, SnapshotFile { path: self.path(shard), file }))
     }
 
@@ -190,20 +191,35 @@ impl Snapshots {
         Ok(Received { snapshot, disk: self.disk.clone() })
     }
 
-    /// Puts a received snapshot, checked and synced, in the place of the one before.
-    pub fn adopt(&self, shard: ShardId, received: &SnapshotFile) -> Result<(), Fault> {
+    /// Puts a received snapshot, checked and synced, in the place of the one before, if it is still
+    /// `wanted` then.
+    pub fn adopt(
+        &self,
+        shard: ShardId,
+        received: &SnapshotFile,
+        wanted: impl Fn() -> bool,
+    ) -> Result<(), Fault> {
         if received.path != self.path(shard) {
             let last = received.meta(shard)?.last_log_id;
             received.file.sync()?;
-            self.place(shard, &received.path, last)?;
+            self.place(shard, &received.path, last, wanted)?;
         }
         Ok(())
     }
 
     /// Gives a synced snapshot its name, unless a newer one has it. One that is damaged gives way:
     /// whatever position it claims, nothing can be had from it.
-    fn place(&self, shard: ShardId, from: &Path, last: Option<LogId>) -> Result<(), Fault> {
+    fn place(
+        &self,
+        shard: ShardId,
+        from: &Path,
+        last: Option<LogId>,
+        wanted: impl Fn() -> bool,
+    ) -> Result<(), Fault> {
         let _one_at_a_time = self.placing.lock();
+        if !wanted() {
+            return Err(Fault::Damaged("snapshot: nobody wants it any more".into()));
+        }
         let newer = |present: &SnapshotFile| {
             let meta = present.meta(shard);
             meta.is_ok_and(|meta| meta.last_log_id > last) && present.is_sound(shard)
@@ -214,8 +230,10 @@ impl Snapshots {
         Ok(put_in_place(&*self.disk, from, &self.path(shard))?)
     }
 
-    /// Removes the snapshot of a shard, if there is one, durably.
+    /// Removes the snapshot of a shard, if there is one, durably. None is put in its place later that is
+    /// not wanted by then.
     pub fn forget(&self, shard: ShardId) -> io::Result<()> {
+        let _none_is_placed = self.placing.lock();
         match self.remove(shard) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => self.disk.sync_dir(&self.dir),
