@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use janua_tests::Node;
+use janua_tests::{Node, wait};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -29,7 +29,10 @@ async fn a_crowd_of_connections_leaves_the_log_its_files() {
     let node = Node::prepare().with_open_files(256, 600).start().await;
     let alice = node.register("alice").await;
     assert_eq!(limits(node.process_id()), ["600", "600"], "the soft limit is raised");
-    assert!(node.log.text().contains("at most 88 connections are taken"), "{}", node.log.text());
+    wait::until("it says how many it takes", async || {
+        node.log.text().contains("at most 88 connections are taken").then_some(())
+    })
+    .await;
     let mut crowd = Vec::new();
     for _ in 0..200 {
         crowd.extend(connects(&node.api.address()).await);

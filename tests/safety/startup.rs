@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 
 use janua_tests::folders::files;
-use janua_tests::{Node, Setup};
+use janua_tests::{Node, Setup, wait};
 
 /// What the program said when it could not even begin, and its exit code: one line and nothing else.
 async fn ends_at_once(setup: &Setup) -> (Option<i32>, String) {
@@ -132,8 +132,9 @@ async fn a_certificate_that_cannot_be_used_is_named() {
 #[tokio::test]
 async fn start_up_warns_of_what_is_left_open() {
     let open = Node::with("http.public_url", "https://id.example.com").start().await;
-    assert!(open.log.text().contains("requests without a key are accepted"), "{}", open.log.text());
-    assert!(open.log.text().contains("the cluster key lies in the data folder"));
+    for warning in ["requests without a key are accepted", "the cluster key lies in the data folder"] {
+        wait::until(warning, async || open.log.text().contains(warning).then_some(())).await;
+    }
     let closed = Node::with("http.public_url", "https://id.example.com")
         .with("tenancy.default_tenant", "")
         .with("storage.key_secret", "a-secret-of-the-operator-0123456789")

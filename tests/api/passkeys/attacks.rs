@@ -2,7 +2,7 @@
 
 use janua_tests::authenticator::Lie;
 use janua_tests::response::has_exactly;
-use janua_tests::{Authenticator, Node, at_once};
+use janua_tests::{Authenticator, Node, at_once, wait};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -200,7 +200,10 @@ async fn a_copied_authenticator_is_noticed_by_its_counter() {
     }
     let signed = copy.signs(&node.api.begins_passkey_login(json!({})).await).await;
     node.api.completes_passkey_login(signed).await.is_no(401, "invalid_credentials");
-    assert!(node.log.text().contains("it may have been copied"), "the operator is warned");
+    wait::until("the operator is warned", async || {
+        node.log.text().contains("it may have been copied").then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
