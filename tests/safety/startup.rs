@@ -132,7 +132,9 @@ async fn a_certificate_that_cannot_be_used_is_named() {
 #[tokio::test]
 async fn start_up_warns_of_what_is_left_open() {
     let open = Node::with("http.public_url", "https://id.example.com").start().await;
-    for warning in ["requests without a key are accepted", "the cluster key lies in the data folder"] {
+    for warning in
+        ["requests without a key are accepted", "the cluster key lies in the data folder"]
+    {
         wait::until(warning, async || open.log.text().contains(warning).then_some(())).await;
     }
     let closed = Node::with("http.public_url", "https://id.example.com")
