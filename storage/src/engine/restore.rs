@@ -141,7 +141,7 @@ fn check_log(core: &Core) -> Result<(), Trouble> {
     let last = core.log.last();
     let snapshot = core.snapshots.current(core.shard).ok().flatten();
     let covered = snapshot.and_then(|snapshot| snapshot.meta(core.shard).ok()?.last_log_id);
-    let is_alone = core.tree()?.meta().membership.voter_ids().eq([core.node]);
+    let is_alone = core.tree()?.is_of_one_voter(core.node);
     // A node without a log that installs a snapshot gives it its name a moment before it notes in the
     // log that this begins behind it. It has accepted the leader's vote, durably, before both.
     let installs = |covered: LogId| !is_alone && core.log.voted_term() >= covered.leader_id.term;

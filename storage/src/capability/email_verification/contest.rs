@@ -128,7 +128,7 @@ pub(super) fn disown(step: &mut Step<'_, '_>, user: &mut User) -> Result<(), Fau
     match Contest::of(step, user.profile.id)? {
         // What is left of first factors is of who reads the mail.
         Some(Contest::Claimed) => Ok(()),
-        _ => take_over(step, user),
+        Some(Contest::Confirmed { .. }) | None => take_over(step, user),
     }
 }
 

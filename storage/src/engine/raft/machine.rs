@@ -265,7 +265,7 @@ impl Machine {
         let proposed = run.iter().rev().find_map(|(entry, _)| proposed(entry));
         proposed.is_some_and(|proposed| now.since(proposed) > MISSED)
             && run.iter().all(|(_, responder)| responder.is_none())
-            && !self.tree().meta().membership.voter_ids().eq([self.core.node])
+            && !self.tree().is_of_one_voter(self.core.node)
     }
 
     fn apply_guarded(&self, run: Vec<EntryResponder<Types>>) -> io::Result<()> {

@@ -125,6 +125,11 @@ impl Tree {
         self.progress.lock().meta.clone()
     }
 
+    /// Whether a node is the only voter, as of what was applied.
+    pub fn is_of_one_voter(&self, node: u64) -> bool {
+        self.progress.lock().meta.membership.voter_ids().eq([node])
+    }
+
     /// Returns once damage has been met.
     pub async fn damaged(&self) {
         loop {
